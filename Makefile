@@ -1,0 +1,38 @@
+# make demo and make test set everything up first; a second run finds it there and goes on at once.
+
+SHELL := /bin/bash
+PYTHON_HERE := .venv/bin/python
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench clean
+
+help:
+	@echo 'make demo   set everything up, then do the main job on virtual tokens'
+	@echo 'make test   set everything up, then lint, check types and run all tests'
+	@echo '            make test ARGS="tests/unit -k pin" runs pytest on those alone'
+	@echo 'make bench  measure, print a table, write build/bench.json'
+	@echo 'make lint   ruff and mypy alone'
+	@echo 'make setup  Debian packages, .venv and the project, where they are missing'
+	@echo 'make clean  remove build/'
+
+setup:
+	@bash .ci/setup
+
+demo: setup
+	@.venv/bin/tokenprov demo $(ARGS)
+
+lint: setup
+	$(PYTHON_HERE) -m ruff check .
+	$(PYTHON_HERE) -m ruff format --check .
+	$(PYTHON_HERE) -m mypy --strict tokenprov
+
+test: setup $(if $(ARGS),,lint)
+	$(PYTHON_HERE) -m pytest $(if $(ARGS),$(ARGS),-n $(WORKERS) --dist loadfile tests)
+
+bench: setup
+	@mkdir -p build
+	$(PYTHON_HERE) -m tests.bench.run $(ARGS)
+
+clean:
+	rm -rf build
