@@ -1,0 +1,260 @@
+"""Durable files: every byte that must survive a power cut goes through here.
+
+Rules:
+- A file is replaced whole: written beside its place, synced, renamed over it, the folder synced.
+  Whatever instant the power fails, the old content or the new is there, never a mixture.
+- What was left by a cut-off write has a name that the next write of the same file reuses.
+- One writer per path at a time: the station's lock sees to processes, the callers to threads.
+- Full, read-only and failing disks become `DurabilityError`, which says what to do.
+
+The crash tests cut in at `os.open`, `os.write`, `os.fsync`, `os.link`, `os.replace`, `os.unlink`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from tokenprov.errors import DurabilityError, StationBusy
+
+_REMEDIES = {
+    errno.ENOSPC: "Free some space on this disk and run the same command again.",
+    errno.EDQUOT: "Raise the quota or free some space, and run the same command again.",
+    errno.EROFS: "The file system is read-only: remount it for writing, and run it again.",
+    errno.EIO: "The disk reports errors: look at dmesg, and move the station home to another disk.",
+    errno.EACCES: "Give the user who runs tokenprov the right to write there.",
+    errno.EPERM: "Give the user who runs tokenprov the right to write there.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFile:
+    """A file to be written together with others; `mode` is its permissions."""
+
+    path: Path
+    data: bytes
+    mode: int = 0o644
+
+
+Sync = Callable[[Sequence[Path], Sequence[Path]], None]
+
+
+def write_durable(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Replace the file at `path`, or make it; after return it is on the disk.
+
+    Raises DurabilityError; the old content is then still there.
+    """
+    with _explained(path):
+        temporary = temporary_of(path)
+        _write(temporary, data, mode, sync=True)
+        os.replace(temporary, path)
+        _sync_path(path.parent)
+
+
+def create_durable(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Make a file that must not be there yet, whole or not at all.
+
+    Raises FileExistsError (nothing is changed) and DurabilityError.
+    """
+    with _explained(path):
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        temporary = temporary_of(path)
+        _write(temporary, data, mode, sync=True)
+        os.link(temporary, path)  # fails where the name is taken, which replace does not
+        os.unlink(temporary)
+        _sync_path(path.parent)
+
+
+def sync_each(paths: Sequence[Path], folders: Sequence[Path]) -> None:
+    """Sync files and folders one by one: works everywhere, one disk flush each."""
+    for path in (*paths, *folders):
+        _sync_path(path)
+
+
+def sync_at_once(paths: Sequence[Path], folders: Sequence[Path]) -> None:
+    """Sync the whole file system of the first folder: one flush for any number of files.
+
+    syncfs(2) reports write errors from Linux 5.8 on; elsewhere each is synced.
+    """
+    if _SYNCFS is None:
+        sync_each(paths, folders)
+        return
+    descriptor = os.open(folders[0], os.O_RDONLY)
+    try:
+        if _SYNCFS(descriptor) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(folders[0]))
+    finally:
+        os.close(descriptor)
+
+
+def write_together(files: Sequence[NewFile], *, sync: Sync = sync_at_once) -> None:
+    """Write files that nothing refers to yet; after return all are on the disk.
+
+    They are written in place, so that a cut-off leaves torn ones: right only for files whose
+    names are referred to by something that is written durably afterwards. All on one file system.
+    """
+    if not files:
+        return
+    folders: dict[Path, None] = {}
+    for file in files:
+        with _explained(file.path):
+            for made in _make_folders(file.path.parent):
+                folders[made.parent] = None
+            _write(file.path, file.data, file.mode, sync=False)
+            folders[file.path.parent] = None
+    with _explained(files[0].path):
+        sync([file.path for file in files], list(folders))
+
+
+def make_folder(path: Path, mode: int = 0o755) -> None:
+    """Make a folder and those above it, durably; one that is there stays as it is."""
+    with _explained(path):
+        for made in _make_folders(path, mode):
+            _sync_path(made.parent)
+
+
+def destroy(path: Path) -> None:
+    """Overwrite a file, sync, remove it, sync the folder; a missing one is fine.
+
+    On flash the old blocks may outlive this: what must be unreadable is also encrypted. What a
+    cut-off write of the same file left is destroyed with it.
+    """
+    with _explained(path):
+        removed = False
+        for victim in (path, temporary_of(path)):
+            try:
+                descriptor = os.open(victim, os.O_WRONLY | os.O_NOFOLLOW)
+            except FileNotFoundError:
+                continue
+            try:
+                _write_all(descriptor, bytes(os.fstat(descriptor).st_size))
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.unlink(victim)
+            removed = True
+        if removed:
+            _sync_path(path.parent)
+
+
+def discard(path: Path) -> bool:
+    """Remove a file without waiting for the disk, True if it was there; a cut may bring it back."""
+    with _explained(path):
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+
+def temporary_of(path: Path) -> Path:
+    """Where a file is written before it is renamed to `path`."""
+    return path.with_name(f".{path.name}.new")
+
+
+class StationLock:
+    """Holds a station home for one process; the system lets go when the process ends, however."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = home / "lock"
+        self._descriptor = -1
+
+    def __enter__(self) -> StationLock:
+        """Take the lock. Raises StationBusy with the pid of the holder, or DurabilityError."""
+        with _explained(self._path):
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as exc:
+                written = os.pread(descriptor, 32, 0).strip()
+                os.close(descriptor)
+                pid = int(written) if written.isdigit() else None
+                raise StationBusy(
+                    f"the station home {self._path.parent} is in use by process {pid or 'unknown'}",
+                    remedy="Wait until that command ends, or end it; then run this one again.",
+                    pid=pid,
+                ) from exc
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            self._descriptor = descriptor
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.ftruncate(self._descriptor, 0)
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as exc:
+        code = exc.errno or 0
+        raise DurabilityError(
+            f"{path} could not be made durable: {os.strerror(code)}",
+            remedy=_REMEDIES.get(code, "Look at the disk and the path, and run it again."),
+        ) from exc
+
+
+def _write(path: Path, data: bytes, mode: int, *, sync: bool) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, mode)
+    try:
+        _write_all(descriptor, data)
+        if sync:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _sync_path(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make_folders(path: Path, mode: int = 0o755) -> list[Path]:
+    if path.is_dir():
+        return []
+    made = _make_folders(path.parent, mode)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, mode)
+        made.append(path)
+    return made
+
+
+def _find_syncfs() -> Callable[[int], int] | None:
+    try:
+        function = ctypes.CDLL(None, use_errno=True).syncfs
+    except (OSError, AttributeError):
+        return None
+    function.argtypes = (ctypes.c_int,)
+    return lambda descriptor: int(function(descriptor))
+
+
+_SYNCFS = _find_syncfs()
