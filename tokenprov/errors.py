@@ -31,6 +31,9 @@ Secrets never stand in a message or in an attribute.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Self
+
 
 class TokenprovError(Exception):
     """Base of all errors: `message` says what happened, `remedy` what to do next."""
@@ -46,14 +49,51 @@ class TokenprovError(Exception):
         return f"{self.message}\n  {self.remedy}" if self.remedy else self.message
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing wrong in a file from a person; `line` counts from 1, 0 where there is no line."""
+
+    line: int
+    field: str  # a column of a roster, the path of a profile's key, "" for the file as a whole
+    message: str
+    remedy: str
+
+    @property
+    def where(self) -> str:
+        """Line and field, as people say them."""
+        return ", ".join(filter(None, [f"line {self.line}" if self.line else "", self.field]))
+
+
 class InputError(TokenprovError):
-    """A file or an argument from a person is wrong; `where` is file, line and field or key."""
+    """A file or an argument from a person is wrong; `where` is file, line and field or key.
+
+    `problems` holds each thing wrong, where a file was read to its end before it was refused.
+    """
 
     exit_code = 2
 
-    def __init__(self, message: str, *, remedy: str, where: str = "") -> None:
+    def __init__(
+        self, message: str, *, remedy: str, where: str = "", problems: tuple[Problem, ...] = ()
+    ) -> None:
         super().__init__(f"{where}: {message}" if where else message, remedy=remedy)
         self.where = where
+        self.problems = problems
+
+    @classmethod
+    def of_file(cls, name: str, problems: tuple[Problem, ...], total: int) -> Self:
+        """All that is wrong in one file, of `total` problems those that were kept."""
+        if total == 1:
+            (only,) = problems
+            where = f"{name}, {only.where}" if only.where else name
+            return cls(only.message, remedy=only.remedy, where=where, problems=problems)
+        lines = [f"{total} problems, and nothing was read from it"]
+        for problem in problems:
+            place = f"{problem.where}: " if problem.where else ""
+            lines.append(f"  {place}{problem.message}\n    {problem.remedy}")
+        if total > len(problems):
+            lines.append(f"  … and {total - len(problems)} more")
+        remedy = f"Mend {name} and run the same command again; no token was touched."
+        return cls("\n".join(lines), remedy=remedy, where=name, problems=problems)
 
 
 class RosterError(InputError):
