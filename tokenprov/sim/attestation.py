@@ -83,7 +83,7 @@ class Authority:
         return self.certificate.public_bytes(Encoding.PEM)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class VirtualRoots:
     """The authorities of one bench. Make them with `create`, or with `in_folder` to keep them."""
 
