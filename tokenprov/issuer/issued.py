@@ -1,0 +1,164 @@
+"""The record of what an authority issued, a file a request, written before it is handed out.
+
+    <quoted request>.json   canonical JSON (RFC 8785)
+    {"v": 1, "request": "ab12cd34-0007/9a", "certificates": [
+        {"certificate": base64 of DER, "issued": "…Z", "publicKey": SHA-256 of the SPKI, hex,
+         "serial": hex, "revoked": {"at": "…Z", "reason": "superseded"}}]}
+
+Rules: certificates stand in the order of their issue; only the last can be in force, and all
+before it are revoked. Each change is one atomic replacement, so that a successor and the
+revocation of what it supersedes are on the disk together or not at all.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from cryptography import x509
+
+from tokenprov.errors import EvidenceError, IssuerError, StationError
+from tokenprov.model import Json
+from tokenprov.record.canonical import canonical, parse_canonical, timestamp
+from tokenprov.record.files import create_durable, make_folder, write_durable
+
+_VERSION = 1
+_MAX_NAME = 200  # bytes of a file name, below what every file system takes
+_FORM = "%Y-%m-%dT%H:%M:%S%z"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """When and why a certificate was revoked."""
+
+    at: datetime
+    reason: x509.ReasonFlags
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """A certificate that was issued."""
+
+    certificate: bytes  # DER
+    serial_hex: str
+    public_key_digest: str  # SHA-256 of the SubjectPublicKeyInfo, hex
+    issued: datetime
+    revocation: Revocation | None = None
+
+
+class IssuedFolder:
+    """The records of one authority. Its methods raise `DurabilityError` where the disk fails."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        make_folder(folder)
+
+    def of(self, request_id: str) -> tuple[Issued, ...]:
+        """What was issued under that name, oldest first; empty if nothing."""
+        path = self._path(request_id)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return ()
+        return _parse(data, path)[1]
+
+    def add(self, request_id: str, issued: Issued) -> None:
+        """Record a certificate; what was in force under that name is revoked as superseded."""
+        former = self.of(request_id)
+        if not former:
+            try:
+                create_durable(self._path(request_id), _dump(request_id, (issued,)))
+            except FileExistsError as exc:
+                raise IssuerError(
+                    f"another process issued for {request_id} at this moment",
+                    remedy="Run the same command again: it will find what was issued.",
+                ) from exc
+            return
+        superseded = Revocation(at=issued.issued, reason=x509.ReasonFlags.superseded)
+        kept = tuple(
+            one if one.revocation else replace(one, revocation=superseded) for one in former
+        )
+        write_durable(self._path(request_id), _dump(request_id, (*kept, issued)))
+
+    def revoke(self, serial_hex: str, revocation: Revocation) -> Issued | None:
+        """Revoke a certificate; one that is revoked stays as it is. None if there is no such."""
+        for path in self._paths():
+            request_id, certificates = _parse(path.read_bytes(), path)
+            for index, one in enumerate(certificates):
+                if one.serial_hex != serial_hex:
+                    continue
+                if one.revocation is None:
+                    one = replace(one, revocation=revocation)
+                    changed = (*certificates[:index], one, *certificates[index + 1 :])
+                    write_durable(path, _dump(request_id, changed))
+                return one
+        return None
+
+    def all(self) -> Iterator[Issued]:
+        """Everything that was issued."""
+        for path in self._paths():
+            yield from _parse(path.read_bytes(), path)[1]
+
+    def _paths(self) -> list[Path]:
+        return sorted(self._folder.glob("[!.]*.json"))
+
+    def _path(self, request_id: str) -> Path:
+        name = quote(request_id, safe="")
+        if not name or name.startswith(".") or len(name) > _MAX_NAME:
+            raise IssuerError(
+                f"{request_id[:40]!r} cannot name a request",
+                remedy="Name it by order and slot, in 200 characters at the most.",
+            )
+        return self._folder / f"{name}.json"
+
+
+def _dump(request_id: str, certificates: tuple[Issued, ...]) -> bytes:
+    entries = []
+    for one in certificates:
+        entry: dict[str, Json] = {
+            "certificate": base64.b64encode(one.certificate).decode(),
+            "issued": timestamp(one.issued),
+            "publicKey": one.public_key_digest,
+            "serial": one.serial_hex,
+        }
+        if one.revocation:
+            entry["revoked"] = {
+                "at": timestamp(one.revocation.at),
+                "reason": one.revocation.reason.value,
+            }
+        entries.append(entry)
+    return canonical({"v": _VERSION, "request": request_id, "certificates": entries})
+
+
+def _parse(data: bytes, path: Path) -> tuple[str, tuple[Issued, ...]]:
+    try:
+        document = parse_canonical(data)
+        if document["v"] != _VERSION or not document["certificates"]:
+            raise ValueError("not a record of this version")
+        return document["request"], tuple(_parse_one(one) for one in document["certificates"])
+    except (EvidenceError, KeyError, TypeError, ValueError) as exc:
+        raise StationError(
+            f"{path} is not a record of issued certificates",
+            remedy="Restore it from a backup: the authority issues nothing for that request "
+            "until it can be read.",
+        ) from exc
+
+
+def _parse_one(entry: dict[str, Json]) -> Issued:
+    revoked = entry.get("revoked")
+    return Issued(
+        certificate=base64.b64decode(entry["certificate"], validate=True),
+        serial_hex=entry["serial"],
+        public_key_digest=entry["publicKey"],
+        issued=datetime.strptime(entry["issued"], _FORM),
+        revocation=Revocation(
+            at=datetime.strptime(revoked["at"], _FORM),
+            reason=x509.ReasonFlags(revoked["reason"]),
+        )
+        if revoked
+        else None,
+    )
