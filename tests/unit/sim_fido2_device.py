@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
-from fido2.ctap import STATUS, CtapDevice
+import pytest
+from fido2.ctap import STATUS, CtapDevice, CtapError
 from fido2.ctap2.base import Ctap2
 from fido2.ctap2.pin import ClientPin, PinProtocol
 from fido2.hid import CAPABILITY, CTAPHID
@@ -82,6 +83,20 @@ class World:
         client = ClientPin(self.ctap, protocol)
         wanted = ClientPin.PERMISSION(permissions)
         return client.protocol, client.get_pin_token(pin, wanted, rp_id)
+
+
+def refused(call: Callable[..., object], *args: Any, **given: Any) -> CtapError.ERR:
+    """The status with which a call of the library is refused."""
+    with pytest.raises(CtapError) as error:
+        call(*args, **given)
+    return CtapError.ERR(error.value.code)
+
+
+def shared_secret(client: ClientPin) -> tuple[dict[int, Any], bytes]:
+    """A platform's key agreement key and the secret that it shares with the authenticator."""
+    answer = client.ctap.client_pin(client.protocol.VERSION, ClientPin.CMD.GET_KEY_AGREEMENT)
+    agreement, secret = client.protocol.encapsulate(answer[ClientPin.RESULT.KEY_AGREEMENT])
+    return dict(agreement), secret
 
 
 class AppletDevice(CtapDevice):

@@ -189,7 +189,7 @@ def test_status_of_what_is_amiss(model: str, command: str, status: Status) -> No
 
 
 def test_selection_needs_a_finger() -> None:
-    """authenticatorSelection ends with USER_ACTION_TIMEOUT when nobody touches the token."""
+    """Selection ends with USER_ACTION_TIMEOUT when nobody touches the token."""
     world = World(finger=False)
     assert world.send(b"\x0b") == bytes([Status.USER_ACTION_TIMEOUT])
     assert world.touches == 1
