@@ -40,7 +40,7 @@ class SW(IntEnum):
 
 
 class Refusal(Exception):
-    """A command was refused: `sw` is the status word, `data` what comes with it (mostly nothing)."""
+    """A command was refused: `sw` is the status word, `data` what comes with it, if anything."""
 
     def __init__(self, sw: int, data: bytes = b"") -> None:
         super().__init__(f"{sw:04x}")

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum, IntFlag
 from functools import reduce
 
+from tokenprov.sim.apdu import SW
 from tokenprov.sim.applet import Version
 
 
 class Kind(Enum):
-    """What a token is at heart: it decides which applets there are and how strangers are answered."""
+    """What a token is at heart: it decides which applets there are."""
 
     YUBIKEY = "yubikey"
     SECURITY_KEY = "security-key"  # FIDO only, no serial
@@ -72,6 +73,7 @@ class Model:
     reader_name: str
     aaguid: bytes = bytes(16)
     part_number: str = ""
+    unknown_aid_sw: int = SW.FILE_NOT_FOUND
 
     @property
     def has_fido2(self) -> bool:

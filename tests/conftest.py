@@ -1,0 +1,83 @@
+"""Fixtures that put virtual tokens in front of a test.
+
+A private pcscd is a must: where it cannot be had, the tests that need it fail with the reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tokenprov.sim.bench import VirtualBench
+
+PROGRAMS = Path(sys.executable).parent  # where the stock ykman of this environment is
+SHARED_TOKENS = 2
+COMMAND_SECONDS = 60.0
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def shared_bench() -> Iterator[VirtualBench]:
+    """One private pcscd with two tokens for the whole run; its clients in this process find it."""
+    with VirtualBench(tokens=SHARED_TOKENS) as bench, bench.in_environment():
+        yield bench
+
+
+@pytest.fixture
+def bench(shared_bench: VirtualBench) -> VirtualBench:
+    """Two factory-fresh YubiKeys of firmware 5.7.4, in readers 0 and 1, both plugged in."""
+    restore_bench(shared_bench)
+    return shared_bench
+
+
+def restore_bench(bench: VirtualBench) -> None:
+    """Bring the shared bench back to fresh tokens that touch at once."""
+    control = bench.control
+    for line in control.tokens():
+        number = int(line["number"])
+        if not line["plugged"]:
+            control.plug_reader(number)
+        serial = 30_000_001 + number
+        control.replace(number, model="yubikey-5.7.4", serial=serial)
+        control.set_touch(serial, "auto")
+
+
+@pytest.fixture
+def run(bench: VirtualBench) -> Run:
+    """Runs a program against the bench: `run("ykman", "list")` gives the finished process.
+
+    Keyword `code` is the exit code expected (0; None: any), `input` what it reads.
+    """
+
+    def run(
+        *command: str, code: int | None = 0, input: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        path = os.pathsep.join([str(PROGRAMS), os.environ["PATH"]])
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            input=input,
+            timeout=COMMAND_SECONDS,
+            env={**os.environ, **bench.environment, "PATH": path},
+            check=False,
+        )
+        if code is not None and done.returncode != code:
+            pytest.fail(f"{' '.join(command)} gave {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    return run
+
+
+@pytest.fixture
+def new_bench() -> Iterator[Callable[..., VirtualBench]]:
+    """Starts benches of a test's own, with the arguments of `VirtualBench`; ends them with it."""
+    with contextlib.ExitStack() as stack:
+        yield lambda **options: stack.enter_context(VirtualBench(**options))

@@ -1,0 +1,341 @@
+"""A bench: readers with tokens, and what a person at the bench can do with them.
+
+Every public method takes and gives JSON-able data, because the control socket offers the same
+(control.py). A token is named by its serial, or by its reader's number where it has none; a reader
+by its number, from 0 on. Times are seconds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tokenprov.sim.applets.otp import OtpApplet
+from tokenprov.sim.assembly import make_token
+from tokenprov.sim.contact import Contact
+from tokenprov.sim.device import Device
+from tokenprov.sim.faults import Fault, FaultKind
+from tokenprov.sim.models import DEFAULT_MODEL, MODELS
+from tokenprov.sim.pcscd import PrivatePcscd, ReaderEntry
+from tokenprov.sim.presence import TouchPolicy
+from tokenprov.sim.server import ReaderServer
+from tokenprov.sim.token import VirtualToken
+
+NOTICE_SECONDS = 3.0  # how long pcscd may take to notice a change
+REBOOT_SECONDS = 0.3  # how long a rebooting token is away
+POLL_SECONDS = 0.005
+
+
+class BenchError(Exception):
+    """The bench cannot do that; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSpec:
+    """One token to plug in. `latency` maps operations to seconds; `state` is its file."""
+
+    model: str = DEFAULT_MODEL
+    serial: int | None = None
+    touch: TouchPolicy = field(default_factory=TouchPolicy)
+    latency: Mapping[str, float] = field(default_factory=dict)
+    state: Path | None = None
+
+    def make(self) -> VirtualToken:
+        """Make the token. Raises `BenchError` for an unknown model or a foreign state."""
+        if self.model not in MODELS:
+            raise BenchError(f"no model {self.model!r}; there are " + ", ".join(MODELS))
+        try:
+            return make_token(
+                self.model,
+                self.serial,
+                touch=self.touch,
+                latency=self.latency,
+                state=self.state,
+            )
+        except ValueError as exc:
+            raise BenchError(f"{self.state}: {exc}") from exc
+
+
+class Simulation:
+    """Readers, tokens and the private pcscd, in one folder."""
+
+    def __init__(self, folder: Path, library: Path, specs: Sequence[TokenSpec]) -> None:
+        self._specs = list(specs)
+        self._contacts = {number: Contact(number) for number in range(len(specs))}
+        self._plugged = {number: number for number in self._contacts}  # and pcscd's number
+        self._names: dict[int, str] = {}
+        self._lock = threading.RLock()
+        self._server = ReaderServer(folder / "ifd", self._contacts)
+        for number, spec in enumerate(specs):
+            self._contacts[number].put_aside(self._wire(number, spec.make()))
+            self._contacts[number].insert()
+            self._names[number] = self._name(number)
+        self._pcscd = PrivatePcscd(folder, library, self._entries())
+
+    def start(self) -> None:
+        """Start serving and the private pcscd; wait until every token is powered.
+
+        Raises `SimulatorUnavailable` where no private pcscd can be had.
+        """
+        self._server.start()
+        self._pcscd.start()
+        for number in self._plugged:
+            self._await_power(number)
+
+    def close(self) -> None:
+        """Stop everything."""
+        self._pcscd.stop()
+        self._server.close()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that lead a PC/SC client here."""
+        return self._pcscd.environment
+
+    # --- looking ---------------------------------------------------------------------------
+
+    def list_tokens(self) -> list[dict[str, Any]]:
+        """Every reader with its token: number, names, serial, model, whether it is there."""
+        with self._lock:
+            return [self._describe(number) for number in sorted(self._contacts)]
+
+    def _describe(self, number: int) -> dict[str, Any]:
+        token = self._token(number)
+        return {
+            "number": number,
+            "reader": f"{self._names[number]} {self._plugged.get(number, 0):02X} 00",
+            "plugged": number in self._plugged,
+            "present": self._contacts[number].present,
+            "model": token.model.name,
+            "serial": token.serial,
+            "apdus": token.count,
+            "waiting": token.finger.waiting,
+            "touches": token.finger.asked,
+        }
+
+    def trace(self, token: int) -> list[tuple[int, int]]:
+        """The last commands of a token: instruction and status word; never data."""
+        return list(self._token(self._find(token)).trace)
+
+    # --- tokens come and go ----------------------------------------------------------------
+
+    def remove(self, token: int) -> None:
+        """Pull a token; its reader stays."""
+        self._contacts[self._find(token)].remove()
+
+    def insert(self, token: int) -> None:
+        """Put a pulled token back and wait until pcscd has noticed."""
+        number = self._find(token)
+        try:
+            self._contacts[number].insert()
+        except ValueError as exc:
+            raise BenchError(str(exc)) from exc
+        self._await_power(number)
+
+    def replace(self, reader: int, model: str | None = None, serial: int | None = None) -> None:
+        """Put a factory-fresh token in the place of the one in that reader.
+
+        Without `model` or `serial` they are those of the token before. Its state file, if it has
+        one, is not touched any more.
+        """
+        with self._lock:
+            before = self._token(reader)
+            spec = TokenSpec(
+                model=model or before.model.name,
+                serial=before.serial if serial is None else serial,
+                touch=before.finger.policy,
+                latency=before.latency,
+            )
+            contact = self._contacts[reader]
+            fresh = spec.make()
+            contact.remove()
+            contact.faults.clear()
+            contact.put_aside(self._wire(reader, fresh))
+            self._rename(reader)
+            contact.insert()
+        self._await_power(reader)
+
+    def unplug_reader(self, reader: int) -> None:
+        """Pull token and reader at once, as pulling a USB token does, and wait until noticed."""
+        self._contact(reader).remove()
+        with self._lock:
+            self._plugged.pop(reader, None)
+            self._pcscd.change_readers(self._entries())
+        self._await(lambda: not self._server.watched(reader), "the reader is still there")
+
+    def plug_reader(self, reader: int, name: str | None = None) -> None:
+        """Plug a pulled reader in again, under another name if one is given."""
+        contact = self._contact(reader)
+        with self._lock:
+            if reader in self._plugged:
+                raise BenchError(f"reader {reader} is plugged in")
+            self._names[reader] = name or self._name(reader)
+            contact.insert()
+            self._plugged[reader] = self._free_number()
+            self._pcscd.change_readers(self._entries())
+        self._await_power(reader)
+
+    def restart_pcscd(self) -> None:
+        """Kill pcscd and start another: every client's context dies."""
+        with self._lock:
+            self._pcscd.restart()
+            self._plugged = {number: n for n, number in enumerate(sorted(self._plugged))}
+        for number in self._plugged:
+            if self._contacts[number].present:
+                self._await_power(number)
+
+    # --- state, touch, faults --------------------------------------------------------------
+
+    def snapshot(self, token: int) -> dict[str, Any]:
+        """The whole lasting state of a token. It holds its secrets."""
+        return self._token(self._find(token)).dump()
+
+    def restore(self, token: int, state: dict[str, Any]) -> None:
+        """Give a token the state of a snapshot, pulling it for that."""
+        number = self._find(token)
+        contact = self._contacts[number]
+        contact.remove()
+        try:
+            self._token(number).load(state)
+        except (KeyError, ValueError) as exc:
+            raise BenchError(f"not a snapshot of this token: {exc}") from exc
+        finally:
+            contact.insert()
+        self._await_power(number)
+
+    def set_touch(self, token: int, policy: str, patience: float = 15.0) -> None:
+        """Set when touches come: `auto`, `never` or `after SECONDS`."""
+        try:
+            parsed = TouchPolicy.parse(policy, patience=patience)
+        except ValueError as exc:
+            raise BenchError(f"{policy!r} is not a touch policy: {exc}") from exc
+        self._token(self._find(token)).finger.policy = parsed
+
+    def press(self, token: int) -> None:
+        """Touch a token that blinks, once."""
+        self._token(self._find(token)).finger.press()
+
+    def type_slot(self, token: int, slot: int) -> str:
+        """What the keyboard types when that OTP slot is touched."""
+        try:
+            applet = self._token(self._find(token)).applet("otp")
+            assert isinstance(applet, OtpApplet)  # noqa: S101  (narrows the type)
+            return applet.type_slot(slot)
+        except (KeyError, ValueError) as exc:
+            raise BenchError(f"nothing is typed: {exc}") from exc
+
+    def fault(
+        self,
+        token: int,
+        kind: str,
+        at: int = 1,
+        seconds: float = 0.0,
+        ins: int | None = None,
+    ) -> None:
+        """Have a fault happen at the `at`-th command from now (see faults.py for the kinds)."""
+        try:
+            fault = Fault(kind=FaultKind(kind), at=at, seconds=seconds, ins=ins)
+        except ValueError as exc:
+            raise BenchError(str(exc)) from exc
+        self._contacts[self._find(token)].faults.add(fault)
+
+    def clear_faults(self, token: int) -> None:
+        """Forget the faults that wait at a token."""
+        self._contacts[self._find(token)].faults.clear()
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _contact(self, number: int) -> Contact:
+        if number not in self._contacts:
+            raise BenchError(f"no reader {number}")
+        return self._contacts[number]
+
+    def _token(self, number: int) -> VirtualToken:
+        token = self._contact(number).token
+        if token is None:
+            raise BenchError(f"reader {number} never held a token")
+        return token
+
+    def _find(self, token: int) -> int:
+        """The reader of a token: by serial, or by the reader's number when it has no serial."""
+        for number in self._contacts:
+            if self._token(number).serial == token:
+                return number
+        if token in self._contacts and self._token(token).serial is None:
+            return token
+        raise BenchError(f"no token {token}")
+
+    def _wire(self, number: int, token: VirtualToken) -> VirtualToken:
+        contact = self._contacts[number]
+
+        def reboot() -> None:
+            thread = threading.Thread(target=self._reboot, args=(number,), daemon=True)
+            contact.after_answer(thread.start)
+
+        token.on_reboot = reboot
+        return token
+
+    def _reboot(self, number: int) -> None:
+        """The token restarts; its interfaces, and so its reader's name, may be others after."""
+        contact = self._contacts[number]
+        contact.remove()
+        time.sleep(REBOOT_SECONDS)
+        with self._lock:
+            self._rename(number)
+            contact.insert()
+
+    def _rename(self, number: int) -> None:
+        """Give the reader the name that its token has now; the caller holds the lock."""
+        name = self._name(number)
+        gone = not self._has_ccid(number)
+        if name == self._names[number] and gone == (number not in self._plugged):
+            return
+        self._plugged.pop(number, None)
+        self._pcscd.change_readers(self._entries())
+        self._await(lambda: not self._server.watched(number), "the reader is still there")
+        self._names[number] = name
+        if not gone:
+            self._plugged[number] = self._free_number()
+            self._pcscd.change_readers(self._entries())
+
+    def _device(self, number: int) -> Device | None:
+        return self._token(number).device
+
+    def _has_ccid(self, number: int) -> bool:
+        device = self._device(number)
+        return device is None or device.has_ccid
+
+    def _name(self, number: int) -> str:
+        """The name of the token's reader, without the numbers that pcscd appends."""
+        device = self._device(number)
+        return self._token(number).model.reader_name if device is None else device.reader_name
+
+    def _free_number(self) -> int:
+        """The number that pcscd will give the next reader: the lowest that none has."""
+        return min(set(range(len(self._contacts))) - set(self._plugged.values()))
+
+    def _entries(self) -> list[ReaderEntry]:
+        return [
+            ReaderEntry(
+                name=self._names[number], device=self._server.device_of(number), channel=number
+            )
+            for number in sorted(self._plugged)
+        ]
+
+    def _await_power(self, number: int) -> None:
+        if number not in self._plugged or self._pcscd.pid is None:
+            return
+        if not self._contacts[number].wait_powered(NOTICE_SECONDS):
+            raise BenchError(f"pcscd did not power the token in reader {number}")
+
+    @staticmethod
+    def _await(condition: Callable[[], bool], otherwise: str) -> None:
+        deadline = time.monotonic() + NOTICE_SECONDS
+        while not condition():
+            if time.monotonic() > deadline:
+                raise BenchError(otherwise)
+            time.sleep(POLL_SECONDS)
