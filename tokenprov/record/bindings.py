@@ -1,0 +1,179 @@
+"""Orders and tokens: which is bound to which, and what may follow what.
+
+    OPEN ── claim ──> WORKING ── complete ──> ISSUED
+      ^                 │  ^
+      └──── release ────┤  └── claim, by the same token
+                        └── fail ──> FAILED
+
+Every function works within the transaction it is given. Rules:
+- An order is bound to one token from `claim` until it is issued or released.
+- A token is bound to one unfinished order.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, case, select, update
+
+from tokenprov.errors import StationError, WrongToken
+from tokenprov.model import Json, OrderState, TokenId
+from tokenprov.record import tables as t
+from tokenprov.record.canonical import timestamp
+from tokenprov.record.journal import settle_envelopes
+from tokenprov.record.rows import OrderRecord, order_from_row, to_text, token_to_text
+
+
+def locked_order(connection: Connection, order_id: str) -> dict[str, Any]:
+    """The order's row, held by this transaction. Raises StationError: there is none."""
+    statement = select(t.orders).where(t.orders.c.id == order_id).with_for_update()
+    row = connection.execute(statement).mappings().first()
+    if row is None:
+        raise StationError(
+            f"there is no order {order_id}", remedy="See `tokenprov batch status` for the orders."
+        )
+    return dict(row)
+
+
+def open_orders(batch: str) -> Select[Any]:
+    """The first order that nobody has begun."""
+    return (
+        select(t.orders)
+        .where(t.orders.c.batch == batch, t.orders.c.state == OrderState.OPEN.value)
+        .order_by(t.orders.c.row, t.orders.c.position)
+        .limit(1)
+    )
+
+
+def order_of_token(batch: str | None, label: str) -> Select[Any]:
+    """The unfinished order that a token is bound to, else the last that it was issued for."""
+    issued = t.orders.c.state == OrderState.ISSUED.value
+    statement = (
+        select(t.orders)
+        .where(t.orders.c.token_label == label)
+        .order_by(case((issued, 1), else_=0), t.orders.c.changed.desc(), t.orders.c.id.desc())
+        .limit(1)
+    )
+    return statement if batch is None else statement.where(t.orders.c.batch == batch)
+
+
+def claim(
+    connection: Connection,
+    order_id: str,
+    token: TokenId,
+    inventory: Json,
+    at: datetime,
+    station: str,
+) -> OrderRecord:
+    """Bind the order to the token. Raises WrongToken, StationError."""
+    row = locked_order(connection, order_id)
+    _refuse_issued(row)
+    if row["token_label"] not in (None, token.label):
+        raise WrongToken(
+            f"order {order_id} is bound to token {row['token_label']}, not to {token.label}",
+            remedy="Insert that token, or release the order for another one.",
+        )
+    other = connection.execute(
+        select(t.orders.c.id).where(
+            t.orders.c.token_label == token.label,
+            t.orders.c.state != OrderState.ISSUED.value,
+            t.orders.c.id != order_id,
+        )
+    ).first()
+    if other is not None:
+        raise WrongToken(
+            f"token {token.label} is bound to order {other.id}, which is not finished",
+            remedy=f"Finish order {other.id} with it, or release that order.",
+        )
+    _change(
+        connection,
+        order_id,
+        state=OrderState.WORKING.value,
+        token_label=token.label,
+        token=token_to_text(token),
+        inventory=to_text(inventory),
+        reason=None,
+        station=station,
+        changed=timestamp(at),
+    )
+    return order_from_row(locked_order(connection, order_id))
+
+
+def claim_next(
+    connection: Connection,
+    batch: str,
+    token: TokenId,
+    inventory: Json,
+    at: datetime,
+    station: str,
+) -> OrderRecord | None:
+    """Claim the order that the token is bound to, else the next open one."""
+    bound = select(t.orders.c.id).where(
+        t.orders.c.batch == batch,
+        t.orders.c.token_label == token.label,
+        t.orders.c.state != OrderState.ISSUED.value,
+    )
+    row = connection.execute(bound).first()
+    row = row or connection.execute(open_orders(batch).with_for_update()).first()
+    return claim(connection, row.id, token, inventory, at, station) if row else None
+
+
+def release(connection: Connection, order_id: str) -> None:
+    """Unbind; the journal keeps what the token was told."""
+    _refuse_issued(locked_order(connection, order_id))
+    connection.execute(t.outcomes.delete().where(t.outcomes.c.order_id == order_id))
+    _change(
+        connection,
+        order_id,
+        state=OrderState.OPEN.value,
+        token_label=None,
+        token=None,
+        inventory=None,
+        reason=None,
+    )
+
+
+def fail(connection: Connection, order_id: str, reason: str, at: datetime) -> None:
+    """Stop with a reason, still bound."""
+    _refuse_issued(locked_order(connection, order_id))
+    state = OrderState.FAILED.value
+    _change(connection, order_id, state=state, reason=reason, changed=timestamp(at))
+
+
+def complete(
+    connection: Connection, order_id: str, entry_index: int, at: datetime, station: str
+) -> None:
+    """Issued: the entry is durable."""
+    row = locked_order(connection, order_id)
+    if row["state"] == OrderState.ISSUED.value and row["entry_index"] == entry_index:
+        return
+    _refuse_issued(row)
+    if row["token_label"] is None:
+        raise StationError(
+            f"order {order_id} is bound to no token, and entry {entry_index} issues it",
+            remedy="Verify the manifest; the ledger may be older than it.",
+        )
+    settle_envelopes(connection, order_id, row["token_label"])
+    _change(
+        connection,
+        order_id,
+        state=OrderState.ISSUED.value,
+        reason=None,
+        station=station,
+        entry_index=entry_index,
+        changed=timestamp(at),
+    )
+
+
+def _refuse_issued(row: dict[str, Any]) -> None:
+    if row["state"] == OrderState.ISSUED.value:
+        raise StationError(
+            f"order {row['id']} was issued to token {row['token_label']}, "
+            f"entry {row['entry_index']} of the manifest",
+            remedy="A further token for this holder is another order: replace, or a larger kit.",
+        )
+
+
+def _change(connection: Connection, order_id: str, **values: object) -> None:
+    connection.execute(update(t.orders).where(t.orders.c.id == order_id).values(values))

@@ -1,0 +1,140 @@
+"""One database behind the ledger: opened, made, and its errors explained.
+
+Rules:
+- SQLite: write-ahead log, synchronous FULL (a commit that was acknowledged is on the disk), foreign
+  keys, secure_delete, file mode 0600; a writing transaction takes its lock at the beginning.
+- PostgreSQL and others by URL; the rows that a transaction decides on are locked by it.
+- In a process one thread writes at a time, any number read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url, select
+
+from tokenprov.errors import DurabilityError, StationBusy, StationError
+from tokenprov.record.files import make_folder
+from tokenprov.record.tables import SCHEMA, meta, metadata
+
+_BUSY = 10_000  # milliseconds to wait for another process's transaction
+
+
+class Database:
+    """A pool of connections; `read` and `write` give transactions."""
+
+    def __init__(self, url: str) -> None:
+        """Connect, and make the tables where there are none.
+
+        Raises StationError: no database, or one of a later schema; DurabilityError.
+        """
+        parsed = make_url(url)
+        self._where = parsed.render_as_string(hide_password=True)
+        self._writing = threading.Lock()
+        if parsed.get_backend_name() == "sqlite":
+            self._engine = _sqlite(parsed)
+        else:
+            self._engine = create_engine(parsed, pool_pre_ping=True)
+        with self.write() as connection:
+            metadata.create_all(connection)
+            row = connection.execute(select(meta.c.value).where(meta.c.name == "schema")).first()
+            if row is None:
+                connection.execute(meta.insert().values(name="schema", value=str(SCHEMA)))
+            elif row.value != str(SCHEMA):
+                raise StationError(
+                    f"the ledger {self._where} has schema {row.value}; this program knows {SCHEMA}",
+                    remedy="Use the version of tokenprov that last wrote to this station.",
+                )
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one state and changes nothing."""
+        with self._explained(), self._engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is durable once the block has ended, or has not been."""
+        with self._explained(), self._writing, self._engine.connect() as plain:
+            connection = plain.execution_options(tokenprov_write=True)
+            with connection.begin():
+                yield connection
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except exc.IntegrityError as error:
+            raise StationError(
+                f"the ledger {self._where} refuses a record that contradicts another",
+                remedy="Run the command again; if it happens again, report it with the log.",
+            ) from error
+        except exc.OperationalError as error:
+            if "locked" in str(error.orig):
+                raise StationBusy(
+                    f"the ledger {self._where} is in use by another program",
+                    remedy="End the program that has the ledger open, and run it again.",
+                ) from error
+            raise DurabilityError(
+                f"the ledger {self._where} could not be read or written: {error.orig}",
+                remedy="Look at the disk's free space and at its rights, and run it again.",
+            ) from error
+        except exc.DatabaseError as error:
+            raise StationError(
+                f"the ledger {self._where} is damaged, or is no ledger: {error.orig}",
+                remedy="Keep the file as it is, and restore the last copy.",
+            ) from error
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of a ledger in a file."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
+
+
+def _sqlite(url: URL) -> Engine:
+    path = Path(url.database or "")
+    if not url.database or url.database == ":memory:":
+        raise StationError(
+            "a ledger in memory would not outlive the process", remedy="Give the path of a file."
+        )
+    make_folder(path.parent, 0o700)
+    # made here for its mode, which SQLite gives to its other files (-wal, -shm) too
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+    except OSError as error:
+        raise DurabilityError(
+            f"the ledger {path} cannot be opened: {error.strerror}",
+            remedy="Check the path, its rights and the disk.",
+        ) from error
+    engine = create_engine(url, connect_args={"timeout": _BUSY / 1000})
+
+    def connected(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # the transactions are begun below, not by the driver
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "secure_delete=ON",
+            f"busy_timeout={_BUSY}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    def begun(connection: Connection) -> None:
+        writing = connection.get_execution_options().get("tokenprov_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "begin", begun)
+    return engine

@@ -1,0 +1,150 @@
+"""The journal: what was promised to a token before it was written, and the secrets sealed for it.
+
+Every function works within the transaction it is given. Rules:
+- An intent and its envelopes come together, once for each order, token, step and generation.
+- They belong to the token that the order was bound to: an order that is released and bound to
+  another one begins with none, and finds its old ones again with the old token.
+- The station's own envelopes end with the order; the others become active, and what they replace
+  is superseded and kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, insert, or_, select, update
+
+from tokenprov.errors import StationError
+from tokenprov.model import Json, OrderState
+from tokenprov.record import tables as t
+from tokenprov.record.canonical import timestamp
+from tokenprov.record.escrow import STATION
+from tokenprov.record.rows import (
+    EnvelopeRecord,
+    EnvelopeState,
+    IntentRecord,
+    envelope_to_row,
+    to_text,
+)
+
+
+def journal(
+    connection: Connection,
+    order: dict[str, Any],
+    intent: IntentRecord,
+    envelopes: Sequence[EnvelopeRecord],
+) -> None:
+    """Store an intent with its envelopes for an order's row. Raises StationError."""
+    if order["state"] != OrderState.WORKING.value:
+        raise StationError(
+            f"order {intent.order} is {order['state']}: nothing is journalled for it",
+            remedy="Claim the order for a token first.",
+        )
+    label = order["token_label"]
+    if any(
+        e.order != intent.order
+        or e.token_label != label
+        or e.sha256 != hashlib.sha256(e.blob).hexdigest()
+        for e in envelopes
+    ):
+        raise StationError(
+            f"an envelope of {intent.step} is for another order or token than {label}, or is "
+            "not what its digest says",
+            remedy="Report this: it is an error in the program.",
+        )
+    key = {
+        "order_id": intent.order,
+        "token_label": label,
+        "step": intent.step,
+        "generation": intent.generation,
+    }
+    if connection.execute(select(t.intents).filter_by(**key)).first():
+        raise StationError(
+            f"{intent.step} generation {intent.generation} of order {intent.order} is "
+            "journalled already",
+            remedy="Resume with the journalled intent, or draw the next generation.",
+        )
+    values = {"parameters": to_text(intent.parameters), "at": timestamp(intent.at)}
+    connection.execute(insert(t.intents), key | values)
+    if envelopes:
+        rows = [envelope_to_row(envelope, intent) for envelope in envelopes]
+        connection.execute(insert(t.envelopes), rows)
+
+
+def intents_of(order_id: str) -> Select[Any]:
+    """What was journalled for an order and the token it is bound to, in order of writing."""
+    same_token = and_(
+        t.orders.c.id == t.intents.c.order_id,
+        t.orders.c.token_label == t.intents.c.token_label,
+    )
+    return (
+        select(t.intents)
+        .join(t.orders, same_token)
+        .where(t.intents.c.order_id == order_id)
+        .order_by(t.intents.c.number)
+    )
+
+
+def envelopes_that(
+    *,
+    token_label: str | None,
+    order: str | None,
+    purpose: str | None,
+    state: EnvelopeState | None,
+) -> Select[Any]:
+    """The sealed secrets that fit, the oldest first."""
+    statement = select(t.envelopes).order_by(t.envelopes.c.id)
+    for column, wanted in (
+        (t.envelopes.c.token_label, token_label),
+        (t.envelopes.c.order_id, order),
+        (t.envelopes.c.purpose, purpose),
+        (t.envelopes.c.state, state),
+    ):
+        if wanted is not None:
+            statement = statement.where(column == str(wanted))
+    return statement
+
+
+def record_outcome(
+    connection: Connection, order_id: str, step: str, state: str, facts: Json, at: datetime
+) -> None:
+    """Store what a step was seen to be; the order's row is held."""
+    key = and_(t.outcomes.c.order_id == order_id, t.outcomes.c.step == step)
+    values = {"state": str(state), "facts": to_text(facts), "at": timestamp(at)}
+    if connection.execute(update(t.outcomes).where(key).values(values)).rowcount == 0:
+        connection.execute(insert(t.outcomes), {"order_id": order_id, "step": step} | values)
+
+
+def settle_envelopes(connection: Connection, order_id: str, label: str) -> None:
+    """Delete the station's copies; the last generations become active, what they replace ends."""
+    e = t.envelopes
+    connection.execute(e.delete().where(e.c.order_id == order_id, e.c.purpose == STATION))
+    newer = e.alias()
+    later = select(newer.c.id).where(
+        newer.c.order_id == order_id,
+        newer.c.token_label == label,
+        newer.c.name == e.c.name,
+        or_(e.c.order_id != order_id, newer.c.generation > e.c.generation),
+    )
+    live = (EnvelopeState.PREPARED.value, EnvelopeState.ACTIVE.value)
+    replaced = and_(
+        e.c.token_label == label,
+        or_(
+            and_(e.c.order_id == order_id, e.c.state.in_(live)),
+            and_(e.c.order_id != order_id, e.c.state == EnvelopeState.ACTIVE.value),
+        ),
+        later.exists(),
+    )
+    connection.execute(update(e).where(replaced).values(state=EnvelopeState.SUPERSEDED.value))
+    connection.execute(
+        update(e)
+        .where(
+            e.c.order_id == order_id,
+            e.c.token_label == label,
+            e.c.state == EnvelopeState.PREPARED.value,
+        )
+        .values(state=EnvelopeState.ACTIVE.value)
+    )

@@ -1,0 +1,278 @@
+"""The ledger: batches, orders, intents and sealed secrets, each change one transaction.
+
+Rules:
+- What a method has returned from is durable; a process that dies inside one has done nothing.
+- An order is bound to one token from `claim` until it is issued or released; a token is bound to
+  one unfinished order.
+- An intent and its envelopes come together, once for each order, token, step and generation.
+- `complete` is the end: the envelopes become active, the station's own are deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, insert, select, tuple_
+
+from tokenprov.errors import StationError
+from tokenprov.model import Json, Order, OrderState, TokenId
+from tokenprov.record import bindings, journal
+from tokenprov.record import tables as t
+from tokenprov.record.database import Database
+from tokenprov.record.rows import (
+    Batch,
+    EnvelopeRecord,
+    EnvelopeState,
+    IntentRecord,
+    OrderRecord,
+    OutcomeRecord,
+    batch_from_row,
+    batch_to_row,
+    envelope_from_row,
+    intent_from_row,
+    order_from_row,
+    order_to_row,
+    outcome_from_row,
+)
+
+__all__ = [
+    "Batch",
+    "EnvelopeRecord",
+    "EnvelopeState",
+    "IntentRecord",
+    "Ledger",
+    "OrderRecord",
+    "OutcomeRecord",
+]
+
+_PAGE = 500  # orders in memory while a batch is gone through
+
+
+class Ledger:
+    """The working state of a station; safe for threads.
+
+    `station` is this station's name, for a ledger that several share.
+    """
+
+    def __init__(self, url: str, *, station: str = "") -> None:
+        """Open the ledger, or make it. Raises StationError, DurabilityError."""
+        self._database = Database(url)
+        self._station = station
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
+
+    # batches
+
+    def create_batch(
+        self,
+        id: str,
+        roster_digest: str,
+        profile_name: str,
+        profile_digest: str,
+        profile_source: str,
+        kit_size: int,
+        orders: Sequence[Order],
+        created: datetime,
+        operator: str,
+    ) -> Batch:
+        """Store a batch and its orders, in the roster's order.
+
+        The same roster, profile and kit again give the batch that is there. Raises StationError
+        where `id` is another batch's.
+        """
+        wanted = Batch(
+            id=id,
+            roster_digest=roster_digest,
+            profile_name=profile_name,
+            profile_digest=profile_digest,
+            profile_source=profile_source,
+            kit_size=kit_size,
+            created=created,
+            operator=operator,
+        )
+        places: dict[str, int] = {}
+        with self._database.write() as connection:
+            there = connection.execute(_same_batch(wanted)).mappings().first()
+            if there is not None:
+                return batch_from_row(dict(there))
+            if connection.execute(select(t.batches.c.id).where(t.batches.c.id == id)).first():
+                raise StationError(
+                    f"batch {id} is there with another roster or profile",
+                    remedy="Run it again: a new batch gets another id.",
+                )
+            connection.execute(insert(t.batches), batch_to_row(wanted))
+            for start in range(0, len(orders), _PAGE):
+                page = [
+                    order_to_row(order, places.setdefault(order.holder.id, len(places)))
+                    for order in orders[start : start + _PAGE]
+                ]
+                connection.execute(insert(t.orders), page)
+        return wanted
+
+    def find_batch(self, roster_digest: str, profile_digest: str, kit_size: int) -> Batch | None:
+        """The batch of that roster, profile and kit, if it was ever created."""
+        statement = select(t.batches).where(
+            t.batches.c.roster_digest == roster_digest,
+            t.batches.c.profile_digest == profile_digest,
+            t.batches.c.kit_size == kit_size,
+        )
+        return next(map(batch_from_row, self._rows(statement)), None)
+
+    def batch(self, id: str) -> Batch | None:
+        """The batch of that id."""
+        statement = select(t.batches).where(t.batches.c.id == id)
+        return next(map(batch_from_row, self._rows(statement)), None)
+
+    def batches(self) -> list[Batch]:
+        """All, the oldest first."""
+        statement = select(t.batches).order_by(t.batches.c.created, t.batches.c.id)
+        return list(map(batch_from_row, self._rows(statement)))
+
+    # orders
+
+    def orders(self, batch: str, state: OrderState | None = None) -> Iterator[OrderRecord]:
+        """The orders of a batch by holder and kit position; a page at a time is in memory."""
+        place = tuple_(t.orders.c.row, t.orders.c.position)
+        after = (-1, -1)
+        while True:
+            statement = (
+                select(t.orders)
+                .where(t.orders.c.batch == batch, place > after)
+                .order_by(t.orders.c.row, t.orders.c.position)
+                .limit(_PAGE)
+            )
+            if state is not None:
+                statement = statement.where(t.orders.c.state == state.value)
+            page = list(map(order_from_row, self._rows(statement)))
+            yield from page
+            if len(page) < _PAGE:
+                return
+            after = (page[-1].row, page[-1].order.position)
+
+    def count_orders(self, batch: str) -> dict[OrderState, int]:
+        """How many orders stand where."""
+        statement = (
+            select(t.orders.c.state, func.count().label("n"))
+            .where(t.orders.c.batch == batch)
+            .group_by(t.orders.c.state)
+        )
+        found = {row["state"]: int(row["n"]) for row in self._rows(statement)}
+        return {state: found.get(state.value, 0) for state in OrderState}
+
+    def order(self, id: str) -> OrderRecord | None:
+        """The order of that id."""
+        statement = select(t.orders).where(t.orders.c.id == id)
+        return next(map(order_from_row, self._rows(statement)), None)
+
+    def order_of_token(self, batch: str | None, label: str) -> OrderRecord | None:
+        """The unfinished order that a token is bound to, else the last that it was issued for."""
+        return next(map(order_from_row, self._rows(bindings.order_of_token(batch, label))), None)
+
+    def next_open_order(self, batch: str) -> OrderRecord | None:
+        """The first order that nobody has begun: a holder's kit together, holders by roster row."""
+        return next(map(order_from_row, self._rows(bindings.open_orders(batch))), None)
+
+    def claim(self, order_id: str, token: TokenId, inventory: Json, at: datetime) -> OrderRecord:
+        """Bind an order to a token: WORKING. The same token may claim it again and again.
+
+        Raises WrongToken: the order is bound to another token, or the token to another order;
+        StationError: no such order, or one that is issued.
+        """
+        with self._database.write() as connection:
+            return bindings.claim(connection, order_id, token, inventory, at, self._station)
+
+    def claim_next(
+        self, batch: str, token: TokenId, inventory: Json, at: datetime
+    ) -> OrderRecord | None:
+        """Claim the order that the token is bound to, else the next open one; None: none is left.
+
+        In one transaction, so that two readers never get the same order.
+        """
+        with self._database.write() as connection:
+            return bindings.claim_next(connection, batch, token, inventory, at, self._station)
+
+    def release(self, order_id: str) -> None:
+        """Unbind an order that is not issued: OPEN. What was journalled for the token is kept."""
+        with self._database.write() as connection:
+            bindings.release(connection, order_id)
+
+    def fail(self, order_id: str, reason: str, at: datetime) -> None:
+        """Stop an order with a reason: FAILED. It stays bound to its token."""
+        with self._database.write() as connection:
+            bindings.fail(connection, order_id, reason, at)
+
+    def complete(self, order_id: str, entry_index: int, at: datetime) -> None:
+        """The order's entry is durable: ISSUED, its envelopes active, the station's own deleted.
+
+        A second call with the same index does nothing. Raises StationError: bound to no token, or
+        issued with another index.
+        """
+        with self._database.write() as connection:
+            bindings.complete(connection, order_id, entry_index, at, self._station)
+
+    def manifest_size(self) -> int:
+        """How far this station's manifest is known here: the highest entry completed, plus one."""
+        statement = select(func.max(t.orders.c.entry_index).label("last")).where(
+            t.orders.c.station == self._station
+        )
+        last = next(iter(self._rows(statement)))["last"]
+        return 0 if last is None else int(last) + 1
+
+    # the journal
+
+    def journal(self, intent: IntentRecord, envelopes: Sequence[EnvelopeRecord] = ()) -> None:
+        """Store an intent and the sealed secrets it is about to write; durable on return.
+
+        Raises StationError: the order is not being worked on, is bound to another token than the
+        envelopes', or the intent is there already.
+        """
+        with self._database.write() as connection:
+            order = bindings.locked_order(connection, intent.order)
+            journal.journal(connection, order, intent, envelopes)
+
+    def intents(self, order_id: str) -> list[IntentRecord]:
+        """What was journalled for an order and the token it is bound to, in order of writing."""
+        return list(map(intent_from_row, self._rows(journal.intents_of(order_id))))
+
+    def record_outcome(
+        self, order_id: str, step_id: str, state: str, facts: Json, at: datetime
+    ) -> None:
+        """Store what a step was seen to be; the last time counts."""
+        with self._database.write() as connection:
+            bindings.locked_order(connection, order_id)
+            journal.record_outcome(connection, order_id, step_id, state, facts, at)
+
+    def outcomes(self, order_id: str) -> list[OutcomeRecord]:
+        """What each step was last seen to be, by step."""
+        statement = select(t.outcomes).where(t.outcomes.c.order_id == order_id)
+        rows = self._rows(statement.order_by(t.outcomes.c.step))
+        return list(map(outcome_from_row, rows))
+
+    def envelopes(
+        self,
+        token_label: str | None = None,
+        order: str | None = None,
+        purpose: str | None = None,
+        state: EnvelopeState | None = None,
+    ) -> list[EnvelopeRecord]:
+        """The sealed secrets that fit, the oldest first."""
+        statement = journal.envelopes_that(
+            token_label=token_label, order=order, purpose=purpose, state=state
+        )
+        return list(map(envelope_from_row, self._rows(statement)))
+
+    def _rows(self, statement: Select[Any]) -> list[dict[str, Any]]:
+        with self._database.read() as connection:
+            return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def _same_batch(batch: Batch) -> Select[Any]:
+    return select(t.batches).where(
+        t.batches.c.roster_digest == batch.roster_digest,
+        t.batches.c.profile_digest == batch.profile_digest,
+        t.batches.c.kit_size == batch.kit_size,
+    )

@@ -1,0 +1,134 @@
+"""The ledger's tables, in SQL that SQLite and PostgreSQL share.
+
+Rules:
+- Times are text as in `canonical.timestamp`; documents are JSON text; states are the enums' words.
+- An intent and an envelope belong to an order *and* the token it was bound to then: an order that
+  is released and bound to another token begins anew, and what the first one was told is kept.
+- `SCHEMA` counts up with every change; a ledger of a later schema is refused.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    and_,
+)
+
+from tokenprov.model import OrderState
+
+SCHEMA = 1
+
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", String, nullable=False),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("roster_digest", String, nullable=False),
+    Column("profile_name", String, nullable=False),
+    Column("profile_digest", String, nullable=False),
+    Column("profile_source", Text, nullable=False),
+    Column("kit_size", Integer, nullable=False),
+    Column("created", String, nullable=False),
+    Column("operator", String, nullable=False),
+    UniqueConstraint("roster_digest", "profile_digest", "kit_size"),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("batch", ForeignKey("batches.id"), nullable=False),
+    Column("row", Integer, nullable=False),  # the holder's place in the roster, from 0
+    Column("position", Integer, nullable=False),  # in the kit, from 0
+    Column("holder_id", String, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("profile", String, nullable=False),
+    Column("profile_digest", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("token_label", String),  # null while bound to none
+    Column("token", Text),
+    Column("inventory", Text),  # what was on the token when it was claimed
+    Column("reason", Text),  # why it failed
+    Column("station", String),
+    Column("entry_index", Integer),  # in that station's manifest
+    Column("changed", String),
+    UniqueConstraint("batch", "row", "position"),
+    UniqueConstraint("station", "entry_index"),
+)
+Index("orders_by_state", orders.c.batch, orders.c.state, orders.c.row, orders.c.position)
+Index("orders_by_token", orders.c.token_label)
+_unfinished = and_(orders.c.state != OrderState.ISSUED.value, orders.c.token_label.is_not(None))
+Index(
+    "one_unfinished_order_per_token",
+    orders.c.token_label,
+    unique=True,
+    sqlite_where=_unfinished,
+    postgresql_where=_unfinished,
+)
+
+intents = Table(
+    "intents",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),  # in order of writing
+    Column("order_id", ForeignKey("orders.id"), nullable=False),
+    Column("token_label", String, nullable=False),
+    Column("step", String, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("parameters", Text, nullable=False),
+    Column("at", String, nullable=False),
+    UniqueConstraint("order_id", "token_label", "step", "generation"),
+)
+
+envelopes = Table(
+    "envelopes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("order_id", String, nullable=False),
+    Column("token_label", String, nullable=False),
+    Column("step", String, nullable=False),
+    Column("intent_generation", Integer, nullable=False),
+    Column("name", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("purpose", String, nullable=False),
+    Column("kid", String, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    ForeignKeyConstraint(
+        ["order_id", "token_label", "step", "intent_generation"],
+        ["intents.order_id", "intents.token_label", "intents.step", "intents.generation"],
+    ),
+    UniqueConstraint("order_id", "token_label", "name", "purpose", "kid", "generation"),
+)
+Index("envelopes_by_token", envelopes.c.token_label)
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("order_id", ForeignKey("orders.id"), nullable=False),
+    Column("step", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("at", String, nullable=False),
+    PrimaryKeyConstraint("order_id", "step"),
+)
