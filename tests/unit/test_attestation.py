@@ -65,7 +65,7 @@ class Leaf:
     policies: bytes | None = bytes([2, 3])
     form_factor: bytes | None = bytes([1])
     subject: str = "YubiKey PIV Attestation 9a"
-    digest: type[hashes.HashAlgorithm] = hashes.SHA256
+    digest: type[hashes.SHA256 | hashes.SHA224] = hashes.SHA256
     key: str = "p256"
     extra: Mapping[str, bool] = field(default_factory=dict)  # further extension -> critical
     constraints: x509.BasicConstraints | None = None
@@ -232,6 +232,7 @@ BAD = [
     Bad(name="cut serial", leaf=Leaf(serial=b"\2\4\1\xb3"), reason="positive DER INTEGER"),
     Bad(name="serial as text", leaf=Leaf(serial=b"\x0c\x03123"), reason="positive DER INTEGER"),
     Bad(name="empty serial", leaf=Leaf(serial=b""), reason="positive DER INTEGER"),
+    Bad(name="short digest", leaf=Leaf(digest=hashes.SHA224), reason="weak digest"),
     Bad(name="other subject", leaf=Leaf(subject="9a"), reason="names no slot"),
     Bad(name="critical", leaf=Leaf(extra={"1.2.3.4": True}), reason="not understood"),
     Bad(
@@ -365,8 +366,8 @@ def test_the_shipped_intermediates_lead_to_root_1(tmp_path: Path) -> None:
     assert len(below) == 5
     for path in below:
         ran = subprocess.run(
-            ["openssl", "verify", "-CAfile", TRUST / "yubico-attestation-root-1.pem"]
-            + ["-untrusted", chain, path],
+            ["openssl", "verify", "-CAfile", str(TRUST / "yubico-attestation-root-1.pem")]
+            + ["-untrusted", str(chain), str(path)],
             capture_output=True,
             text=True,
             check=False,

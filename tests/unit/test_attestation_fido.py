@@ -57,7 +57,10 @@ def credential(key: ec.EllipticCurvePrivateKey, aaguid: bytes = AAGUID) -> Authe
         aaguid, b"credential", ES256.from_cryptography_key(key.public_key())
     )
     flags = AuthenticatorData.FLAG.UP | AuthenticatorData.FLAG.UV | AuthenticatorData.FLAG.AT
-    return AuthenticatorData.create(hashlib.sha256(b"example.test").digest(), flags, 1, data)
+    made: AuthenticatorData = AuthenticatorData.create(
+        hashlib.sha256(b"example.test").digest(), flags, 1, data
+    )
+    return made
 
 
 def packed(

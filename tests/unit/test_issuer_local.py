@@ -461,7 +461,8 @@ def test_openssl_reads_the_crl(ca: LocalCa, tmp_path: Path) -> None:
     for issued, accepted in ((first, False), (second, False), (good, True)):
         leaf = tmp_path / "leaf.pem"
         leaf.write_bytes(x509.load_der_x509_certificate(issued.der).public_bytes(Encoding.PEM))
-        command = ["openssl", "verify", "-crl_check", *at, "-CAfile", root, "-CRLfile", crl, leaf]
+        command = ["openssl", "verify", "-crl_check", *at, "-CAfile", str(root)]
+        command += ["-CRLfile", str(crl), str(leaf)]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (ran.returncode == 0) is accepted, ran.stderr
         assert accepted or "certificate revoked" in ran.stderr
