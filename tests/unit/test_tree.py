@@ -21,7 +21,7 @@ _REGISTRY = re.compile(
 )
 _HOME = re.compile(r"(?<![\w.~$}])/(?:home|Users|root)/\w")
 _SKIP = re.compile(r"\b(?:mark[.](?:skip|skipif|xfail)|pytest[.](?:skip|xfail)|importorskip)\b")
-_IGNORE = re.compile(r"#\s*(noqa|type:\s*ignore|ruff:\s*noqa|mypy:|pragma|fmt:)")
+_IGNORE = re.compile(r"#\s*(noqa|type:\s*ignore|ruff:\s*noqa|mypy:|pragma:|fmt:)")
 # `# type: ignore[code]  # why` or `# noqa: X000  why`: at least three words.
 _REASON = re.compile(
     r"#\s*(?:type:\s*ignore\[[\w, -]+\]\s*#|noqa:\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*[\s:#-]+)"
