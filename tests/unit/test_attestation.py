@@ -17,9 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 from yubikit.management import FORM_FACTOR
-from yubikit.piv import PIN_POLICY, TOUCH_POLICY
+from yubikit.piv import KEY_TYPE, PIN_POLICY, SLOT, TOUCH_POLICY
 
 import tokenprov
+from tests.piv_contact import Contact
+from tests.piv_contact import roots as contact_roots
 from tokenprov.attestation import AnchorKind, Anchors, NoAnchor, PivAttestation
 from tokenprov.attestation import verify_piv_attestation as verify
 from tokenprov.errors import AttestationError, InputError
@@ -155,6 +157,7 @@ def test_every_altered_byte_of_a_real_attestation_is_refused(vendor: Anchors) ->
             verify(bytes(altered), f9, vendor, now=NOW)
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")  # some of them become negative
 def test_every_altered_byte_of_a_real_f9_is_refused(vendor: Anchors) -> None:
     """No byte of the f9 certificate can be changed without being noticed."""
     leaf, f9 = real("9a")
@@ -195,6 +198,30 @@ def test_virtual_tokens_are_virtual(
     assert found.to_json()["anchorKind"] == "virtual"
     with pytest.raises(NoAnchor, match="no trusted root"):
         verify(leaf, f9, vendor, now=NOW)
+
+
+@pytest.mark.parametrize("model", ["yubikey-5.7.4", "yubikey-5.4.3"])
+def test_what_a_virtual_token_attests_by_command(vendor: Anchors, model: str) -> None:
+    """A key generated on a virtual token verifies with the policies that it was made with."""
+    anchors = vendor.with_pem(
+        contact_roots().root_pem + contact_roots().chain_pem, where="trust/virtual.pem"
+    )
+    session = Contact(model, serial=12345678).authenticated()
+    key = session.generate_key(
+        SLOT.AUTHENTICATION, KEY_TYPE.ECCP256, PIN_POLICY.ONCE, TOUCH_POLICY.CACHED
+    )
+    leaf = session.attest_key(SLOT.AUTHENTICATION).public_bytes(Encoding.DER)
+    f9 = session.get_certificate(SLOT.ATTESTATION).public_bytes(Encoding.DER)
+    found = verify(leaf, f9, anchors, now=NOW)
+    found.require(
+        slot="9a",
+        serial="12345678",
+        public_key=key.public_bytes(*SPKI),
+        pin_policy=PIN_POLICY.ONCE,
+        touch_policy=TOUCH_POLICY.CACHED,
+    )
+    assert found.virtual
+    assert model.endswith(found.firmware_text)
 
 
 def test_what_a_token_need_not_say_is_left_out(roots: VirtualRoots, virtual: Anchors) -> None:
