@@ -1,0 +1,348 @@
+"""PIV of a token that speaks the maker's dialect of SP 800-73-4, over yubikit's session.
+
+What the firmware should have and this token lacks is met with the standard's means: no metadata
+means an empty VERIFY for the tries, an attestation or a refused signature for a key, and asking for
+a witness per algorithm for the management key's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from yubikit.core import BadResponseError, NotSupportedError, Tlv
+from yubikit.core.smartcard import AID, SW, ApduError, SmartCardConnection
+from yubikit.piv import (
+    KEY_TYPE,
+    MANAGEMENT_KEY_TYPE,
+    OBJECT_ID,
+    PIN_POLICY,
+    SLOT,
+    TOUCH_POLICY,
+    ManagementKeyMetadata,
+    PinMetadata,
+    PivSession,
+    SlotMetadata,
+    decompress_certificate,
+)
+
+from tokenprov.device.translate import is_absent, is_missing, translated
+from tokenprov.errors import AuthenticationFailed, NotSupported
+from tokenprov.token import KeyState, Tries
+
+INS_VERIFY = 0x20  # SP 800-73-4 part 2, 3.2.1
+INS_GENERAL_AUTHENTICATE = 0x87  # part 2, 3.2.4
+REF_PIN = 0x80  # part 1, table 4b
+REF_MANAGEMENT = 0x9B
+TAG_DYNAMIC_AUTH = 0x7C  # part 2, table 7
+TAG_WITNESS, TAG_CHALLENGE, TAG_RESPONSE = 0x80, 0x81, 0x82
+TAG_CERTIFICATE, TAG_CERT_INFO = 0x70, 0x71  # part 1, table 10
+CERT_INFO_COMPRESSED = 0x01
+
+_PROBE_SIZES = {  # bytes that a signature input of this algorithm has
+    KEY_TYPE.ECCP256: 32,
+    KEY_TYPE.RSA2048: 256,
+    KEY_TYPE.ECCP384: 48,
+    KEY_TYPE.RSA1024: 128,
+}
+_T = TypeVar("_T")
+
+
+class _Session(PivSession):
+    """yubikit's session, on tokens whose version promises metadata that is not there."""
+
+    has_metadata = True
+
+    def _metadata(self, read: Callable[[], _T]) -> _T:
+        try:
+            return read()
+        except NotSupportedError:
+            self.has_metadata = False
+            raise
+        except ApduError as error:
+            if not is_missing(error.sw):
+                raise
+            self.has_metadata = False
+            raise NotSupportedError("no metadata") from error
+
+    def get_management_key_metadata(self) -> ManagementKeyMetadata:
+        return self._metadata(super().get_management_key_metadata)
+
+    def get_pin_metadata(self) -> PinMetadata:
+        return self._metadata(super().get_pin_metadata)
+
+    def get_puk_metadata(self) -> PinMetadata:
+        return self._metadata(super().get_puk_metadata)
+
+    def get_slot_metadata(self, slot: SLOT) -> SlotMetadata:
+        read = super().get_slot_metadata
+        return self._metadata(lambda: read(slot))
+
+    def find_management_key_type(self) -> None:
+        """Take the first algorithm for which the token gives a witness."""
+        for algorithm in MANAGEMENT_KEY_TYPE:
+            try:
+                self.protocol.send_apdu(
+                    0,
+                    INS_GENERAL_AUTHENTICATE,
+                    algorithm,
+                    REF_MANAGEMENT,
+                    Tlv(TAG_DYNAMIC_AUTH, Tlv(TAG_WITNESS)),
+                )
+            except ApduError:
+                continue
+            self._management_key_type = algorithm
+            return
+
+
+class Piv:
+    """Implements `token.PivApplet`."""
+
+    def __init__(self, connection: SmartCardConnection) -> None:
+        with translated("selecting PIV"):
+            self._session = _Session(connection)
+            if not self._session.has_metadata:
+                self._session.find_management_key_type()
+        self._authenticated = False
+        self._pin_verified = False
+
+    @property
+    def version(self) -> tuple[int, int, int]:
+        """The applet's own version, which need not be the firmware's."""
+        major, minor, patch = self._session.version
+        return major, minor, patch
+
+    @property
+    def management_key_type(self) -> MANAGEMENT_KEY_TYPE:
+        """The algorithm that the management key has now."""
+        return self._session.management_key_type
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether the management key was authenticated in this session."""
+        return self._authenticated
+
+    @property
+    def pin_verified(self) -> bool:
+        """Whether the PIN was verified in this session."""
+        return self._pin_verified
+
+    def serial(self) -> str | None:
+        """The serial, decimal; None where the applet gives none."""
+        try:
+            with translated("reading the serial"):
+                return str(self._session.get_serial() or "") or None
+        except NotSupported:
+            return None
+
+    # Reference data
+
+    def pin_tries(self) -> Tries:
+        """Tries of the PIN; without metadata the session starts anew for it."""
+        with translated("reading the PIN's tries"):
+            try:
+                return _tries(self._session.get_pin_metadata())
+            except NotSupportedError:
+                self._session.protocol.select(AID.PIV)
+                self._authenticated = self._pin_verified = False
+            try:
+                self._session.protocol.send_apdu(0, INS_VERIFY, 0, REF_PIN)
+            except ApduError as error:
+                if error.sw & 0xFFF0 == SW.VERIFY_FAIL_NO_RETRY:
+                    return Tries(remaining=error.sw & 0xF, total=None, is_default=None)
+                if error.sw == SW.AUTH_METHOD_BLOCKED:
+                    return Tries(remaining=0, total=None, is_default=None)
+                raise
+            return Tries(remaining=None, total=None, is_default=None)
+
+    def puk_tries(self) -> Tries:
+        """Tries of the PUK, which the standard has no command to ask for."""
+        with translated("reading the PUK's tries"):
+            try:
+                return _tries(self._session.get_puk_metadata())
+            except NotSupportedError:
+                return Tries(remaining=None, total=None, is_default=None)
+
+    def management_key_is_default(self) -> bool | None:
+        """Whether it is the factory's; None where the token does not say."""
+        with translated("reading the management key's metadata"):
+            try:
+                return self._session.get_management_key_metadata().default_value
+            except NotSupportedError:
+                return None
+
+    def authenticate(self, key: bytes) -> None:
+        """Mutual authentication with the management key."""
+        if len(key) != self.management_key_type.key_len:
+            raise _wrong_management_key()
+        try:
+            self._session.authenticate(key)
+        except ApduError as error:
+            if is_missing(error.sw):
+                raise NotSupported(
+                    "authenticating with the management key: this token cannot do it",
+                    remedy="Use another token.",
+                ) from error
+            raise _wrong_management_key() from error
+        except BadResponseError as error:
+            raise _wrong_management_key() from error
+        self._authenticated = True
+
+    def verify_pin(self, pin: str) -> None:
+        """Spends a try when it is wrong."""
+        with translated("verifying the PIN"):
+            self._session.verify_pin(pin)
+        self._pin_verified = True
+
+    def change_pin(self, old: str, new: str) -> None:
+        """Spends a try when the old one is wrong."""
+        with translated("changing the PIN"):
+            self._session.change_pin(old, new)
+
+    def change_puk(self, old: str, new: str) -> None:
+        """Spends a try when the old one is wrong."""
+        with translated("changing the PUK"):
+            self._session.change_puk(old, new)
+
+    def set_tries(self, pin: int, puk: int) -> None:
+        """Set both totals; PIN and PUK go back to the factory's."""
+        with translated("setting the tries"):
+            self._session.set_pin_attempts(pin, puk)
+        self._pin_verified = False
+
+    def set_management_key(self, algorithm: MANAGEMENT_KEY_TYPE, key: bytes) -> None:
+        """Replace the management key."""
+        with translated("setting the management key"):
+            self._session.set_management_key(algorithm, key)
+
+    # Keys
+
+    def key(self, slot: SLOT) -> KeyState | None:
+        """By metadata, or by attestation, or by whether a signature is refused for want of PIN."""
+        with translated(f"reading the key in {slot:02x}"):
+            try:
+                data = self._session.get_slot_metadata(slot)
+            except NotSupportedError:
+                return self._key_without_metadata(slot)
+            except ApduError as error:
+                if is_absent(error.sw):
+                    return None
+                raise
+            return KeyState(
+                public_key=_spki(data.public_key),
+                algorithm=data.key_type,
+                pin_policy=data.pin_policy,
+                touch_policy=data.touch_policy,
+                generated=data.generated,
+            )
+
+    def _key_without_metadata(self, slot: SLOT) -> KeyState | None:
+        try:
+            public_key = self._session.attest_key(slot).public_key()
+        except (NotSupportedError, ApduError):
+            if self._holds_key(slot):
+                raise NotSupportedError("a key that cannot be read") from None
+            return None
+        return KeyState(
+            public_key=_spki(public_key),
+            algorithm=KEY_TYPE.from_public_key(public_key),
+            pin_policy=None,
+            touch_policy=None,
+            generated=True,
+        )
+
+    def _holds_key(self, slot: SLOT) -> bool:
+        """Ask for a signature without a PIN: a key answers, or says that security is missing."""
+        for algorithm, size in _PROBE_SIZES.items():
+            body = Tlv(TAG_RESPONSE) + Tlv(TAG_CHALLENGE, b"\0" * (size - 1) + b"\1")
+            try:
+                self._session.protocol.send_apdu(
+                    0, INS_GENERAL_AUTHENTICATE, algorithm, slot, Tlv(TAG_DYNAMIC_AUTH, body)
+                )
+            except ApduError as error:
+                if error.sw == SW.SECURITY_CONDITION_NOT_SATISFIED:
+                    return True
+                continue
+            return True
+        return False
+
+    def generate_key(
+        self, slot: SLOT, algorithm: KEY_TYPE, pin: PIN_POLICY, touch: TOUCH_POLICY
+    ) -> bytes:
+        """Generate, overwriting; the caller has looked."""
+        with translated(f"generating a key in {slot:02x}"):
+            return _spki(self._session.generate_key(slot, algorithm, pin, touch))
+
+    def attest(self, slot: SLOT) -> tuple[bytes, bytes]:
+        """The key's attestation and f9's certificate, which signed it."""
+        with translated(f"attesting the key in {slot:02x}"):
+            leaf = self._session.attest_key(slot)
+            issuer = self._session.get_certificate(SLOT.ATTESTATION)
+            return leaf.public_bytes(Encoding.DER), issuer.public_bytes(Encoding.DER)
+
+    def sign(self, slot: SLOT, algorithm: KEY_TYPE, message: bytes) -> bytes:
+        """A signature as X.509 has it for that algorithm."""
+        hashing = hashes.SHA384() if algorithm is KEY_TYPE.ECCP384 else hashes.SHA256()
+        with translated(f"signing with the key in {slot:02x}"):
+            return self._session.sign(slot, algorithm, message, hashing, padding.PKCS1v15())
+
+    # Objects
+
+    def object(self, object_id: int) -> bytes | None:
+        """The object's value; an empty one counts as absent (SP 800-73-4 part 2, 3.3.2)."""
+        with translated(f"reading object {object_id:06x}"):
+            try:
+                return self._session.get_object(object_id) or None
+            except ApduError as error:
+                if is_absent(error.sw):
+                    return None
+                raise
+
+    def put_object(self, object_id: int, data: bytes) -> None:
+        """Write an object; needs the management key."""
+        with translated(f"writing object {object_id:06x}"):
+            self._session.put_object(object_id, data)
+
+    def certificate(self, slot: SLOT) -> bytes | None:
+        """The certificate, DER, uncompressed; bytes that are none are given as they are."""
+        value = self.object(OBJECT_ID.from_slot(slot))
+        if value is None:
+            return None
+        try:
+            fields = Tlv.parse_dict(value)
+            certificate = bytes(fields[TAG_CERTIFICATE])
+            if fields.get(TAG_CERT_INFO, b"\0")[:1] == bytes([CERT_INFO_COMPRESSED]):
+                certificate = decompress_certificate(certificate)
+        except (ValueError, KeyError):
+            return value
+        return certificate
+
+    def put_certificate(self, slot: SLOT, certificate: x509.Certificate) -> None:
+        """Write a certificate, uncompressed; needs the management key."""
+        with translated(f"writing the certificate in {slot:02x}"):
+            self._session.put_certificate(slot, certificate)
+
+
+def _tries(metadata: PinMetadata) -> Tries:
+    return Tries(
+        remaining=metadata.attempts_remaining,
+        total=metadata.total_attempts,
+        is_default=metadata.default_value,
+    )
+
+
+def _spki(public_key: object) -> bytes:
+    return public_key.public_bytes(  # type: ignore[attr-defined, no-any-return]  # any key type
+        Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def _wrong_management_key() -> AuthenticationFailed:
+    return AuthenticationFailed(
+        "authenticating with the management key: refused",
+        remedy="The token holds a management key that is not ours; use another token.",
+    )

@@ -1,0 +1,138 @@
+"""A token on an exclusive connection: what it says it is, and its applets, one selected at a time.
+
+Rules:
+- The serial is read on the connection that will write, and the applets must agree on it.
+- A reader's name says nothing about the token in it.
+- One session per applet: selecting costs a round trip and forgets a verified PIN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from fido2.ctap import CtapDevice
+from yubikit.core import ApplicationNotAvailableError, NotSupportedError
+from yubikit.core.fido import SmartCardCtapDevice
+from yubikit.core.smartcard import SmartCardConnection
+from yubikit.management import CAPABILITY, DeviceInfo, ManagementSession
+from yubikit.support import get_name, read_info
+
+from tokenprov.device.fido2 import Fido2, over_hid
+from tokenprov.device.otp import Otp
+from tokenprov.device.pcsc import PcscConnection, connected
+from tokenprov.device.piv import Piv
+from tokenprov.device.translate import translated
+from tokenprov.errors import NotSupported, WrongToken
+from tokenprov.model import TokenId
+from tokenprov.step import Operator
+from tokenprov.token import Keyring
+
+
+class YubiKey:
+    """Implements `token.Token` for a YubiKey."""
+
+    def __init__(self, connection: PcscConnection, operator: Operator) -> None:
+        self._connection = connection
+        self._operator = operator
+        self._selected: Piv | Otp | Fido2 | None = None
+        self.keyring = Keyring()
+        self.reader = connection.reader
+        self._info = _device_info(connection)
+        self.id = TokenId(
+            maker="yubico",
+            model=get_name(self._info, None),
+            firmware=str(self._info.version),
+            serial=str(self._info.serial) if self._info.serial else None,
+        )
+
+    @property
+    def firmware(self) -> tuple[int, int, int]:
+        """The firmware's version."""
+        major, minor, patch = self._info.version
+        return major, minor, patch
+
+    def has(self, capability: CAPABILITY) -> bool:
+        """Whether an application is enabled on this transport."""
+        enabled = self._info.config.enabled_capabilities.get(self._connection.transport)
+        return enabled is None or bool(enabled & capability)
+
+    def piv(self) -> Piv:
+        """PIV, selected; its serial must be the token's."""
+        if not isinstance(self._selected, Piv):
+            self._require(CAPABILITY.PIV, "PIV")
+            self._selected = Piv(self._connection)
+            serial = self._selected.serial()
+            if serial is not None and self.id.serial is not None and serial != self.id.serial:
+                raise WrongToken(
+                    f"token {self.id.label}: its PIV application says serial {serial}",
+                    remedy="Set it aside: a token whose applications disagree is not issued.",
+                )
+        return self._selected
+
+    def otp(self) -> Otp:
+        """OTP, selected."""
+        if not isinstance(self._selected, Otp):
+            self._require(CAPABILITY.OTP, "OTP")
+            self._selected = Otp(self._connection)
+        return self._selected
+
+    def fido2(self) -> Fido2:
+        """FIDO2: over this connection where the token has it there, else over HID by serial."""
+        if not isinstance(self._selected, Fido2):
+            self._require(CAPABILITY.FIDO2, "FIDO2")
+            self._selected = Fido2(self._fido_device(), self.touch)
+        return self._selected
+
+    def _fido_device(self) -> CtapDevice:
+        with translated("selecting FIDO2"):
+            try:
+                return SmartCardCtapDevice(self._connection)
+            except (ApplicationNotAvailableError, ValueError):  # not over CCID
+                if self.id.serial is None:
+                    raise
+        return over_hid(self.id.serial)
+
+    def touch(self, reason: str) -> AbstractContextManager[None]:
+        """Ask the operator to touch this token."""
+        return self._operator.touch(self.reader, self.id.label, reason)
+
+    def _require(self, capability: CAPABILITY, name: str) -> None:
+        self._selected = None  # whatever comes next deselects it
+        if not self.has(capability):
+            raise NotSupported(
+                f"token {self.id.label}: {name} is missing or switched off",
+                remedy=f"Enable {name} (ykman config usb --enable {name}), or use another profile.",
+            )
+
+
+def _device_info(connection: SmartCardConnection) -> DeviceInfo:
+    """Read the management applet, which every YubiKey has and no other maker's card.
+
+    Raises `NotSupported` for a card that is no YubiKey, before any other command is sent to it.
+    """
+    with translated("reading what the token is"):
+        try:
+            return ManagementSession(connection).read_device_info()
+        except ApplicationNotAvailableError as error:
+            raise NotSupported(
+                "this card is not a YubiKey",
+                remedy="Other makers' cards are not programmed yet; use a YubiKey.",
+            ) from error
+        except NotSupportedError:  # firmware before 4.1: the maker's library knows other ways
+            return read_info(connection)
+
+
+@contextmanager
+def opened(
+    reader: str, operator: Operator, expect: Callable[[TokenId], None] | None = None
+) -> Iterator[YubiKey]:
+    """The token in a reader, exclusively. `expect` may refuse it by what it says it is.
+
+    Raises `TokenError`; `NotSupported` for a card that no applet here knows.
+    """
+    with connected(reader) as connection:
+        token = YubiKey(connection, operator)
+        if expect is not None:
+            expect(token.id)
+        yield token

@@ -1,0 +1,150 @@
+"""Library errors to ours: status words and CTAP codes get a meaning and a remedy here, once.
+
+SP 800-73-4 part 2, table 12 for status words; CTAP 2.1, 8.2 for status codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fido2.ctap import CtapError
+from yubikit.core import (
+    ApplicationNotAvailableError,
+    BadResponseError,
+    CommandError,
+    InvalidPinError,
+    NotSupportedError,
+)
+from yubikit.core.otp import CommandRejectedError
+from yubikit.core.smartcard import SW, ApduError
+
+from tokenprov.errors import (
+    AuthenticationBlocked,
+    AuthenticationFailed,
+    NotSupported,
+    TokenRefused,
+    TokenReset,
+    TouchTimeout,
+)
+
+_MISSING = {SW.INVALID_INSTRUCTION, SW.FUNCTION_NOT_SUPPORTED, SW.CLASS_NOT_SUPPORTED, 0x6A86}
+_ABSENT = {SW.FILE_NOT_FOUND, SW.REFERENCE_DATA_NOT_FOUND, SW.RECORD_NOT_FOUND}
+
+
+def is_absent(sw: int) -> bool:
+    """Whether a status word says that what was asked for is not there."""
+    return sw in _ABSENT
+
+
+def is_missing(sw: int) -> bool:
+    """Whether a status word says that the token has no such function."""
+    return sw in _MISSING
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Run library calls; raise ours instead of theirs. `doing` stands in the message."""
+    try:
+        yield
+    except InvalidPinError as error:
+        raise refused(doing, error.attempts_remaining) from error
+    except ApduError as error:
+        raise _from_sw(doing, error.sw) from error
+    except (NotSupportedError, ApplicationNotAvailableError) as error:
+        raise NotSupported(
+            f"{doing}: this token cannot do it", remedy="Use another token or another profile."
+        ) from error
+    except CommandRejectedError as error:
+        raise AuthenticationFailed(
+            f"{doing}: the token refused the write (protected by an access code?)",
+            remedy="Remove the access code with the tool that set it, or use another token.",
+        ) from error
+    except CtapError as error:
+        raise _from_ctap(doing, error.code) from error
+    except (BadResponseError, CommandError) as error:
+        raise TokenRefused(
+            f"{doing}: the token's answer makes no sense",
+            remedy="Insert the token again; if it stays so, set it aside.",
+            code=0,
+        ) from error
+
+
+def refused(doing: str, retries_left: int | None) -> AuthenticationFailed:
+    """A PIN or PUK was refused, with that many tries left (None where the token does not say)."""
+    if retries_left == 0:
+        return AuthenticationBlocked(
+            f"{doing}: refused, and no tries are left",
+            remedy="Unblock it with the PUK from escrow, or set the token aside.",
+            retries_left=0,
+        )
+    tries = "" if retries_left is None else f" ({retries_left} tries left)"
+    return AuthenticationFailed(
+        f"{doing}: refused{tries}",
+        remedy="The token holds a value that is not ours; it is not tried again.",
+        retries_left=retries_left,
+    )
+
+
+def _from_sw(doing: str, sw: int) -> Exception:
+    if sw & 0xFFF0 == SW.VERIFY_FAIL_NO_RETRY:
+        return refused(doing, sw & 0xF)
+    match sw:
+        case SW.AUTH_METHOD_BLOCKED:
+            return refused(doing, 0)
+        case SW.SECURITY_CONDITION_NOT_SATISFIED:
+            return TokenReset(
+                f"{doing}: the token asks for its PIN, key or a touch (SW {sw:04X})",
+                remedy="If it was not touched in time or another program reset it, run it again.",
+            )
+        case SW.NO_SPACE | SW.MEMORY_FAILURE:
+            return TokenRefused(
+                f"{doing}: the token is full or its memory failed (SW {sw:04X})",
+                remedy="Remove what is on it, or set the token aside.",
+                code=sw,
+            )
+    if is_missing(sw) or is_absent(sw):
+        return NotSupported(
+            f"{doing}: this token cannot do it (SW {sw:04X})",
+            remedy="Use another token or another profile.",
+        )
+    return TokenRefused(
+        f"{doing}: the token refused (SW {sw:04X})",
+        remedy="Insert the token again; if it stays so, set it aside.",
+        code=sw,
+    )
+
+
+def _from_ctap(doing: str, code: int) -> Exception:
+    errors = CtapError.ERR
+    match code:
+        case errors.PIN_INVALID:
+            return refused(doing, None)
+        case errors.PIN_BLOCKED:
+            return refused(doing, 0)
+        case errors.PIN_AUTH_BLOCKED:
+            return AuthenticationBlocked(
+                f"{doing}: the token wants to be re-inserted before another try",
+                remedy="Take the token out and insert it again. Do not try another PIN.",
+            )
+        case errors.USER_ACTION_TIMEOUT | errors.ACTION_TIMEOUT | errors.OPERATION_DENIED:
+            return TouchTimeout(
+                f"{doing}: nobody touched the token in time",
+                remedy="Run it again and touch the token when it blinks.",
+            )
+        case errors.KEY_STORE_FULL:
+            return TokenRefused(
+                f"{doing}: no room for another discoverable credential",
+                remedy="Remove credentials from it, or use another token.",
+                code=code,
+            )
+        case errors.INVALID_COMMAND | errors.UNSUPPORTED_OPTION | errors.UNSUPPORTED_ALGORITHM:
+            return NotSupported(
+                f"{doing}: this token cannot do it (CTAP 0x{code:02X})",
+                remedy="Use another token or another profile.",
+            )
+    return TokenRefused(
+        f"{doing}: the token refused (CTAP 0x{int(code):02X})",
+        remedy="Insert the token again; if it stays so, set it aside.",
+        code=int(code),
+    )

@@ -1,0 +1,150 @@
+"""What happens on the production line, as values: the one thing that screens draw from.
+
+An event names the reader it happened in. It holds no secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchStarted:
+    """The batch and how many of its orders are open, of how many."""
+
+    batch: str
+    profile: str
+    open: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderSeen:
+    """A reader is there, empty or not."""
+
+    reader: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderGone:
+    """A reader vanished, as a YubiKey's does when it is unplugged."""
+
+    reader: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSeen:
+    """A token says who it is."""
+
+    reader: str
+    label: str
+    model: str
+    firmware: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderStarted:
+    """Work on an order began, or goes on where it was cut off."""
+
+    reader: str
+    label: str
+    order: str
+    holder: str
+    position: int
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted:
+    """`number` of `total` steps is being looked at, written and read back."""
+
+    reader: str
+    step: str
+    title: str
+    number: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TouchWanted:
+    """The token waits to be touched."""
+
+    reader: str
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TouchDone:
+    """It no longer waits."""
+
+    reader: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenIssued:
+    """The entry is durable; the token can be taken out."""
+
+    reader: str
+    label: str
+    order: str
+    holder: str
+    position: int
+    entry: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenPassedOver:
+    """Nothing was written to this token, and why."""
+
+    reader: str
+    label: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFailed:
+    """Work on an order stopped; the same token goes on with it next time."""
+
+    reader: str
+    label: str
+    order: str
+    holder: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceLost:
+    """pcscd stopped; a new context is tried."""
+
+    reason: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchPaused:
+    """No token in any reader is left to work on."""
+
+    open: int
+
+
+Event = (
+    BatchStarted
+    | ReaderSeen
+    | ReaderGone
+    | TokenSeen
+    | OrderStarted
+    | StepStarted
+    | TouchWanted
+    | TouchDone
+    | TokenIssued
+    | TokenPassedOver
+    | OrderFailed
+    | ServiceLost
+    | BatchPaused
+)
+Listener = Callable[[Event], None]

@@ -1,0 +1,141 @@
+"""The screens: a live table on a terminal, plain lines elsewhere, JSON lines for programs.
+
+They draw on standard error (JSON on standard output), so that a command's data stays alone.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from tokenprov.station import events
+from tokenprov.station.board import Board, Light
+from tokenprov.station.events import Event, Listener
+
+_STYLES = {
+    Light.EMPTY: "dim",
+    Light.WORKING: "cyan",
+    Light.TOUCH: "bold black on yellow",
+    Light.READY: "bold green",
+    Light.STOPPED: "bold red",
+}
+REFRESH = 8  # a second
+
+
+@contextmanager
+def table_screen(console: Console) -> Iterator[Listener]:
+    """One line a reader, redrawn in place; errors scroll above it."""
+    board = Board(clock=time.monotonic)
+    lock = threading.Lock()
+
+    def draw() -> Group:
+        with lock:
+            return Group(_table(board), _totals(board))
+
+    with Live(console=console, refresh_per_second=REFRESH, get_renderable=draw) as live:
+
+        def listen(event: Event) -> None:
+            with lock:
+                board(event)
+            if isinstance(event, events.OrderFailed | events.TokenPassedOver | events.ServiceLost):
+                live.console.print(Text(_line(event), style="red"))
+
+        yield listen
+
+
+@contextmanager
+def line_screen(stream: TextIO) -> Iterator[Listener]:
+    """A line an event that matters to a reader of the log; steps are left out."""
+    lock = threading.Lock()
+
+    def listen(event: Event) -> None:
+        text = _line(event)
+        if text:
+            with lock:
+                stream.write(text + "\n")
+                stream.flush()
+
+    yield listen
+
+
+@contextmanager
+def json_screen(stream: TextIO) -> Iterator[Listener]:
+    """Every event as one JSON object a line: {"event": "StepStarted", …}."""
+    lock = threading.Lock()
+
+    def listen(event: Event) -> None:
+        document = {"event": type(event).__name__, **asdict(event)}
+        with lock:
+            stream.write(json.dumps(document, ensure_ascii=False) + "\n")
+            stream.flush()
+
+    yield listen
+
+
+def _table(board: Board) -> Table:
+    table = Table(box=None, pad_edge=False, expand=True)
+    for name, ratio in (("reader", 3), ("token", 2), ("holder", 4), ("progress", 3), ("", 6)):
+        table.add_column(name, ratio=ratio, no_wrap=True, overflow="ellipsis")
+    for row in sorted(board.rows.values(), key=lambda row: row.reader):
+        table.add_row(
+            _short(row.reader),
+            row.label,
+            f"{row.holder} ({kit_name(row.position)})" if row.holder else "",
+            ProgressBar(total=row.steps, completed=row.step) if row.steps else "",
+            Text(row.text or str(row.light), style=_STYLES[row.light]),
+        )
+    return table
+
+
+def _totals(board: Board) -> Text:
+    left = board.minutes_left
+    parts = [f"{board.profile}: {board.issued} of {board.total} issued"]
+    if board.failed:
+        parts.append(f"{board.failed} stopped")
+    if board.issued_now:
+        parts.append(f"{board.per_minute:.0f} a minute")
+    if left:
+        parts.append(f"about {left:.0f} min left" if left >= 1 else "less than a minute left")
+    return Text(" · ".join(parts), style="bold")
+
+
+def _short(reader: str) -> str:
+    """A reader's name without what all readers share."""
+    return reader.removeprefix("Yubico YubiKey ").replace(" 00 00", "")
+
+
+def kit_name(position: int) -> str:
+    """What a person calls a kit position."""
+    return "primary" if position == 0 else f"spare {position}"
+
+
+_LINES: dict[type[Event], Callable[..., str]] = {
+    events.BatchStarted: lambda e: f"batch {e.batch}: {e.open} of {e.total} orders open",
+    events.OrderStarted: lambda e: (
+        f"{e.label}: {'goes on with' if e.resumed else 'begins'} {e.order} for {e.holder}"
+        f" ({kit_name(e.position)}) in {_short(e.reader)}"
+    ),
+    events.TouchWanted: lambda e: f"{e.label}: touch it now ({e.reason})",
+    events.TokenIssued: lambda e: (
+        f"{e.label}: issued to {e.holder} ({kit_name(e.position)}) in {e.seconds:.1f} s"
+    ),
+    events.TokenPassedOver: lambda e: f"{e.label}: passed over: {e.reason}\n  {e.remedy}",
+    events.OrderFailed: lambda e: f"{e.label}: stopped: {e.reason}\n  {e.remedy}",
+    events.ServiceLost: lambda e: f"the PC/SC service is gone ({e.reason}); try {e.attempt}",
+    events.BatchPaused: lambda e: f"{e.open} orders are open and no reader has a token for them",
+}
+
+
+def _line(event: Event) -> str:
+    return _LINES[type(event)](event) if type(event) in _LINES else ""

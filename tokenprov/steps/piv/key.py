@@ -1,0 +1,187 @@
+"""A key generated on the token, with its policies and its attestation (SP 800-73-4 part 2, 3.3.2).
+
+What says that a key is there, best first: metadata, its attestation, and where the token has
+neither, a signature that verifies. A key is ours when the journal holds the promise to make it:
+the promise is only given after the slot was seen empty.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime
+
+from cryptography.hazmat.primitives import hashes
+from yubikit.piv import KEY_TYPE, PIN_POLICY, SLOT, TOUCH_POLICY
+
+from tokenprov.attestation import Anchors, PivAttestation, verify_piv_attestation
+from tokenprov.errors import AttestationError, NotSupported, NotVerified
+from tokenprov.model import Json
+from tokenprov.secret import RandomBytes
+from tokenprov.step import Drawn, Evidence, Finding, Intent, State
+from tokenprov.steps.piv.access import authenticate, verify_pin
+from tokenprov.steps.piv.signature import verify_signature
+from tokenprov.token import KeyState, Token
+
+Clock = Callable[[], datetime]
+
+
+class KeyStep:
+    """A private key in a slot."""
+
+    def __init__(
+        self,
+        *,
+        slot: SLOT,
+        algorithm: KEY_TYPE,
+        pin_policy: PIN_POLICY,
+        touch_policy: TOUCH_POLICY,
+        attestation_required: bool,
+        anchors: Anchors,
+        clock: Clock,
+    ) -> None:
+        self.slot, self.algorithm = slot, algorithm
+        self._pin_policy, self._touch_policy = pin_policy, touch_policy
+        self._required = attestation_required
+        self._anchors, self._clock = anchors, clock
+        self._generated: bytes | None = None  # in this process, for tokens that cannot show it
+        self.id = f"piv/{slot:02x}/key"
+        self.title = f"PIV key in {slot:02x}"
+
+    @property
+    def pin_policy(self) -> PIN_POLICY:
+        """What DEFAULT means in this slot (SP 800-73-4 part 1, table 4b)."""
+        if self._pin_policy is not PIN_POLICY.DEFAULT:
+            return self._pin_policy
+        if self.slot is SLOT.SIGNATURE:
+            return PIN_POLICY.ALWAYS
+        return PIN_POLICY.NEVER if self.slot is SLOT.CARD_AUTH else PIN_POLICY.ONCE
+
+    @property
+    def touch_policy(self) -> TOUCH_POLICY:
+        """DEFAULT is never."""
+        default = self._touch_policy is TOUCH_POLICY.DEFAULT
+        return TOUCH_POLICY.NEVER if default else self._touch_policy
+
+    def draw(self, random: RandomBytes) -> Drawn:
+        """The token draws the key itself."""
+        return Drawn()
+
+    def observe(self, token: Token, intent: Intent | None) -> Finding:
+        """The key that is there against the one that is wanted."""
+        try:
+            found = token.piv().key(self.slot)
+        except NotSupported:
+            return self._observe_unseen(token, intent)
+        if found is None:
+            return Finding(state=State.ABSENT)
+        if intent is None:
+            return _conflict(f"slot {self.slot:02x} holds a key")
+        attested = self.attestation(token)
+        wrong = self._differences(found, attested)
+        if wrong:
+            return _conflict(f"the key in {self.slot:02x} {wrong}")
+        facts: dict[str, Json] = {
+            "algorithm": found.algorithm.name.lower(),
+            "publicKey": _digest(found.public_key),
+        }
+        if attested is None:
+            return Finding(state=State.MATCH, facts=facts, unread=("attestation",))
+        attestation, documents = attested
+        facts |= {"attestation": attestation.to_json(), "virtual": attestation.virtual}
+        return Finding(state=State.MATCH, facts=facts, evidence=documents)
+
+    def apply(self, token: Token, intent: Intent) -> None:
+        """Generate the key. Needs the management key."""
+        authenticate(token)
+        self._generated = token.piv().generate_key(
+            self.slot, self.algorithm, self._pin_policy, self._touch_policy
+        )
+
+    def public_key(self, token: Token) -> bytes:
+        """The public key (SubjectPublicKeyInfo, DER) of the key in the slot."""
+        try:
+            found = token.piv().key(self.slot)
+        except NotSupported:
+            found = None
+        public_key = found.public_key if found is not None else self._generated
+        if public_key is None:
+            raise NotVerified(
+                f"token {token.id.label}: the key in {self.slot:02x} cannot be read",
+                remedy="Use a token whose firmware attests its keys (4.3 or later).",
+            )
+        return public_key
+
+    def attestation(self, token: Token) -> tuple[PivAttestation, tuple[Evidence, ...]] | None:
+        """The verified attestation of the key, and the documents; None where there is none.
+
+        Raises `NotSupported` where the profile wants one, `AttestationError` for a wrong one.
+        """
+        try:
+            leaf, device = token.piv().attest(self.slot)
+        except NotSupported:
+            if self._required:
+                raise
+            return None
+        attestation = verify_piv_attestation(leaf, device, self._anchors, now=self._clock())
+        attestation.require(slot=f"{self.slot:02x}", serial=token.id.serial)
+        documents = (
+            Evidence(type="piv-attestation", data=leaf),
+            Evidence(type="piv-attestation-device", data=device),
+        )
+        return attestation, documents
+
+    def _differences(
+        self, found: KeyState, attested: tuple[PivAttestation, tuple[Evidence, ...]] | None
+    ) -> str:
+        if found.algorithm is not self.algorithm:
+            return f"is {found.algorithm.name.lower()}, not {self.algorithm.name.lower()}"
+        if found.generated is False:
+            return "was imported, not generated on the token"
+        for name, wanted, there in (
+            ("PIN", self.pin_policy, found.pin_policy),
+            ("touch", self.touch_policy, found.touch_policy),
+        ):
+            if there is not None and there is not wanted:
+                return f"has the {name} policy {there.name.lower()}, not {wanted.name.lower()}"
+        if attested is not None:
+            try:
+                attested[0].require(
+                    public_key=found.public_key,
+                    pin_policy=self.pin_policy,
+                    touch_policy=self.touch_policy,
+                )
+            except AttestationError as error:
+                return f"is not what its attestation says: {error.message}"
+        return ""
+
+    def _observe_unseen(self, token: Token, intent: Intent | None) -> Finding:
+        """A key is there that cannot be read: ours if a signature says so."""
+        if intent is None:
+            return _conflict(f"slot {self.slot:02x} holds a key that cannot be read")
+        if self._generated is None:
+            return Finding(state=State.UNKNOWN, reason="the key was made, but its half was lost")
+        challenge = os.urandom(32)
+        verify_pin(token)
+        with token.touch(f"prove the key in {self.slot:02x}"):
+            signature = token.piv().sign(self.slot, self.algorithm, challenge)
+        if not verify_signature(self._generated, signature, challenge):
+            return _conflict(f"the key in {self.slot:02x} is not the one that was generated")
+        return Finding(
+            state=State.MATCH,
+            facts={
+                "algorithm": self.algorithm.name.lower(),
+                "publicKey": _digest(self._generated),
+            },
+            unread=("PIN policy", "touch policy", "attestation"),
+        )
+
+
+def _digest(public_key: bytes) -> str:
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(public_key)
+    return digest.finalize().hex()
+
+
+def _conflict(reason: str) -> Finding:
+    return Finding(state=State.CONFLICT, reason=reason)

@@ -1,0 +1,223 @@
+"""Tries, PIN, PUK and management key: the PIV reference data (SP 800-73-4 part 2, 3.2).
+
+Where metadata tells whether a value is the factory's, nothing is probed that could cost a try.
+"""
+
+from __future__ import annotations
+
+from yubikit.piv import MANAGEMENT_KEY_TYPE
+
+from tokenprov.errors import AuthenticationFailed, NotSupported, TokenRefused
+from tokenprov.model import SecretKind
+from tokenprov.secret import RandomBytes, Secret, draw_bytes, draw_digits
+from tokenprov.step import Drawn, DrawnSecret, Finding, Intent, State
+from tokenprov.steps.piv.access import (
+    FACTORY_MANAGEMENT_KEY,
+    FACTORY_PIN,
+    FACTORY_PUK,
+    affordable,
+    authenticate,
+    verify_pin,
+)
+from tokenprov.token import PivApplet, Token
+
+SHORT_TRIES_CAP = 15  # 63Cx counts in four bits
+
+
+class TriesStep:
+    """How often PIN and PUK may be wrong. Setting it puts both back to the factory's."""
+
+    id = "piv/tries"
+    title = "PIN and PUK tries"
+
+    def __init__(self, *, pin: int, puk: int) -> None:
+        self._pin, self._puk = pin, puk
+
+    def draw(self, random: RandomBytes) -> Drawn:
+        """Nothing secret."""
+        return Drawn()
+
+    def observe(self, token: Token, intent: Intent | None) -> Finding:
+        """Totals by metadata; without it, the PIN's tries left on a fresh session."""
+        piv = token.piv()
+        pin, puk = piv.pin_tries(), piv.puk_tries()
+        if pin.remaining == 0:
+            return _conflict("its PIN is blocked")
+        if pin.total is None or puk.total is None:
+            facts = {"pinTriesLeft": pin.remaining}
+            if pin.remaining == min(self._pin, SHORT_TRIES_CAP):
+                return Finding(state=State.MATCH, facts=facts, unread=("PUK tries",))
+            return Finding(state=State.ABSENT, facts=facts)
+        facts = {"pinTries": pin.total, "pukTries": puk.total}
+        if (pin.total, puk.total) == (self._pin, self._puk):
+            return Finding(state=State.MATCH, facts=facts)
+        if intent is None and not (pin.is_default and puk.is_default):
+            return _conflict("its PIN or PUK is not the factory's")
+        return Finding(state=State.ABSENT, facts=facts)
+
+    def apply(self, token: Token, intent: Intent) -> None:
+        """Needs the PIN and the management key that are in force."""
+        verify_pin(token)
+        authenticate(token)
+        token.piv().set_tries(self._pin, self._puk)
+
+
+class PinStep:
+    """The holder's first PIN, drawn and sealed for the help desk."""
+
+    id = "piv/pin"
+    title = "PIV PIN"
+
+    def __init__(self, *, length: int) -> None:
+        self._length = length
+
+    def draw(self, random: RandomBytes) -> Drawn:
+        """Decimal digits."""
+        value = draw_digits(self._length, random)
+        return Drawn(secrets={self.id: DrawnSecret(kind=SecretKind.PIV_PIN, value=value)})
+
+    def observe(self, token: Token, intent: Intent | None) -> Finding:
+        """By metadata, and with an intent by verifying ours."""
+        piv = token.piv()
+        tries = piv.pin_tries()
+        facts = {"length": self._length}
+        if tries.is_default is True:
+            return Finding(state=State.ABSENT)
+        if intent is None and tries.is_default is False:
+            return _conflict("its PIN is not the factory's")
+        remaining = tries.remaining
+        if intent is not None:
+            if not affordable(remaining):
+                return _unaffordable("PIN")
+            try:
+                piv.verify_pin(intent.secret(self.id).reveal_text())
+            except AuthenticationFailed as error:
+                remaining = error.retries_left
+            else:
+                return Finding(state=State.MATCH, facts=facts)
+            if tries.is_default is False:
+                return _conflict("its PIN is neither the factory's nor ours")
+        if not affordable(remaining):
+            return _unaffordable("PIN")
+        try:
+            piv.verify_pin(FACTORY_PIN)
+        except AuthenticationFailed:
+            return _conflict("its PIN is not the factory's")
+        return Finding(state=State.ABSENT)
+
+    def apply(self, token: Token, intent: Intent) -> None:
+        """From the factory's to ours, in one command."""
+        token.piv().change_pin(FACTORY_PIN, intent.secret(self.id).reveal_text())
+
+
+class PukStep:
+    """The PUK, drawn and sealed for the help desk."""
+
+    id = "piv/puk"
+    title = "PIV PUK"
+
+    def __init__(self, *, length: int) -> None:
+        self._length = length
+
+    def draw(self, random: RandomBytes) -> Drawn:
+        """Decimal digits."""
+        value = draw_digits(self._length, random)
+        return Drawn(secrets={self.id: DrawnSecret(kind=SecretKind.PIV_PUK, value=value)})
+
+    def observe(self, token: Token, intent: Intent | None) -> Finding:
+        """By metadata, and with an intent by changing ours to ours, which changes nothing."""
+        piv = token.piv()
+        tries = piv.puk_tries()
+        if tries.is_default is True:
+            return Finding(state=State.ABSENT)
+        if intent is None:
+            if tries.is_default is False:
+                return _conflict("its PUK is not the factory's")
+            # no command of the standard tells; changing it from the factory's will
+            return Finding(state=State.ABSENT, unread=("PUK",))
+        if not affordable(tries.remaining):
+            return _unaffordable("PUK")
+        puk = intent.secret(self.id).reveal_text()
+        if _changes(piv, puk):
+            return Finding(state=State.MATCH, facts={"length": self._length})
+        if tries.is_default is None and _changes(piv, FACTORY_PUK):
+            return Finding(state=State.ABSENT)
+        return _conflict("its PUK is neither the factory's nor ours")
+
+    def apply(self, token: Token, intent: Intent) -> None:
+        """From the factory's to ours, in one command."""
+        token.piv().change_puk(FACTORY_PUK, intent.secret(self.id).reveal_text())
+
+
+class ManagementKeyStep:
+    """The PIV management key, drawn and sealed for token administration."""
+
+    id = "piv/management-key"
+    title = "PIV management key"
+
+    def __init__(self, *, algorithm: MANAGEMENT_KEY_TYPE | None) -> None:
+        """`algorithm` None: AES-192 where the token has it (5.4), else 3DES; 24 bytes both."""
+        self._algorithm = algorithm
+
+    def draw(self, random: RandomBytes) -> Drawn:
+        """A key of the algorithm's length."""
+        value = draw_bytes((self._algorithm or MANAGEMENT_KEY_TYPE.AES192).key_len, random)
+        kind = SecretKind.PIV_MANAGEMENT_KEY
+        return Drawn(secrets={self.id: DrawnSecret(kind=kind, value=value)})
+
+    def observe(self, token: Token, intent: Intent | None) -> Finding:
+        """By metadata and by authenticating; no tries are counted on this key."""
+        piv = token.piv()
+        is_default = piv.management_key_is_default()
+        if is_default is True:
+            return Finding(state=State.ABSENT)
+        if intent is not None and _authenticates(piv, intent.secret(self.id)):
+            algorithm = piv.management_key_type
+            if self._algorithm not in (None, algorithm):
+                return _conflict(f"its management key is {algorithm.name}")
+            return Finding(state=State.MATCH, facts={"algorithm": algorithm.name.lower()})
+        if is_default is None and _authenticates(piv, Secret(FACTORY_MANAGEMENT_KEY)):
+            return Finding(state=State.ABSENT)
+        return _conflict("its PIV management key is not the factory's")
+
+    def apply(self, token: Token, intent: Intent) -> None:
+        """The token keeps the old key until it has the new one."""
+        authenticate(token)
+        piv = token.piv()
+        key = intent.secret(self.id).reveal()
+        if self._algorithm is not None:
+            piv.set_management_key(self._algorithm, key)
+            return
+        preferred = MANAGEMENT_KEY_TYPE.AES192
+        if piv.version >= (5, 4, 0):
+            try:
+                return piv.set_management_key(preferred, key)
+            except (NotSupported, TokenRefused):
+                if piv.management_key_type is preferred:
+                    raise
+        piv.set_management_key(MANAGEMENT_KEY_TYPE.TDES, key)
+
+
+def _changes(piv: PivApplet, puk: str) -> bool:
+    """Whether this is the PUK: changing it to itself says so (and costs a try if not)."""
+    try:
+        piv.change_puk(puk, puk)
+    except AuthenticationFailed:
+        return False
+    return True
+
+
+def _authenticates(piv: PivApplet, key: Secret) -> bool:
+    try:
+        piv.authenticate(key.reveal())
+    except AuthenticationFailed:
+        return False
+    return True
+
+
+def _conflict(reason: str) -> Finding:
+    return Finding(state=State.CONFLICT, reason=reason)
+
+
+def _unaffordable(what: str) -> Finding:
+    return Finding(state=State.UNKNOWN, reason=f"its {what} has too few tries left to be tried")

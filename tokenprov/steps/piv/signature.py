@@ -1,0 +1,67 @@
+"""Signatures by PIV keys: checking them, and certification requests that carry one.
+
+RFC 2986 for the request, assembled with asn1crypto because the key that signs is on the token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from asn1crypto import csr as asn1_csr
+from asn1crypto.keys import PublicKeyInfo
+from asn1crypto.x509 import Name
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+from yubikit.piv import KEY_TYPE
+
+_SIGNATURE_ALGORITHMS = {
+    KEY_TYPE.ECCP256: "sha256_ecdsa",
+    KEY_TYPE.ECCP384: "sha384_ecdsa",
+    KEY_TYPE.ED25519: "ed25519",
+}
+
+
+def verify_signature(public_key: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether the signature over the message is by that key (SubjectPublicKeyInfo, DER)."""
+    key = load_der_public_key(public_key)
+    try:
+        match key:
+            case ec.EllipticCurvePublicKey():
+                hashing = hashes.SHA384() if key.curve.key_size == 384 else hashes.SHA256()
+                key.verify(signature, message, ec.ECDSA(hashing))
+            case rsa.RSAPublicKey():
+                key.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
+            case ed25519.Ed25519PublicKey():
+                key.verify(signature, message)
+            case _:
+                return False
+    except InvalidSignature:
+        return False
+    return True
+
+
+def certification_request(
+    public_key: bytes, algorithm: KEY_TYPE, common_name: str, sign: Callable[[bytes], bytes]
+) -> bytes:
+    """A PKCS#10 request, DER: `sign` gives the signature over the bytes that it is handed."""
+    info = asn1_csr.CertificationRequestInfo(
+        {
+            "version": "v1",
+            "subject": Name.build({"common_name": common_name}),
+            "subject_pk_info": PublicKeyInfo.load(public_key),
+            "attributes": [],
+        }
+    )
+    request = asn1_csr.CertificationRequest(
+        {
+            "certification_request_info": info,
+            "signature_algorithm": {
+                "algorithm": _SIGNATURE_ALGORITHMS.get(algorithm, "sha256_rsa")
+            },
+            "signature": sign(info.dump()),
+        }
+    )
+    encoded: bytes = request.dump()
+    return encoded
