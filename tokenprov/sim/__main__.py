@@ -21,7 +21,7 @@ from typing import Any
 
 import click
 
-from tokenprov.sim.attestation import ROOTS_FOLDER
+from tokenprov.sim.attestation import ROOTS_FOLDER, bench_roots
 from tokenprov.sim.control import CONTROL_VARIABLE, ControlServer
 from tokenprov.sim.ifd.build import SimulatorUnavailable, build_handler, cache_folder
 from tokenprov.sim.latency import REAL_KEY
@@ -77,6 +77,7 @@ def running(make: Callable[[], list[TokenSpec]], state: Path | None) -> Iterator
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         roots = (state or folder) / "roots"
         os.environ[ROOTS_FOLDER] = str(roots.absolute())
+        bench_roots()  # now: clients read the folder before a token attests
         library = build_handler(cache_folder())
         simulation = Simulation(folder, library, make())
         stack.callback(simulation.close)
