@@ -8,7 +8,7 @@
  *
  *     hello     role (1 byte: 'E' events, 'C' commands), reader (2 bytes, big-endian)
  *     events    simulator -> handler, one byte each: 0 no card, 1 card. The first one comes at
- *               once. Each is handed to pcscd by itself, so that a quick pull is never missed.
+ *               once. Each is shown to pcscd by itself, so that a quick pull is never missed.
  *     request   operation (1 byte), length (4 bytes, big-endian), data
  *     reply     status (1 byte), length (4 bytes, big-endian), data (an ATR or a response APDU)
  *
@@ -116,27 +116,29 @@ static void drop(int *fd)
 }
 
 /* Take the next event, if there is one; the caller holds `watch`. */
-static void look(struct reader *r)
+static void take_event(struct reader *r)
 {
 	unsigned char event;
-	ssize_t n;
+	ssize_t n = recv(r->events, &event, 1, MSG_DONTWAIT);
 
-	if (r->events < 0) {
-		struct pollfd first = { .events = POLLIN };
-		r->present = 0;
-		r->events = connect_as(r, 'E');
-		if (r->events < 0)
-			return;
-		first.fd = r->events;
-		(void)poll(&first, 1, HELLO_MS);
-	}
-	n = recv(r->events, &event, 1, MSG_DONTWAIT);
 	if (n == 1)
 		r->present = event == 1;
 	else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
 		drop(&r->events);
 		r->present = 0;
 	}
+}
+
+/* Connect to the events and learn whether there is a card; the caller holds `watch`. */
+static void watch_events(struct reader *r)
+{
+	struct pollfd first = { .events = POLLIN };
+
+	r->present = 0;
+	r->events = connect_as(r, 'E');
+	first.fd = r->events;
+	if (r->events >= 0 && poll(&first, 1, HELLO_MS) > 0)
+		take_event(r);
 }
 
 /* One request and its reply; the caller holds `talk`. *length is the room in, the bytes out. */
@@ -194,7 +196,10 @@ static RESPONSECODE exchange(struct reader *r, enum operation what, const UCHAR 
 	}
 }
 
-/* pcscd's watching thread waits here until something may have changed. */
+/*
+ * pcscd's watching thread waits here until something has changed. Events are taken here and nowhere
+ * else: pcscd asks for the presence in other places too, where a pull must not be used up unseen.
+ */
 static RESPONSECODE wait_for_event(DWORD lun, int timeout_ms)
 {
 	struct reader *r = reader_of(lun);
@@ -211,8 +216,14 @@ static RESPONSECODE wait_for_event(DWORD lun, int timeout_ms)
 	fds[0].revents = fds[1].revents = 0;
 	if (fds[1].fd < 0 && (timeout_ms < 0 || timeout_ms > RETRY_MS))
 		timeout_ms = RETRY_MS;
-	if (poll(fds, 2, timeout_ms) > 0 && (fds[0].revents & POLLIN) != 0)
+	if (poll(fds, 2, timeout_ms) <= 0)
+		return IFD_SUCCESS;
+	if (fds[0].revents != 0)
 		(void)!read(r->wake[0], drain, sizeof drain);
+	pthread_mutex_lock(&r->watch);
+	if (fds[1].revents != 0 && r->events == fds[1].fd)
+		take_event(r);
+	pthread_mutex_unlock(&r->watch);
 	return IFD_SUCCESS;
 }
 
@@ -415,7 +426,8 @@ RESPONSECODE IFDHICCPresence(DWORD Lun)
 	if (r == NULL)
 		return IFD_NO_SUCH_DEVICE;
 	pthread_mutex_lock(&r->watch);
-	look(r);
+	if (r->events < 0)
+		watch_events(r);
 	present = r->present;
 	pthread_mutex_unlock(&r->watch);
 	return present ? IFD_ICC_PRESENT : IFD_ICC_NOT_PRESENT;
