@@ -18,7 +18,7 @@ from fido2.webauthn import (
     AuthenticatorData,
 )
 
-from tests.unit.sim_fido2_device import World
+from tests.fido2_applet import World
 from tokenprov.directory import Assertion, CredentialRecord, Registration, RelyingParty
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

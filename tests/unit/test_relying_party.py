@@ -19,7 +19,7 @@ from fido2.webauthn import (
 )
 
 from tests.ceremonies import LATER, NOW, ORDER, RP_ID, Software, begin, make, register, use
-from tests.unit.sim_fido2_device import World
+from tests.fido2_applet import World
 from tokenprov.attestation import Anchors, FidoGrade
 from tokenprov.directory import RelyingParty
 from tokenprov.errors import (
