@@ -99,8 +99,11 @@ def digest_of(holders: Sequence[Holder]) -> str:
 
 
 def _canonical(piece: list[Json]) -> bytes:
-    """RFC 8785 of some holders. All values are strings, for which the standard encoder writes the
-    same in a fraction of the time; member names beyond ASCII may sort otherwise (3.2.3)."""
+    """RFC 8785 of some holders.
+
+    All values are strings, for which the standard encoder writes the same in a fraction of the
+    time; member names beyond ASCII may sort otherwise (RFC 8785, 3.2.3).
+    """
     if all(name.isascii() for document in piece for name in document.get("extra", ())):
         return _ENCODER.encode(piece).encode()
     return rfc8785.dumps(piece)

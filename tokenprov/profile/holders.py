@@ -1,0 +1,120 @@
+"""A profile against a roster: what it needs of each holder, before anything is made.
+
+Sources: RFC 5280 appendix A.1 (a common name holds 64 characters) and WebAuthn 6.4.1
+(authenticators may cut a user's names after 64 bytes, and then what is read back is not what was
+registered).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tokenprov.errors import Problem, RosterError
+from tokenprov.model import Holder
+from tokenprov.profile.fields import EXTRA, Template, field_of
+from tokenprov.profile.language import Profile
+from tokenprov.roster import Roster
+from tokenprov.roster.check import MAX_COMMON_NAME
+
+MAX_USER_NAME = 64  # bytes of UTF-8; WebAuthn 6.4.1
+SHOWN = 20  # problems shown; the rest are counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """A key of the profile and the fields of a holder that it needs."""
+
+    key: str
+    fields: frozenset[str]
+    template: Template | None = None
+    max_characters: int = 0  # 0: no limit
+    max_bytes: int = 0
+
+
+def needs(profile: Profile) -> Iterator[Need]:
+    """What the profile needs of every holder."""
+    for index, key in enumerate(profile.piv.keys if profile.piv else ()):
+        certificate = key.certificate
+        if certificate is None:
+            continue
+        path = f"piv.keys[{index}].certificate"
+        yield Need(
+            key=f"{path}.subject",
+            fields=certificate.subject.fields,
+            template=certificate.subject,
+            max_characters=MAX_COMMON_NAME,
+        )
+        if certificate.upn:
+            yield Need(key=f"{path}.upn", fields=frozenset(["upn"]))
+    for index, credential in enumerate(profile.fido2.credentials if profile.fido2 else ()):
+        for name, template in (
+            ("user-name", credential.user_name),
+            ("display-name", credential.display_name),
+        ):
+            yield Need(
+                key=f"fido2.credentials[{index}].{name}",
+                fields=template.fields,
+                template=template,
+                max_bytes=MAX_USER_NAME,
+            )
+
+
+def check_roster(profile: Profile, roster: Roster) -> None:
+    """Check that every holder has what the profile uses.
+
+    Raises RosterError with the lines of the rows that lack something, or once for a column that
+    the whole roster lacks.
+    """
+    wanted = list(needs(profile))
+    problems: list[Problem] = []
+    absent: set[str] = set()
+    for field in sorted({field for need in wanted for field in need.fields}):
+        if not any(field_of(holder, field) for holder in roster.holders):
+            absent.add(field)
+            users = ", ".join(need.key for need in wanted if field in need.fields)
+            problems.append(
+                Problem(
+                    line=0,
+                    field=field.removeprefix(EXTRA),
+                    message=f"no holder has it, and the profile {profile.name} uses it: {users}",
+                    remedy="Add the column to the roster, or change the profile.",
+                )
+            )
+    for line, holder in zip(roster.lines, roster.holders, strict=True):
+        lacking: set[str] = set()
+        for need in wanted:
+            if need.fields & absent:
+                continue
+            missing = {field for field in need.fields if not field_of(holder, field)}
+            for field in sorted(missing - lacking):
+                problems.append(
+                    Problem(
+                        line=line,
+                        field=field.removeprefix(EXTRA),
+                        message=f"the cell is empty, and the profile's {need.key} uses it",
+                        remedy="Fill it in, or give this holder another profile.",
+                    )
+                )
+            lacking |= missing
+            if not missing:
+                problems.extend(_too_long(need, holder, line))
+    if problems:
+        raise RosterError.of_file(roster.name, tuple(problems[:SHOWN]), len(problems))
+
+
+def _too_long(need: Need, holder: Holder, line: int) -> Iterator[Problem]:
+    if need.template is None:
+        return
+    text = need.template.render(holder)
+    for length, limit, unit in (
+        (len(text), need.max_characters, "characters"),
+        (len(text.encode()), need.max_bytes, "bytes"),
+    ):
+        if limit and length > limit:
+            yield Problem(
+                line=line,
+                field="",
+                message=f"the profile's {need.key} comes to {length} {unit}, {limit} fit: {text!r}",
+                remedy="Shorten the cells that it is made of, or the text in the profile.",
+            )
