@@ -13,7 +13,8 @@ Rules (WebAuthn Level 2):
   offered; the attestation is verified and graded, and one that is wrong is refused.
 - Assertion: 7.2, with presence and verification as they were asked for. An assertion without
   presence ("up": false) proves possession of the key and no more. A counter that is not above the
-  last one, both zero excepted, means a copy (7.2, step 21).
+  last one, both zero excepted, means a copy (7.2, step 21); without presence it may stand still,
+  because not every authenticator counts those.
 - A credential is on the disk before it is handed out.
 """
 
@@ -245,9 +246,10 @@ class RelyingParty:
             raise _refused("nobody touched the token")
         if assertion.verification and not data.is_user_verified():
             raise _refused("the PIN was not given")
-        if (data.counter or credential.sign_count) and data.counter <= credential.sign_count:
+        least = credential.sign_count + assertion.presence
+        if (data.counter or credential.sign_count) and data.counter < least:
             raise _refused(
-                f"its counter {data.counter} is not above the last one, {credential.sign_count}: "
+                f"its counter is {data.counter} after {credential.sign_count}: "
                 "the credential may have been copied"
             )
         record = replace(credential, sign_count=data.counter, asserted=now)
