@@ -12,7 +12,7 @@ from fido2.ctap2.base import AssertionResponse, AttestationResponse
 from fido2.ctap2.pin import ClientPin
 from fido2.webauthn import AuthenticatorData
 
-from tests.unit.sim_fido2_device import World, refused
+from tests.fido2_applet import World, refused
 
 ERR = CtapError.ERR
 FLAG = AuthenticatorData.FLAG

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.unit.sim_fido2_device import World
+from tests.fido2_applet import World
 from tokenprov.sim.apdu import SW, Command, Refusal
 from tokenprov.sim.ctap.wire import Status
 

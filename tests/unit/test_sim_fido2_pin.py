@@ -8,7 +8,7 @@ import pytest
 from fido2.ctap import CtapError
 from fido2.ctap2.pin import ClientPin, PinProtocol, PinProtocolV1, PinProtocolV2
 
-from tests.unit.sim_fido2_device import PIN, World, refused, shared_secret
+from tests.fido2_applet import PIN, World, refused, shared_secret
 
 PROTOCOLS = [PinProtocolV1(), PinProtocolV2()]
 ERR = CtapError.ERR

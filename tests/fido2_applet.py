@@ -85,11 +85,11 @@ class World:
         return client.protocol, client.get_pin_token(pin, wanted, rp_id)
 
 
-def refused(call: Callable[..., object], *args: Any, **given: Any) -> CtapError.ERR:
+def refused(call: Callable[..., object], *args: Any, **given: Any) -> int:
     """The status with which a call of the library is refused."""
     with pytest.raises(CtapError) as error:
         call(*args, **given)
-    return CtapError.ERR(error.value.code)
+    return error.value.code
 
 
 def shared_secret(client: ClientPin) -> tuple[dict[int, Any], bytes]:
@@ -121,7 +121,10 @@ class AppletDevice(CtapDevice):
         if cmd == CTAPHID.CBOR:
             return self.applet.process(Command(cla=0x80, ins=0x10, p1=0x80, p2=0, data=data))
         try:
-            return self.applet.process(Command.parse(data)) + b"\x90\x00"
+            cla, ins, p1, p2 = data[:4]  # CTAPHID_MSG frames always have three bytes of length
+            body = data[7 : 7 + int.from_bytes(data[4:7], "big")]
+            command = Command(cla=cla, ins=ins, p1=p1, p2=p2, data=body)
+            return self.applet.process(command) + b"\x90\x00"
         except Refusal as refusal:
             return refusal.data + refusal.sw.to_bytes(2, "big")
 
