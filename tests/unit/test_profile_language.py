@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tokenprov.errors import ProfileError
 from tokenprov.model import Holder
 from tokenprov.profile import (
     HmacSha1Slot,
+    Profile,
     Template,
     YubicoOtpSlot,
     find_profile,
@@ -23,9 +25,11 @@ from tokenprov.profile import (
     parse_profile,
     ready_folders,
 )
+from tokenprov.profile.explain import sections_in
 from tokenprov.profile.faults import Faults
 from tokenprov.profile.lines import KeyLines
 from tokenprov.profile.piv import PivPin
+from tokenprov.profile.section import Section
 
 PROFILES = Path(__file__).parents[2] / "profiles"
 HOLDER = Holder(
@@ -224,3 +228,29 @@ def test_other_braces_are_refused(text: str) -> None:
     with pytest.raises(Faults) as caught:
         Template.parse(text)
     assert all(fault.message and fault.remedy for fault in caught.value.faults)
+
+
+def test_reference_names_every_key() -> None:
+    """The page on the language has every key of it, and none in brackets that is not."""
+    text = (PROFILES / "README.md").read_text(encoding="utf-8")
+    keys = {alias for section in sections(Profile) for alias in aliases(section)}
+    named = set(re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)*", " ".join(re.findall(r"`[^`]*`", text))))
+    assert keys - named == set()
+    tables = {
+        part for table in re.findall(r"`\[+([a-z0-9.]+)\]+`", text) for part in table.split(".")
+    }
+    assert tables <= keys
+
+
+def aliases(section: type[Section]) -> list[str]:
+    """The keys of a table as they stand in a file."""
+    return [field.alias or name for name, field in section.model_fields.items()]
+
+
+def sections(section: type[Section]) -> list[type[Section]]:
+    """A table and all tables within it."""
+    found = [section]
+    for field in section.model_fields.values():
+        for inner in sections_in(field.annotation):
+            found += sections(inner)
+    return found

@@ -297,7 +297,7 @@ VALUES = (
         line=3,
         field="last_day",
         says="'1.12.2031' is not an ISO 8601 date",
-        remedy="Write 2031-12-01.",
+        remedy="Write 2031-12-01, if the day stands first",
     ),
     Case(
         name="slashed date",
@@ -426,8 +426,16 @@ def test_every_problem_at_once() -> None:
     with pytest.raises(RosterError) as caught:
         parse_roster(text.encode(), "staff.csv", today=TODAY)
     places = [(problem.line, problem.field) for problem in caught.value.problems]
-    assert places == [(2, "name"), (4, "email"), (4, "last_day"), (4, "id"), (5, "")]
-    assert "5 problems" in str(caught.value)
+    assert places == [
+        (2, "name"),
+        (3, "id"),
+        (3, "email"),
+        (4, "email"),
+        (4, "last_day"),
+        (4, "id"),
+        (5, ""),
+    ]
+    assert "7 problems" in str(caught.value)
     assert "no token was touched" in caught.value.remedy
 
 

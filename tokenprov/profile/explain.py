@@ -98,18 +98,19 @@ def _keys(location: Sequence[str | int]) -> set[str]:
                 for section in sections
                 for field in section.model_fields.values()
                 if field.alias == part
-                for found in _sections(field.annotation)
+                for found in sections_in(field.annotation)
             ]
     return {
         field.alias or name for section in sections for name, field in section.model_fields.items()
     }
 
 
-def _sections(annotation: Any) -> Iterator[type[Section]]:
+def sections_in(annotation: Any) -> Iterator[type[Section]]:
+    """The tables that a key's type names, whatever stands around them."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         yield annotation
     for argument in get_args(annotation):
-        yield from _sections(argument)
+        yield from sections_in(argument)
 
 
 def _kinds(section: type[Section]) -> tuple[str, ...]:
@@ -122,7 +123,7 @@ def _kinds(section: type[Section]) -> tuple[str, ...]:
 def _all_kinds(section: type[Section]) -> Iterator[str]:
     yield from _kinds(section)
     for field in section.model_fields.values():
-        for inner in _sections(field.annotation):
+        for inner in sections_in(field.annotation):
             yield from _all_kinds(inner)
 
 

@@ -75,28 +75,20 @@ class Checker:
                     if not cell.isascii() or not cell.isprintable():
                         cells[column] = self._clean(row.line, column, cell)
         known = row.known
-        complete = True
         for column in REQUIRED:
             if column not in known:
-                complete = False
                 self._add(row, column, "the cell is empty", f"Fill in the {column}.")
-        if not complete:
-            return None
         self._lengths(row)
         self._email(row)
-        if "upn" in known and not (_UPN.match(known["upn"]) and len(known["upn"]) <= MAX_UPN):
-            self._add(
-                row,
-                "upn",
-                f"{shown(known['upn'])} is not a user principal name",
-                "Write it as the directory has it, user@suffix, or leave the cell empty.",
-            )
+        self._upn(row)
         last_day = self._last_day(row)
         for column, seen in self._seen.items():
             if column in known:
                 line, other = seen.setdefault(known[column].casefold(), (row.line, known[column]))
                 if line != row.line:
                     self._twice(row, column, line, other)
+        if not all(column in known for column in REQUIRED):
+            return None
         groups = map(str.strip, _GROUPS.split(known.get("groups", "")))
         return Holder(
             id=known["id"],
@@ -138,7 +130,7 @@ class Checker:
 
     def _lengths(self, row: Row) -> None:
         for column, limit in (("id", MAX_ID), ("name", MAX_COMMON_NAME)):
-            length = len(row.known[column])
+            length = len(row.known.get(column, ""))
             if length > limit:
                 self._add(
                     row,
@@ -148,8 +140,8 @@ class Checker:
                 )
 
     def _email(self, row: Row) -> None:
-        email = row.known["email"]
-        if _EMAIL.match(email) and len(email) <= MAX_ADDRESS:
+        email = row.known.get("email")
+        if email is None or (_EMAIL.match(email) and len(email) <= MAX_ADDRESS):
             return
         if not email.isascii():
             remedy = "A certificate holds ASCII addresses only: write the domain in its xn-- form."
@@ -158,6 +150,16 @@ class Checker:
         else:
             remedy = "Write it as name@domain.example."
         self._add(row, "email", f"{shown(email)} is not a mail address", remedy)
+
+    def _upn(self, row: Row) -> None:
+        upn = row.known.get("upn")
+        if upn is not None and not (_UPN.match(upn) and len(upn) <= MAX_UPN):
+            self._add(
+                row,
+                "upn",
+                f"{shown(upn)} is not a user principal name",
+                "Write it as the directory has it, user@suffix, or leave the cell empty.",
+            )
 
     def _last_day(self, row: Row) -> date | None:
         cell = row.known.get("last_day")
@@ -173,7 +175,8 @@ class Checker:
         if day is None:
             pointed = _POINTED_DAY.match(cell)
             if pointed:
-                remedy = f"Write {pointed[3]}-{int(pointed[2]):02}-{int(pointed[1]):02}."
+                iso = f"{pointed[3]}-{int(pointed[2]):02}-{int(pointed[1]):02}"
+                remedy = f"Write {iso}, if the day stands first in it: year-month-day."
             else:
                 remedy = "Write it as year-month-day, 2031-12-31: other orders can be misread."
             self._add(row, "last_day", f"{shown(cell)} is not an ISO 8601 date", remedy)
