@@ -92,6 +92,9 @@ def _atr(*parts: bytes) -> bytes:
 _INTERFACE = bytes.fromhex("1300008131fe15")
 ATR_YUBIKEY_5 = _atr(b"\x3b\xfd", _INTERFACE, bytes.fromhex("8073c021c057"), b"YubiKey")
 ATR_YUBIKEY_4 = _atr(b"\x3b\xf8", _INTERFACE, b"Yubikey4")
+ATR_YUBIKEY_5_NFC = _atr(  # PC/SC part 3, 3.1.3.2.3.1: the historical bytes of a contactless card
+    b"\x3b\x8d", bytes.fromhex("80018073c021c057"), b"YubiKey"
+)
 ATR_PIV_CARD = _atr(
     b"\x3b\xdd",
     bytes.fromhex("18008131fe45"),
@@ -124,6 +127,16 @@ _MODELS = (
         nfc_supported=_ALL_54,
         atr=ATR_YUBIKEY_5,
         reader_name=_YUBIKEY_READER,
+        aaguid=bytes.fromhex("a25342c03cdc44148e46f4807fca511c"),
+    ),
+    Model(  # the same key laid on a contactless reader: clients know both by the reader's name
+        name="yubikey-5.7.4-nfc",
+        version=(5, 7, 4),
+        kind=Kind.YUBIKEY,
+        usb_supported=_ALL_54,
+        nfc_supported=_ALL_54,
+        atr=ATR_YUBIKEY_5_NFC,
+        reader_name="Virtual Contactless Reader",
         aaguid=bytes.fromhex("a25342c03cdc44148e46f4807fca511c"),
     ),
     Model(
