@@ -262,4 +262,4 @@ def test_timestamp() -> None:
     assert timestamp(moment) == "2026-02-03T04:05:06Z"
     assert timestamp(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00Z"
     with pytest.raises(ValueError, match="time zone"):
-        timestamp(datetime(2026, 1, 1))  # noqa: DTZ001  # the case
+        timestamp(datetime(2026, 1, 1))  # the case

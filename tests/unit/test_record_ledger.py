@@ -338,6 +338,8 @@ def test_complete(ledger: Ledger, path: Path) -> None:
     assert record is not None
     assert (record.state, record.entry_index) == (OrderState.ISSUED, 7)
     assert ledger.manifest_size() == 8
+    assert ledger.last_issued_to("p0") == record
+    assert ledger.last_issued_to("p1") is None
     for again in (
         lambda: ledger.complete("b1-0000", 8, NOW),
         lambda: ledger.claim("b1-0000", TOKEN_A, None, NOW),
@@ -464,3 +466,15 @@ def test_sql_of_postgresql() -> None:
     following = bindings.open_orders("b1").with_for_update()
     assert "FOR UPDATE" in str(following.compile(dialect=dialect))
     journal.intents_of("o").compile(dialect=dialect)
+
+
+def test_last_issued_to(ledger: Ledger) -> None:
+    """A holder's last token is found over all batches, by the manifest's order."""
+    create(ledger)
+    create(ledger, batch="b2", roster="r2")
+    ledger.claim("b2-0000", TOKEN_A, None, NOW)
+    ledger.complete("b2-0000", 3, NOW)
+    ledger.claim("b1-0000", TOKEN_B, None, NOW)
+    assert ledger.last_issued_to("p0") == ledger.order("b2-0000")
+    ledger.complete("b1-0000", 4, NOW)
+    assert ledger.last_issued_to("p0") == ledger.order("b1-0000")

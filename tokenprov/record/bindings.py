@@ -58,6 +58,20 @@ def order_of_token(batch: str | None, label: str) -> Select[Any]:
     return statement if batch is None else statement.where(t.orders.c.batch == batch)
 
 
+def issued_to(holder_id: str, station: str) -> Select[Any]:
+    """The last order that a station issued to a holder."""
+    return (
+        select(t.orders)
+        .where(
+            t.orders.c.holder_id == holder_id,
+            t.orders.c.station == station,
+            t.orders.c.entry_index.is_not(None),
+        )
+        .order_by(t.orders.c.entry_index.desc())
+        .limit(1)
+    )
+
+
 def claim(
     connection: Connection,
     order_id: str,

@@ -172,6 +172,12 @@ class Ledger:
         """The unfinished order that a token is bound to, else the last that it was issued for."""
         return next(map(order_from_row, self._rows(bindings.order_of_token(batch, label))), None)
 
+    def last_issued_to(self, holder_id: str) -> OrderRecord | None:
+        """The last order that this station issued to a holder, of any batch."""
+        return next(
+            map(order_from_row, self._rows(bindings.issued_to(holder_id, self._station))), None
+        )
+
     def next_open_order(self, batch: str) -> OrderRecord | None:
         """The first order that nobody has begun: a holder's kit together, holders by roster row."""
         return next(map(order_from_row, self._rows(bindings.open_orders(batch))), None)

@@ -76,6 +76,7 @@ orders = Table(
 )
 Index("orders_by_state", orders.c.batch, orders.c.state, orders.c.row, orders.c.position)
 Index("orders_by_token", orders.c.token_label)
+Index("orders_by_holder", orders.c.holder_id)
 _unfinished = and_(orders.c.state != OrderState.ISSUED.value, orders.c.token_label.is_not(None))
 Index(
     "one_unfinished_order_per_token",

@@ -1,0 +1,113 @@
+"""Entries, signers and a small manifest that the tests of the record share."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from tokenprov.model import Holder
+from tokenprov.record.entry import Entry
+from tokenprov.record.manifest import Manifest, Opening, commit_holder
+from tokenprov.record.note import Ed25519Signer
+
+ORIGIN = "tokenprov.example/station-a"
+SIGNER = Ed25519Signer(ORIGIN, ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+CUSTODIAN = "0011223344556677"
+
+
+def station() -> Entry:
+    """The first entry."""
+    return {
+        "v": 1,
+        "kind": "station",
+        "time": "2026-02-03T04:05:06Z",
+        "station": "station-a",
+        "operator": "olga",
+        "approvers": [],
+        "custodians": [{"purpose": "help-desk", "kid": CUSTODIAN}],
+    }
+
+
+def opening(number: int) -> Opening:
+    """A holder's."""
+    holder = Holder(id=f"p{number}", name=f"Zoë {number}", email=f"p{number}@example.org")
+    return commit_holder(holder, hashlib.sha256(f"salt {number}".encode()).digest())
+
+
+def blobs(number: int) -> list[bytes]:
+    """An attestation and an envelope."""
+    return [f"attestation {number}".encode(), f"envelope {number}".encode()]
+
+
+def issued(number: int, **changes: Any) -> Entry:
+    """A token for the holder of that number."""
+    attestation, envelope = (hashlib.sha256(blob).hexdigest() for blob in blobs(number))
+    return {
+        "v": 1,
+        "kind": "issued",
+        "time": "2026-02-03T04:06:00Z",
+        "station": "station-a",
+        "batch": "b1",
+        "order": f"b1-{number:04}",
+        "holder": {"commitment": opening(number).commitment},
+        "kit": {"position": 0, "size": 2},
+        "profile": {"name": "employee", "digest": "5a" * 32},
+        "token": {
+            "maker": "yubico",
+            "model": "YubiKey 5 NFC",
+            "firmware": "5.7.4",
+            "serial": str(10_000_000 + number),
+            "virtual": number % 2 == 0,
+        },
+        "steps": [
+            {
+                "id": "piv/9a/key",
+                "state": "match",
+                "facts": {"algorithm": "ECCP256", "tries": 5},
+                "unread": ["piv/puk"],
+                "evidence": [{"type": "piv-attestation", "sha256": attestation}],
+            }
+        ],
+        "secrets": [
+            {
+                "name": "piv/puk",
+                "kind": "piv-puk",
+                "purpose": "help-desk",
+                "generation": 1,
+                "sha256": envelope,
+                "kid": CUSTODIAN,
+            }
+        ],
+        "operator": "olga",
+        "approvers": [],
+        **changes,
+    }
+
+
+def set_aside(number: int) -> Entry:
+    """That token, out of use."""
+    return {
+        "v": 1,
+        "kind": "set-aside",
+        "time": "2026-02-03T04:07:00Z",
+        "station": "station-a",
+        "operator": "olga",
+        "approvers": [{"name": "pavel"}],
+        "token": issued(number)["token"],
+        "reason": "returned, and wiped",
+    }
+
+
+def append(manifest: Manifest, number: int, **changes: Any) -> int:
+    """Issue to the holder of that number."""
+    return manifest.append(issued(number, **changes), blobs(number), opening(number))
+
+
+def small_manifest(folder: Path, tokens: int = 3) -> Manifest:
+    """A station's entry and some tokens, appended one by one."""
+    manifest = Manifest.create(folder, ORIGIN, SIGNER)
+    manifest.append(station())
+    for number in range(tokens):
+        append(manifest, number)
+    return manifest

@@ -1,0 +1,298 @@
+"""The manifest: a station's signed, append-only record, one entry an event.
+
+Rules:
+- The checkpoint is the commit: an append that was cut off before it has not happened, and whoever
+  opens the folder for writing next clears it away (`commit` has the order).
+- Appending reads no entry and one tile a level; it costs five waits for the disk, however many
+  blobs there are.
+- A partial tile stays until its tile is full (https://c2sp.org/tlog-tiles, Partial Tiles).
+- One process writes (the station's lock), any number of its threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenprov.errors import ManifestError
+from tokenprov.record.checkpoint import Checkpoint
+from tokenprov.record.commit import commit, settle
+from tokenprov.record.entry import (
+    Entry,
+    Kind,
+    blobs_of,
+    commitment_of,
+    decode_entry,
+    encode_entry,
+    validate_entry,
+)
+from tokenprov.record.files import (
+    NewFile,
+    create_durable,
+    destroy,
+    make_folder,
+    write_durable,
+)
+from tokenprov.record.folder import (
+    CHECKPOINT,
+    VERIFIER_KEY,
+    ManifestFolder,
+    blob_path,
+    opening_path,
+)
+from tokenprov.record.note import NoteSigner, VerifierKey, open_note, sign_note
+from tokenprov.record.opening import Opening, commit_holder
+from tokenprov.record.proof import Prover
+from tokenprov.record.tlog import (
+    EMPTY_ROOT,
+    TILE_WIDTH,
+    RightEdge,
+    Tile,
+    bundle_path,
+    leaf_hash,
+    pack_bundle,
+)
+from tokenprov.record.verify import VerifyFinding, VerifyReport, verify_manifest
+
+__all__ = [
+    "Addition",
+    "Manifest",
+    "Opening",
+    "VerifyFinding",
+    "VerifyReport",
+    "commit_holder",
+    "validate_entry",
+    "verify_manifest",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addition:
+    """An entry with the blobs it names and the opening of its holder."""
+
+    entry: Entry
+    blobs: Sequence[bytes] = ()
+    opening: Opening | None = None
+
+
+class Manifest:
+    """A manifest's folder, open for reading, and for appending where there is a signer."""
+
+    def __init__(self, folder: Path, verifier: VerifierKey, signer: NoteSigner | None) -> None:
+        self._folder = ManifestFolder(folder)
+        self._verifier = verifier
+        self._signer = signer
+        self._lock = threading.RLock()
+        self._checkpoint: Checkpoint
+        self._edge: RightEdge
+        self._bundle: list[bytes]
+        self._stale = True
+        self._refresh()
+
+    @classmethod
+    def create(cls, folder: Path, origin: str, signer: NoteSigner) -> Manifest:
+        """An empty manifest, signed. A cut-off creation is taken up where it stopped.
+
+        Raises ManifestError: there is one already, or the signer is not named after the origin.
+        """
+        if signer.name != origin:
+            raise _refused(
+                "origin",
+                f"the signing key is named {signer.name}, and the log {origin}",
+                "Name the key after the log (https://c2sp.org/tlog-checkpoint, Signatures).",
+            )
+        make_folder(folder)
+        write_durable(folder / VERIFIER_KEY, f"{signer.verifier}\n".encode())
+        empty = Checkpoint(origin=origin, size=0, root=EMPTY_ROOT)
+        try:
+            create_durable(folder / CHECKPOINT, sign_note(empty.text(), [signer]).to_bytes())
+        except FileExistsError as exc:
+            raise _refused(
+                "exists", f"{folder} holds a manifest", "Open it, or choose another folder."
+            ) from exc
+        return cls(folder, signer.verifier, signer)
+
+    @classmethod
+    def open(cls, folder: Path, signer: NoteSigner | None = None) -> Manifest:
+        """The manifest in a folder; without a signer for reading, by the key that lies there.
+
+        Checks the checkpoint and the right edge of the tree, not the entries. Raises
+        ManifestError.
+        """
+        if signer is not None:
+            return cls(folder, signer.verifier, signer)
+        text = ManifestFolder(folder).read(VERIFIER_KEY).decode("utf-8", "replace")
+        return cls(folder, VerifierKey.parse(text.removesuffix("\n")), None)
+
+    @property
+    def origin(self) -> str:
+        """The log's name."""
+        return self._checkpoint.origin
+
+    @property
+    def size(self) -> int:
+        """How many entries there are."""
+        return self._checkpoint.size
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The signed head."""
+        return self._checkpoint
+
+    def entry(self, index: int) -> Entry:
+        """One entry. Raises IndexError, ManifestError."""
+        if not 0 <= index < self.size:
+            raise IndexError(f"entry {index} of {self.size}")
+        return next(self.entries(index))
+
+    def entries(self, start: int = 0) -> Iterator[Entry]:
+        """The entries from `start` on, as many as there are now. Raises ManifestError."""
+        return map(decode_entry, self._folder.entries(start, self.size))
+
+    def blob(self, digest: str) -> bytes:
+        """A certificate, attestation or envelope by its SHA-256. Raises ManifestError."""
+        return self._folder.blob(digest)
+
+    def opening(self, commitment: str) -> Opening | None:
+        """Who a commitment stands for; None where that was erased, or is held elsewhere."""
+        return self._folder.opening(commitment)
+
+    def erase_opening(self, commitment: str) -> None:
+        """Forget who a commitment stands for; a second time is fine."""
+        destroy(self._folder.path / opening_path(commitment))
+
+    def prover(self) -> Prover:
+        """Makes proofs for the tree as it is now."""
+        return Prover(self.size, self._folder.hashes)
+
+    def append(
+        self, entry: Entry, blobs: Iterable[bytes] = (), opening: Opening | None = None
+    ) -> int:
+        """Add an entry; its index. Durable on return.
+
+        Raises ManifestError (nothing is written): not a valid entry, a blob that it names is not
+        given nor there, or one is given that it does not name; DurabilityError: it may or may not
+        have been added, and the next call looks.
+        """
+        return self.append_many([Addition(entry=entry, blobs=tuple(blobs), opening=opening)])
+
+    def append_many(self, additions: Sequence[Addition]) -> int:
+        """Add entries under one checkpoint; the index of the first. As `append` otherwise."""
+        if self._signer is None:
+            raise _refused("signer", "opened for reading", "Open it with the signing key.")
+        with self._lock:
+            if self._stale:
+                self._refresh()
+            first = self.size
+            encoded = [encode_entry(addition.entry) for addition in additions]
+            if [a.entry["kind"] == Kind.STATION for a in additions] != [
+                first + i == 0 for i in range(len(additions))
+            ]:
+                raise _refused(
+                    "first-entry",
+                    "the first entry, and only it, names the station",
+                    "Append the station's entry first.",
+                )
+            evidence = list(self._evidence(additions))
+            edge, bundle, tree = self._grow(encoded)
+            head = Checkpoint(origin=self.origin, size=edge.size, root=edge.root())
+            note = sign_note(head.text(), [self._signer])
+            self._stale = True
+            commit(self._folder.path, first, evidence + tree, note.to_bytes())
+            self._checkpoint, self._edge, self._bundle = head, edge, bundle
+            self._stale = False
+            return first
+
+    def _evidence(self, additions: Sequence[Addition]) -> Iterator[NewFile]:
+        """The blobs and openings that are not there yet, once each."""
+        seen: set[str] = set()
+        for addition in additions:
+            given = {hashlib.sha256(blob).hexdigest(): blob for blob in addition.blobs}
+            named = set(blobs_of(addition.entry))
+            missing = {d for d in named - given.keys() if not self._holds(blob_path(d))}
+            if missing or given.keys() - named:
+                raise _refused(
+                    "blob",
+                    f"blobs named and missing: {sorted(missing)}; "
+                    f"given and not named: {sorted(given.keys() - named)}",
+                    "Report this: it is an error in the program.",
+                )
+            new = [(blob_path(digest), data, 0o644) for digest, data in sorted(given.items())]
+            if addition.opening is not None:
+                commitment = addition.opening.commitment
+                if commitment != commitment_of(addition.entry):
+                    raise _refused(
+                        "opening",
+                        "the opening is not of this entry's holder",
+                        "Report this: it is an error in the program.",
+                    )
+                new.append((opening_path(commitment), addition.opening.to_bytes(), 0o600))
+            for name, data, mode in new:
+                if name not in seen and not self._holds(name, data):
+                    seen.add(name)
+                    yield NewFile(path=self._folder.path / name, data=data, mode=mode)
+
+    def _holds(self, name: str, data: bytes | None = None) -> bool:
+        try:
+            found = (self._folder.path / name).read_bytes()
+        except FileNotFoundError:
+            return False
+        return data is None or found == data
+
+    def _grow(self, encoded: Sequence[bytes]) -> tuple[RightEdge, list[bytes], list[NewFile]]:
+        edge, bundle = self._edge.copy(), list(self._bundle)
+        there = set(edge.partial())
+        tiles: dict[Tile, bytes] = {}
+        bundles: dict[str, bytes] = {}
+        for data in encoded:
+            tiles |= edge.append(leaf_hash(data))
+            bundle.append(data)
+            if len(bundle) == TILE_WIDTH:
+                number = edge.size // TILE_WIDTH - 1
+                bundles[bundle_path(number, TILE_WIDTH)] = pack_bundle(bundle)
+                bundle.clear()
+        tiles |= {tile: data for tile, data in edge.partial().items() if tile not in there}
+        if bundle:
+            name = bundle_path(edge.size // TILE_WIDTH, len(bundle))
+            bundles[name] = pack_bundle(bundle)
+        named = {**{tile.path: data for tile, data in tiles.items()}, **bundles}
+        return (
+            edge,
+            bundle,
+            [NewFile(path=self._folder.path / name, data=data) for name, data in named.items()],
+        )
+
+    def _refresh(self) -> None:
+        """Read the head from the disk, after an append that was cut off at the latest."""
+        with self._lock:
+            note = open_note(self._folder.read(CHECKPOINT), [self._verifier])
+            checkpoint = Checkpoint.parse(note.text)
+            if checkpoint.origin != self._verifier.name:
+                raise _refused(
+                    "origin",
+                    f"the checkpoint is of {checkpoint.origin}, the key of {self._verifier.name}",
+                    "Use the verifier key of this log.",
+                )
+            if self._signer is not None:
+                settle(self._folder.path, checkpoint.size)
+            number, width = divmod(checkpoint.size, TILE_WIDTH)
+            edge = RightEdge.read(checkpoint.size, self._folder.hashes)
+            bundle = self._folder.bundle(number, width) if width else []
+            if edge.root() != checkpoint.root or b"".join(map(leaf_hash, bundle)) != (
+                self._folder.hashes(0, number, width) if width else b""
+            ):
+                raise _refused(
+                    "root",
+                    "the tiles at the right edge do not have the root that was signed",
+                    "Run `tokenprov manifest verify` and restore what it names; "
+                    "nothing is appended to a damaged log.",
+                )
+            self._checkpoint, self._edge, self._bundle = checkpoint, edge, bundle
+            self._stale = False
+
+
+def _refused(rule: str, what: str, remedy: str) -> ManifestError:
+    return ManifestError(f"manifest: {what}", remedy=remedy, rule=rule)
