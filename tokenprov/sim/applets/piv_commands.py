@@ -129,7 +129,7 @@ def general_authenticate(card: PivCard, command: Command) -> bytes:
     if tag not in (Tag.CHALLENGE, Tag.EXPONENTIATION):
         raise Refusal(SW.INCORRECT_PARAMETERS)
     card.require_policies(key)
-    card.body.spend(f"use-{key.algorithm.name.lower()}")
+    card.body.spend(key.algorithm.name.lower())
     answer = key.respond(value) if tag == Tag.CHALLENGE else key.agree(value)
     return tlv(Tag.DYNAMIC_AUTHENTICATION, tlv(Tag.RESPONSE, answer))
 
@@ -163,7 +163,7 @@ def put_data(card: PivCard, command: Command) -> bytes:
         raise Refusal(SW.INCORRECT_PARAMETERS)
     if not card.objects.known(object_id):
         raise Refusal(SW.FUNCTION_NOT_SUPPORTED)
-    card.body.spend("write-object")
+    card.body.spend("write")
     card.put_object(object_id, content)
     card.body.save()
     return b""

@@ -124,7 +124,7 @@ def import_asymmetric_key(card: PivCard, command: Command) -> bytes:
     algorithm = permitted_algorithm(card, slot, bytes([command.p1]))
     fields = read_distinct(command.data)
     pin_policy, touch_policy = policies(card, slot, fields)
-    card.body.spend("import-key")
+    card.body.spend("write")
     key = PivKey(
         algorithm=algorithm,
         private=import_key(algorithm, fields),
@@ -151,7 +151,7 @@ def attest(card: PivCard, command: Command) -> bytes:
         raise Refusal(SW.REFERENCE_NOT_FOUND)
     if key.origin is not Origin.GENERATED:
         raise Refusal(SW.INCORRECT_PARAMETERS)
-    card.body.spend(f"use-{attesting.algorithm.name.lower()}")
+    card.body.spend(attesting.algorithm.name.lower())
     return piv_attest.statement(key, slot, card.body, card.model, attesting, content)
 
 
