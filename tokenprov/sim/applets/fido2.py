@@ -8,14 +8,15 @@ power: a token that hangs on USB keeps its power when a reader resets the card.
 
 from __future__ import annotations
 
+import functools
 from enum import IntEnum
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tokenprov.sim.apdu import SW, Command, Refusal
-from tokenprov.sim.applet import Body
-from tokenprov.sim.attestation import fido_attestation
+from tokenprov.sim.applet import Body, Version
+from tokenprov.sim.attestation import VirtualRoots, bench_roots
 from tokenprov.sim.ctap.authenticator import CtapAuthenticator
 from tokenprov.sim.ctap.features import Features
 from tokenprov.sim.ctap.u2f import VERSION as U2F_V2
@@ -39,6 +40,14 @@ class ControlAction(IntEnum):
     END = 0x01
 
 
+@functools.cache
+def _attestation(
+    roots: VirtualRoots, aaguid: bytes, serial: int | None, version: Version
+) -> tuple[ec.EllipticCurvePrivateKey, list[bytes]]:
+    """The attestation key and x5c that the tokens of a model share on one bench."""
+    return roots.fido_attestation(aaguid, serial, version=version)
+
+
 class Fido2Applet:
     """The applet: CTAP2 where the model has it, and U2F."""
 
@@ -47,7 +56,7 @@ class Fido2Applet:
 
     def __init__(self, body: Body, model: Model) -> None:
         def attestation(serial: int | None) -> tuple[ec.EllipticCurvePrivateKey, list[bytes]]:
-            return fido_attestation(model.aaguid, serial, model.version)
+            return _attestation(bench_roots(), model.aaguid, serial, model.version)
 
         self._fips = model.fips
         self._features = Features.of(model, has_serial=body.serial is not None)
