@@ -22,11 +22,12 @@ from typing import Any
 import click
 
 from tokenprov.sim.attestation import ROOTS_FOLDER, bench_roots
+from tokenprov.sim.bus import MAX_READERS
 from tokenprov.sim.control import CONTROL_VARIABLE, ControlServer
-from tokenprov.sim.ifd.build import SimulatorUnavailable, build_handler, cache_folder
+from tokenprov.sim.ifd.build import SimulatorUnavailable, build_driver, cache_folder
 from tokenprov.sim.latency import REAL_KEY
 from tokenprov.sim.models import DEFAULT_MODEL, MODELS
-from tokenprov.sim.pcscd import MAX_READERS, make_folder
+from tokenprov.sim.pcscd import make_folder
 from tokenprov.sim.presence import TouchPolicy
 from tokenprov.sim.simulation import BenchError, Simulation, TokenSpec
 
@@ -78,8 +79,8 @@ def running(make: Callable[[], list[TokenSpec]], state: Path | None) -> Iterator
         roots = (state or folder) / "roots"
         os.environ[ROOTS_FOLDER] = str(roots.absolute())
         bench_roots()  # now: clients read the folder before a token attests
-        library = build_handler(cache_folder())
-        simulation = Simulation(folder, library, make())
+        driver = build_driver(cache_folder())
+        simulation = Simulation(folder, driver, make())
         stack.callback(simulation.close)
         control = ControlServer(folder / "control", simulation)
         stack.callback(control.close)

@@ -142,8 +142,7 @@ class Device:
     @property
     def reader_name(self) -> str:
         """The name of its reader: it lists the interfaces that are on."""
-        fido = "FIDO" if self.model.version >= (5, 0, 0) else "U2F"
-        parts = ((Capability.OTP, "OTP"), (_FIDO, fido), (_CCID, "CCID"))
+        parts = ((Capability.OTP, "OTP"), (_FIDO, "FIDO"), (_CCID, "CCID"))
         on = "+".join(name for bits, name in parts if bits & self.usb_enabled)
         return f"{self.model.reader_name.rpartition(' ')[0]} {on}"
 

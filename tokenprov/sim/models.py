@@ -54,8 +54,8 @@ NOTHING = Capability(0)
 class Model:
     """One model of token.
 
-    `aaguid` is 16 bytes (zeros where there is no FIDO2). `reader_name` is what its own reader is
-    called, without the number that a bench appends. `fips_capable` are the applets that can reach
+    `aaguid` is 16 bytes (zeros where there is no FIDO2). `reader_name` is what libccid calls its
+    reader, without the numbers that pcscd appends. `fips_capable` are the applets that can reach
     approved mode. `usb_supported` and `nfc_supported` are what the hardware has.
     """
 
@@ -189,7 +189,7 @@ _MODELS = (
         kind=Kind.YUBIKEY,
         usb_supported=_ALL_4,
         atr=ATR_YUBIKEY_4,
-        reader_name="Yubico Yubikey 4 OTP+U2F+CCID",
+        reader_name=_YUBIKEY_READER,
     ),
     Model(
         name="security-key-5.7",

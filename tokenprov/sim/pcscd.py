@@ -1,9 +1,9 @@
 """A private pcscd: the real PC/SC service, in a mount namespace of its own.
 
-It sees the readers of its own reader.conf and nothing else: its run folder is bound over
-/run/pcscd, and an empty one over the folder of USB drivers, so that it neither finds nor disturbs
-the station's own readers. Clients find it by PCSCLITE_CSOCK_NAME. It needs no root where user
-namespaces are allowed; root does without them.
+It sees the virtual USB bus (bus.py) and nothing else: its run folder is bound over /run/pcscd, the
+folder with our driver over the one of USB drivers, its reader.conf is empty and its libudev is
+ours, so that it neither finds nor disturbs the station's own readers. Clients find it by
+PCSCLITE_CSOCK_NAME. It needs no root where user namespaces are allowed; root does without them.
 
 Rules: it never outlives the process that started it (PR_SET_PDEATHSIG, set after the namespace is
 entered, because entering one clears it); the thread that starts it lives as long as it does,
@@ -20,56 +20,25 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from tokenprov.sim.ifd.build import SimulatorUnavailable
+from tokenprov.sim.bus import Bus
+from tokenprov.sim.ifd.build import Driver, SimulatorUnavailable
 
 START_SECONDS = 10.0
 STOP_SECONDS = 3.0
 SOCKET_PATH_BYTES = 107  # sun_path of unix(7), less its final zero
-MAX_READERS = 16  # PCSCLITE_MAX_READERS_CONTEXTS
-NAME_BYTES = 100  # MAX_READERNAME is 128, and pcscd appends interface and slot numbers
+DRIVERS = Path("/usr/lib/pcsc/drivers")  # pcscd --version: usbdropdir
 
 _SCRIPT = """
 set -e
 [ -d /run/pcscd ] || { mount -t tmpfs none /run && mkdir /run/pcscd; }
 mount --bind "$1" /run/pcscd
-[ ! -d /usr/lib/pcsc/drivers ] || mount --bind "$2" /usr/lib/pcsc/drivers
-exec setpriv --pdeathsig KILL "$4" --foreground --config "$3" --reader-name-no-serial
+mount --bind "$2" /usr/lib/pcsc/drivers
+TOKENPROV_SIM_USB="$4" LD_PRELOAD="$5" exec setpriv --pdeathsig KILL \\
+    "$6" --foreground --config "$3" --reader-name-no-serial --reader-name-no-interface
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReaderEntry:
-    """One reader of reader.conf: `device` is what the IFD handler connects to.
-
-    Readers may share a name: pcscd appends a number of two hexadecimal digits, the lowest that no
-    reader has at that time, and " 00" for the slot. `channel` tells those of one name apart.
-    """
-
-    name: str
-    device: str
-    channel: int
-
-
-def reader_conf(entries: Sequence[ReaderEntry], library: Path) -> str:
-    """The text of reader.conf(5) for these readers. Raises `ValueError` for names it cannot say."""
-    if len(entries) > MAX_READERS:
-        raise ValueError(f"pcscd has room for {MAX_READERS} readers, not {len(entries)}")
-    if len({entry.channel for entry in entries}) != len(entries):
-        raise ValueError("two readers have the same channel")
-    for entry in entries:
-        name = entry.name
-        if not name.isprintable() or '"' in name or not 0 < len(name.encode()) <= NAME_BYTES:
-            raise ValueError(f"{name!r} cannot be a reader's name")
-    return "".join(
-        f'FRIENDLYNAME "{entry.name}"\nDEVICENAME {entry.device}\n'
-        f"LIBPATH {library}\nCHANNELID {entry.channel}\n\n"
-        for entry in entries
-    )
 
 
 def find_program(name: str, package: str) -> str:
@@ -98,18 +67,17 @@ def namespace_command() -> list[str]:
 
 
 class PrivatePcscd:
-    """Runs pcscd for the readers of a reader.conf, in a folder of its own.
+    """Runs pcscd on a virtual USB bus, in a folder of its own.
 
     Use as a context manager, or `start` and `stop`. `folder` must be short: a socket is made in it.
     """
 
-    def __init__(self, folder: Path, library: Path, entries: Sequence[ReaderEntry]) -> None:
+    def __init__(self, folder: Path, driver: Driver, bus: Bus) -> None:
         self._run = folder / "pcscd"
-        self._empty = folder / "empty"
         self._conf = folder / "reader.conf"
         self._log = folder / "pcscd.log"
-        self._library = library
-        self._entries = list(entries)
+        self._driver = driver
+        self._bus = bus
         self._process: subprocess.Popen[bytes] | None = None
         if len(os.fsencode(self.socket)) > SOCKET_PATH_BYTES:
             raise SimulatorUnavailable(f"the socket's path {self.socket} is too long")
@@ -147,13 +115,17 @@ class PrivatePcscd:
         pcscd = find_program("pcscd", "pcscd")
         find_program("setpriv", "util-linux")
         enter = namespace_command()
-        for made in (self._run, self._empty):
-            made.mkdir(exist_ok=True)
+        if not DRIVERS.is_dir():
+            raise SimulatorUnavailable(f"{DRIVERS} is missing: install libccid")
+        self._run.mkdir(exist_ok=True)
         for stale in ("pcscd.comm", "pcscd.pid"):
             (self._run / stale).unlink(missing_ok=True)
-        self._write_conf()
+        self._conf.write_text("# every reader is on the virtual USB bus\n", encoding="utf-8")
+        self._bus.install(self._driver.handler)
+        self._bus.renumber()
         command = [*enter, "/bin/sh", "-c", _SCRIPT, "sh"]
-        command += [str(self._run), str(self._empty), str(self._conf), pcscd]
+        command += [str(self._run), str(self._bus.drivers), str(self._conf)]
+        command += [str(self._bus.folder), str(self._driver.bus), pcscd]
         started = threading.Event()
         failures: list[OSError] = []
 
@@ -208,20 +180,6 @@ class PrivatePcscd:
         """Kill it and start it again: every client's context dies with it."""
         self.stop(with_signal)
         self.start()
-
-    def change_readers(self, entries: Sequence[ReaderEntry]) -> None:
-        """Readers come and go: rewrite reader.conf and have pcscd read it again (pcscd -H)."""
-        self._entries = list(entries)
-        self._write_conf()
-        pid = self.pid
-        if pid is not None:
-            os.kill(pid, signal.SIGUSR1)
-
-    def _write_conf(self) -> None:
-        text = reader_conf(self._entries, self._library)
-        fresh = self._conf.with_suffix(".new")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(self._conf)
 
 
 def make_folder() -> Path:

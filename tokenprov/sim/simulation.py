@@ -16,11 +16,13 @@ from typing import Any
 
 from tokenprov.sim.applets.otp import OtpApplet
 from tokenprov.sim.assembly import make_token
+from tokenprov.sim.bus import Bus, Reader
 from tokenprov.sim.contact import Contact
 from tokenprov.sim.device import Device
 from tokenprov.sim.faults import Fault, FaultKind
+from tokenprov.sim.ifd.build import Driver
 from tokenprov.sim.models import DEFAULT_MODEL, MODELS
-from tokenprov.sim.pcscd import PrivatePcscd, ReaderEntry
+from tokenprov.sim.pcscd import PrivatePcscd
 from tokenprov.sim.presence import TouchPolicy
 from tokenprov.sim.server import ReaderServer
 from tokenprov.sim.token import VirtualToken
@@ -63,18 +65,16 @@ class TokenSpec:
 class Simulation:
     """Readers, tokens and the private pcscd, in one folder."""
 
-    def __init__(self, folder: Path, library: Path, specs: Sequence[TokenSpec]) -> None:
-        self._specs = list(specs)
+    def __init__(self, folder: Path, driver: Driver, specs: Sequence[TokenSpec]) -> None:
         self._contacts = {number: Contact(number) for number in range(len(specs))}
-        self._plugged = {number: number for number in self._contacts}  # and pcscd's number
-        self._names: dict[int, str] = {}
         self._lock = threading.RLock()
         self._server = ReaderServer(folder / "ifd", self._contacts)
+        self._bus = Bus(folder)
+        self._pcscd = PrivatePcscd(folder, driver, self._bus)
         for number, spec in enumerate(specs):
             self._contacts[number].put_aside(self._wire(number, spec.make()))
             self._contacts[number].insert()
-            self._names[number] = self._name(number)
-        self._pcscd = PrivatePcscd(folder, library, self._entries())
+            self._bus.plug(self._reader(number))
 
     def start(self) -> None:
         """Start serving and the private pcscd; wait until every token is powered.
@@ -83,7 +83,7 @@ class Simulation:
         """
         self._server.start()
         self._pcscd.start()
-        for number in self._plugged:
+        for number in self._contacts:
             self._await_power(number)
 
     def close(self) -> None:
@@ -107,8 +107,8 @@ class Simulation:
         token = self._token(number)
         return {
             "number": number,
-            "reader": f"{self._names[number]} {self._plugged.get(number, 0):02X} 00",
-            "plugged": number in self._plugged,
+            "reader": self._bus.name_of(number) if self._bus.plugged(number) else None,
+            "plugged": self._bus.plugged(number),
             "present": self._contacts[number].present,
             "model": token.model.name,
             "serial": token.serial,
@@ -163,29 +163,29 @@ class Simulation:
         """Pull token and reader at once, as pulling a USB token does, and wait until noticed."""
         self._contact(reader).remove()
         with self._lock:
-            self._plugged.pop(reader, None)
-            self._pcscd.change_readers(self._entries())
+            self._bus.unplug(reader)
         self._await(lambda: not self._server.watched(reader), "the reader is still there")
 
     def plug_reader(self, reader: int, name: str | None = None) -> None:
         """Plug a pulled reader in again, under another name if one is given."""
         contact = self._contact(reader)
         with self._lock:
-            if reader in self._plugged:
+            if self._bus.plugged(reader):
                 raise BenchError(f"reader {reader} is plugged in")
-            self._names[reader] = name or self._name(reader)
             contact.insert()
-            self._plugged[reader] = self._free_number()
-            self._pcscd.change_readers(self._entries())
+            try:
+                self._bus.plug(self._reader(reader, name))
+            except ValueError as exc:
+                contact.remove()
+                raise BenchError(str(exc)) from exc
         self._await_power(reader)
 
     def restart_pcscd(self) -> None:
         """Kill pcscd and start another: every client's context dies."""
         with self._lock:
             self._pcscd.restart()
-            self._plugged = {number: n for n, number in enumerate(sorted(self._plugged))}
-        for number in self._plugged:
-            if self._contacts[number].present:
+        for number, contact in self._contacts.items():
+            if contact.present:
                 self._await_power(number)
 
     # --- state, touch, faults --------------------------------------------------------------
@@ -223,7 +223,7 @@ class Simulation:
         """What the keyboard types when that OTP slot is touched."""
         try:
             applet = self._token(self._find(token)).applet("otp")
-            assert isinstance(applet, OtpApplet)  # noqa: S101  (narrows the type)
+            assert isinstance(applet, OtpApplet)
             return applet.type_slot(slot)
         except (KeyError, ValueError) as exc:
             raise BenchError(f"nothing is typed: {exc}") from exc
@@ -290,17 +290,14 @@ class Simulation:
 
     def _rename(self, number: int) -> None:
         """Give the reader the name that its token has now; the caller holds the lock."""
-        name = self._name(number)
-        gone = not self._has_ccid(number)
-        if name == self._names[number] and gone == (number not in self._plugged):
+        named = self._reader(number)
+        visible = self._has_ccid(number)
+        if self._bus.plugged(number) == visible and self._bus.holds(named) == visible:
             return
-        self._plugged.pop(number, None)
-        self._pcscd.change_readers(self._entries())
+        self._bus.unplug(number)
         self._await(lambda: not self._server.watched(number), "the reader is still there")
-        self._names[number] = name
-        if not gone:
-            self._plugged[number] = self._free_number()
-            self._pcscd.change_readers(self._entries())
+        if visible:
+            self._bus.plug(named)
 
     def _device(self, number: int) -> Device | None:
         return self._token(number).device
@@ -309,25 +306,14 @@ class Simulation:
         device = self._device(number)
         return device is None or device.has_ccid
 
-    def _name(self, number: int) -> str:
-        """The name of the token's reader, without the numbers that pcscd appends."""
+    def _reader(self, number: int, name: str | None = None) -> Reader:
+        """The reader as its token names it, or under another name."""
         device = self._device(number)
-        return self._token(number).model.reader_name if device is None else device.reader_name
-
-    def _free_number(self) -> int:
-        """The number that pcscd will give the next reader: the lowest that none has."""
-        return min(set(range(len(self._contacts))) - set(self._plugged.values()))
-
-    def _entries(self) -> list[ReaderEntry]:
-        return [
-            ReaderEntry(
-                name=self._names[number], device=self._server.device_of(number), channel=number
-            )
-            for number in sorted(self._plugged)
-        ]
+        own = self._token(number).model.reader_name if device is None else device.reader_name
+        return Reader(number=number, name=name or own, device=self._server.device_of(number))
 
     def _await_power(self, number: int) -> None:
-        if number not in self._plugged or self._pcscd.pid is None:
+        if not self._bus.plugged(number) or self._pcscd.pid is None:
             return
         if not self._contacts[number].wait_powered(NOTICE_SECONDS):
             raise BenchError(f"pcscd did not power the token in reader {number}")

@@ -1,7 +1,9 @@
-"""Builds the IFD handler with the system's C compiler, once for each content.
+"""Builds the driver of the virtual readers, once for each content.
 
-The library is kept in a cache folder under a name that holds the hash of its source and of how it
-was compiled; it is made under another name and renamed, so that two builds at once do no harm.
+Two libraries, compiled with the system's C compiler: the IFD handler and the USB bus that the
+private pcscd sees. Each is kept in a cache folder under a name that holds the hash of its source
+and of how it was compiled; it is made under another name and renamed, so that two builds at once
+do no harm.
 """
 
 from __future__ import annotations
@@ -12,9 +14,11 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("tokenprov_ifd.c")
+IFD_SOURCE = Path(__file__).with_name("tokenprov_ifd.c")
+USB_SOURCE = Path(__file__).with_name("tokenprov_usb.c")
 HEADERS = Path("/usr/include/PCSC")
 FLAGS = ("-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", f"-I{HEADERS}")
 BUILD_SECONDS = 60.0
@@ -31,14 +35,25 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     return base / "tokenprov"
 
 
-def build_handler(folder: Path) -> Path:
-    """Give the path of the built handler in `folder`, compiling it when it is not there.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """The built libraries: the IFD `handler` and the USB `bus` for pcscd."""
+
+    handler: Path
+    bus: Path
+
+
+def build_driver(folder: Path) -> Driver:
+    """Give the built libraries in `folder`, compiling what is not there.
 
     Raises `SimulatorUnavailable` when compiler or headers are missing or compiling fails.
     """
-    source = SOURCE.read_bytes()
-    digest = hashlib.sha256(source + "\0".join(FLAGS).encode()).hexdigest()[:16]
-    target = folder / f"tokenprov-ifd-{digest}.so"
+    return Driver(handler=_build(IFD_SOURCE, folder), bus=_build(USB_SOURCE, folder))
+
+
+def _build(source: Path, folder: Path) -> Path:
+    digest = hashlib.sha256(source.read_bytes() + "\0".join(FLAGS).encode()).hexdigest()[:16]
+    target = folder / f"{source.stem.replace('_', '-')}-{digest}.so"
     if target.exists():
         return target
     compiler = shutil.which("cc") or shutil.which("gcc")
@@ -55,7 +70,7 @@ def build_handler(folder: Path) -> Path:
     made = Path(name)
     try:
         done = subprocess.run(
-            [compiler, *FLAGS, "-o", name, str(SOURCE)],
+            [compiler, *FLAGS, "-o", name, str(source)],
             capture_output=True,
             text=True,
             timeout=BUILD_SECONDS,

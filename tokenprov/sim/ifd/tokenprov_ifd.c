@@ -1,8 +1,9 @@
 /*
  * IFD handler of the virtual readers (pcsc-lite's ifdhandler.h, interface version 3.0).
  *
- * One slot a reader, any number of readers from this one file. reader.conf says in DEVICENAME
- * where the simulator listens and which reader this is: "/path/of/socket:NUMBER".
+ * One slot a reader, any number of readers from this one file. The device's name says where the
+ * simulator listens and which reader this is: "/path/of/socket:NUMBER", bare or behind what pcscd
+ * writes for USB readers ("usb:VENDOR/PRODUCT:libudev:INTERFACE:").
  *
  * The handler connects twice for each reader and says hello with a role and the number:
  *
@@ -239,13 +240,15 @@ static RESPONSECODE stop_waiting(DWORD lun)
 RESPONSECODE IFDHCreateChannelByName(DWORD Lun, LPSTR DeviceName)
 {
 	DWORD index = Lun >> 16;
-	const char *colon = strrchr(DeviceName, ':');
+	const char *usb = strstr(DeviceName, ":/");
+	const char *path = usb == NULL ? DeviceName : usb + 1;
+	const char *colon = strrchr(path, ':');
 	struct reader *r;
 	char *end;
 	long number;
 
-	if (index >= READERS || (Lun & 0xFFFF) != 0 || readers[index].used || colon == NULL
-	    || (size_t)(colon - DeviceName) >= sizeof readers[index].address.sun_path)
+	if (index >= READERS || (Lun & 0xFFFF) != 0 || readers[index].used || colon == NULL || path[0] != '/'
+	    || (size_t)(colon - path) >= sizeof readers[index].address.sun_path)
 		return IFD_COMMUNICATION_ERROR;
 	number = strtol(colon + 1, &end, 10);
 	if (end == colon + 1 || *end != '\0' || number < 0 || number > UINT16_MAX)
@@ -253,7 +256,7 @@ RESPONSECODE IFDHCreateChannelByName(DWORD Lun, LPSTR DeviceName)
 	r = &readers[index];
 	memset(r, 0, sizeof *r);
 	r->address.sun_family = AF_UNIX;
-	memcpy(r->address.sun_path, DeviceName, (size_t)(colon - DeviceName));
+	memcpy(r->address.sun_path, path, (size_t)(colon - path));
 	r->number = (uint16_t)number;
 	r->events = r->commands = -1;
 	if (pipe2(r->wake, O_CLOEXEC | O_NONBLOCK) != 0)
@@ -268,7 +271,7 @@ RESPONSECODE IFDHCreateChannel(DWORD Lun, DWORD Channel)
 {
 	(void)Lun;
 	(void)Channel;
-	return IFD_COMMUNICATION_ERROR; /* a DEVICENAME is needed */
+	return IFD_COMMUNICATION_ERROR; /* a device's name is needed */
 }
 
 RESPONSECODE IFDHCloseChannel(DWORD Lun)
