@@ -391,6 +391,14 @@ IMPOSSIBLE = (
         "empty",
         "Write one",
     ),
+    value(
+        "escape sequence",
+        'rp-name = "Example"',
+        'rp-name = "\\u001b[2J"',
+        "fido2.credentials[0].rp-name",
+        r"'\x1b[2J' holds a line break or a character that is not visible",
+        "one line of visible characters",
+    ),
 )
 
 
@@ -467,6 +475,8 @@ TEXTS = (
     Text(name="cut short", data=b'name = "a"\nx = [\n', where="line 3", says="not TOML"),
     Text(name="latin-1", data=b'name = "a"\n# f\xfcr\n', where="line 2", says="0xfc is not UTF-8"),
     Text(name="crlf", data=b'name = "a"\r\n\r\nx\r\n', where="line 3", says="not TOML"),
+    Text(name="huge", data=b"a = " + b"9" * 5000, where="my.toml", says="thousands of digits"),
+    Text(name="deep", data=b"a = " + b"[" * 5000, where="my.toml", says="nest too deep"),
     Text(name="empty", data=b"", where="name", says="'name' is missing"),
     Text(name="sets nothing", data=b'name = "a"\n', where="my.toml", says="sets nothing"),
     Text(name="no slot", data=b'name = "a"\n[otp]\n', where="line 2, otp", says="neither slot"),

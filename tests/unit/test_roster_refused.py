@@ -125,6 +125,14 @@ HEADERS = (
         remedy="delete the column",
     ),
     Case(
+        name="invisible in a name",
+        data="id,name,email,de\x1bpt\nE1,Ann,a@example.test,x\n",
+        line=1,
+        field="dept",
+        says=r"column 4 has a name with an invisible character: 'de\x1bpt'",
+        remedy="Write its name anew",
+    ),
+    Case(
         name="quote left open in the header",
         data='id,name,"email\nE1,Ann,a@example.test\n',
         line=1,
@@ -395,6 +403,21 @@ JSONS = (
         field="name",
         says="U+D800",
         remedy="Delete it",
+    ),
+    Case(
+        name="json member without a name",
+        data='[{"id":"1","name":"A","email":"a@example.test","":"x"}]',
+        line=1,
+        says="column 4 has no name",
+        remedy="delete the column",
+    ),
+    Case(
+        name="json half a character in a name",
+        data='[{"id":"1","name":"A","email":"a@example.test","o\\ud800":"x"}]',
+        line=1,
+        field="o",
+        says="column 4 has a name with an invisible character",
+        remedy="Write its name anew",
     ),
     Case(name="json nobody", data="[]", says="no holder", remedy="one line for each"),
 )

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tokenprov.errors import Problem
-from tokenprov.profile.faults import Faults, path_text
+from tokenprov.profile.faults import Faults, path_text, shown
 from tokenprov.profile.language import Profile
 from tokenprov.profile.lines import KeyLines
 from tokenprov.profile.section import Section
@@ -59,7 +59,7 @@ def _words(
     if kind == "extra_forbidden":
         keys = sorted(_keys(location[:-1]))
         near = _near(str(key), keys)
-        return f"there is no key {key!r} here", f"{near}The keys here are {', '.join(keys)}."
+        return f"there is no key {shown(key)} here", f"{near}The keys here are {', '.join(keys)}."
     if kind == "missing":
         return f"the key {key!r} is missing", f"Add {key} = … to this table."
     if kind in ("enum", "literal_error"):
@@ -71,14 +71,14 @@ def _words(
         return "the key 'kind' is missing", f"Add kind = {tags} to this table."
     if kind in _TYPES:
         wanted, remedy = _TYPES[kind]
-        return f"{value!r} is not {wanted}", remedy
-    return f"{value!r}: {detail['msg']}", "Correct the value."
+        return f"{shown(value)} is not {wanted}", remedy
+    return f"{shown(value)}: {detail['msg']}", "Correct the value."
 
 
 def _choice(value: Any, choices: Sequence[str]) -> tuple[str, str]:
     listed = ", ".join(f'"{choice}"' for choice in choices)
     near = _near(str(value), choices)
-    return f"{value!r} is not a value of this key", f"{near}The values are {listed}."
+    return f"{shown(value)} is not a value of this key", f"{near}The values are {listed}."
 
 
 def _near(word: str, words: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from pydantic import StrictInt, field_validator
 
 from tokenprov.profile.faults import Fault, Faults
 from tokenprov.profile.fields import Template
-from tokenprov.profile.section import Section, TemplateText, check_length
+from tokenprov.profile.section import Section, TemplateText, Text, check_length
 from tokenprov.secret import FIDO_PIN_LENGTH
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1035 2.3.1, in lower case
@@ -45,7 +45,7 @@ class FidoCredential(Section):
     """A discoverable credential, registered at a relying party."""
 
     rp_id: str
-    rp_name: str
+    rp_name: Text
     user_name: TemplateText
     display_name: TemplateText = Template.parse("{holder.name}")
 

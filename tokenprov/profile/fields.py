@@ -14,7 +14,7 @@ from typing import Any
 
 from tokenprov.errors import ProfileError
 from tokenprov.model import Holder
-from tokenprov.profile.faults import Fault, Faults
+from tokenprov.profile.faults import Fault, Faults, shown
 
 BASE_FIELDS = ("id", "name", "email", "upn")
 EXTRA = "extra."
@@ -62,13 +62,7 @@ class Template:
         """What pydantic calls: a text from a file, or a template from Python."""
         if isinstance(value, cls):
             return value
-        if not isinstance(value, str):
-            raise Faults([Fault(message=f"{value!r} is not text", remedy="Put it in quotes.")])
-        if not value.strip():
-            raise Faults(
-                [Fault(message="the text is empty", remedy='Write one, as in "{holder.name}".')]
-            )
-        return cls.parse(value)
+        return cls.parse(plain_text(value))
 
     @property
     def fields(self) -> frozenset[str]:
@@ -92,6 +86,24 @@ class Template:
 
     def __str__(self) -> str:
         return self.text
+
+
+def plain_text(value: Any) -> str:
+    """A text that can be shown and put into a certificate. Raises Faults for any other."""
+    if not isinstance(value, str):
+        raise Faults([Fault(message=f"{shown(value)} is not text", remedy="Put it in quotes.")])
+    if not value.strip():
+        raise Faults([Fault(message="the text is empty", remedy="Write one, or delete the key.")])
+    if not value.isprintable():
+        raise Faults(
+            [
+                Fault(
+                    message=f"{shown(value)} holds a line break or a character that is not visible",
+                    remedy="Write one line of visible characters.",
+                )
+            ]
+        )
+    return value
 
 
 def field_of(holder: Holder, field: str) -> str:

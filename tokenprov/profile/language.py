@@ -14,7 +14,7 @@ from tokenprov.profile.faults import Fault, Faults
 from tokenprov.profile.fido2 import Fido2Section
 from tokenprov.profile.otp import OtpSection
 from tokenprov.profile.piv import PivSection
-from tokenprov.profile.section import Section
+from tokenprov.profile.section import Section, Text
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 
@@ -23,7 +23,7 @@ class Profile(Section):
     """The desired state of a token."""
 
     name: str
-    description: str = ""
+    description: Text = ""
     piv: PivSection | None = None
     otp: OtpSection | None = None
     fido2: Fido2Section | None = None

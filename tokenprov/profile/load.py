@@ -74,6 +74,12 @@ def parse_profile(data: bytes, name: str) -> Profile:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise _syntax(str(exc), text, name) from exc
+    except (ValueError, RecursionError) as exc:
+        raise ProfileError(
+            "a number has thousands of digits, or brackets nest too deep",
+            remedy="Start again from a ready profile.",
+            where=name,
+        ) from exc
     try:
         return Profile.model_validate(document, by_alias=True, by_name=False)
     except ValidationError as exc:

@@ -18,12 +18,13 @@ from pydantic import (
 )
 
 from tokenprov.profile.faults import Fault, Faults
-from tokenprov.profile.fields import Template
+from tokenprov.profile.fields import Template, plain_text
 
 MIN_PIN = 6  # digits; FIPS 201-3 4.3.1
 MAX_TRIES = 10  # FIPS 201-3 4.3.1
 MIN_TRIES = 3  # a run never spends the last two, so with fewer it could check nothing
 
+Text = Annotated[str, PlainValidator(plain_text), WithJsonSchema({"type": "string"})]
 TemplateText = Annotated[
     Template,
     PlainValidator(Template.validate),

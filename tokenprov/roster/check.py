@@ -16,6 +16,7 @@ from tokenprov.model import Holder
 from tokenprov.roster.columns import REQUIRED
 from tokenprov.roster.problems import Problems, shown
 from tokenprov.roster.rows import Row
+from tokenprov.roster.text import FORBIDDEN
 
 MAX_COMMON_NAME = 64  # characters; RFC 5280 appendix A.1, ub-common-name
 MAX_ID = 64  # characters; RFC 5280 appendix A.1, ub-serial-number
@@ -29,14 +30,6 @@ _UPN = re.compile(rf'[^\s@"/\\\[\]:;|=,+*?<>]+@{_LABEL}(?:\.{_LABEL})*\Z')
 _ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
 _POINTED_DAY = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})\Z", re.ASCII)
 _GROUPS = re.compile(r"[;|]")
-
-# What no name needs and what could make one look like another: control characters (Cc), marks of
-# direction and other invisible ones (Cf without the joiners that Persian and Indic scripts use),
-# line separators, halves of surrogate pairs, and what a broken export puts for a lost character.
-_FORBIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
-)
 
 # UTF-8 that was read as Windows-1252 and written as UTF-8 again: a lead byte and what follows it.
 _TWICE = re.compile(
@@ -104,7 +97,7 @@ class Checker:
         self._problems.add(row.line, column, message, remedy)
 
     def _clean(self, line: int, column: str, cell: str) -> str:
-        forbidden = _FORBIDDEN.search(cell)
+        forbidden = FORBIDDEN.search(cell)
         if forbidden:
             character = forbidden[0]
             name = unicodedata.name(character, "a control character")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from tokenprov.roster.problems import Problems, shown
+from tokenprov.roster.text import FORBIDDEN
 
 REQUIRED = ("id", "name", "email")
 OPTIONAL = ("upn", "groups", "last_day")
@@ -57,7 +58,8 @@ def column_of(name: str) -> Column:
     known = KNOWN.get(plain(name))
     if known:
         return Column(key=known, known=True)
-    return Column(key=_SEPARATORS.sub("_", name.strip().casefold()).strip("_"), known=False)
+    visible = FORBIDDEN.sub("", name).strip().casefold()
+    return Column(key=_SEPARATORS.sub("_", visible).strip("_"), known=False)
 
 
 def map_header(names: Sequence[str], line: int, problems: Problems) -> list[Column]:
@@ -65,12 +67,8 @@ def map_header(names: Sequence[str], line: int, problems: Problems) -> list[Colu
     columns = [column_of(name) for name in names]
     before = problems.total
     first: dict[Column, str] = {}
-    for position, (name, column) in enumerate(zip(names, columns, strict=True), 1):
-        if not column.key:
-            problems.add(
-                line, "", f"column {position} has no name", "Give it a name or delete the column."
-            )
-        elif column in first:
+    for name, column in zip(names, columns, strict=True):
+        if column.key and column in first:
             problems.add(
                 line,
                 column.key,
@@ -79,18 +77,28 @@ def map_header(names: Sequence[str], line: int, problems: Problems) -> list[Colu
             )
         first.setdefault(column, name)
     _missing(names, {column.key for column in columns if column.known}, line, problems)
-    for name, column in zip(names, columns, strict=True):
-        check_further(name, column, columns, line, problems)
+    for position, name in enumerate(names, 1):
+        check_further(name, position, columns, line, problems)
     if problems.total > before:
         raise problems.error()
     return columns
 
 
 def check_further(
-    name: str, column: Column, columns: Sequence[Column], line: int, problems: Problems
+    name: str, position: int, columns: Sequence[Column], line: int, problems: Problems
 ) -> None:
-    """Refuse a further column that holds secrets or is a known one misspelt."""
-    if column.known or not column.key:
+    """Refuse a further column without a name that can be read, a secret, or a misspelt one."""
+    column = columns[position - 1]
+    if column.known:
+        return
+    if not column.key or FORBIDDEN.search(name):
+        what = f"a name with an invisible character: {shown(name)}" if name.strip() else "no name"
+        problems.add(
+            line,
+            column.key,
+            f"column {position} has {what}",
+            "Write its name anew, or delete the column.",
+        )
         return
     if plain(name) in _SECRET:
         problems.add(

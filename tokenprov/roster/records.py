@@ -94,11 +94,12 @@ def _row(value: Any, line: int, seen: dict[str, Column], problems: Problems) -> 
         return None
     row = Row(line=line, plain=False, known={}, extra={})
     names: dict[Column, str] = {}
-    for name, member in value:
+    for position, (name, member) in enumerate(value, 1):
         column = seen.get(name)
         if column is None:
             column = seen[name] = column_of(name)
-            check_further(name, column, tuple(map(column_of, dict(value))), line, problems)
+            columns = [column_of(other) for other, _ in value]
+            check_further(name, position, columns, line, problems)
         if column in names:
             problems.add(
                 line,

@@ -7,6 +7,7 @@ bytes are UTF-8 or refused. Workbooks and UTF-16 without BOM are recognised to s
 from __future__ import annotations
 
 import codecs
+import re
 
 from tokenprov.roster.problems import Problems
 
@@ -16,6 +17,14 @@ COMPOUND_FILE = bytes.fromhex("d0cf11e0a1b11ae1")  # .xls
 SAVE_AS_UTF8 = (
     'Save it as UTF-8: in Excel "CSV UTF-8 (Comma delimited)", in LibreOffice "Character set: '
     'Unicode (UTF-8)", or run: iconv -f WINDOWS-1252 -t UTF-8'
+)
+
+# What no name needs and what could make one look like another: control characters (Cc), marks of
+# direction and other invisible ones (Cf without the joiners that Persian and Indic scripts use),
+# line separators, halves of surrogate pairs, and what a broken export puts for a lost character.
+FORBIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
 
