@@ -37,8 +37,15 @@ from tokenprov.token import Token
 class Services(Protocol):
     """What steps need of the station."""
 
-    anchors: Anchors
-    clock: Callable[[], datetime]
+    @property
+    def anchors(self) -> Anchors:
+        """Whose attestations count."""
+        ...
+
+    @property
+    def clock(self) -> Callable[[], datetime]:
+        """The time, aware of its zone."""
+        ...
 
     def issuer(self, name: str) -> Issuer:
         """The authority of that name. Raises `IssuerError`."""
@@ -195,7 +202,7 @@ class Plan:
         return bool(self.inventory.used) or any(one.verdict == "refuse" for one in self.steps)
 
 
-def plan(token: Token, steps: Sequence[Step]) -> Plan:
+def plan_token(token: Token, steps: Sequence[Step]) -> Plan:
     """Look at a token that nothing was promised for; nothing is changed."""
     inventory = take_inventory(token)
     findings = look(token, steps)

@@ -200,8 +200,9 @@ def over_hid(serial: str, devices: Iterable[CtapDevice] | None = None) -> CtapDe
 
 
 def _hid_devices() -> Iterable[CtapDevice]:
-    for descriptor in list_descriptors():
+    for descriptor in list_descriptors():  # type: ignore[no-untyped-call]  # fido2 has no types here
         try:
-            yield CtapHidDevice(descriptor, open_connection(descriptor))
+            connection = open_connection(descriptor)  # type: ignore[no-untyped-call]  # nor here
+            yield CtapHidDevice(descriptor, connection)
         except OSError:  # no right to open it, or gone: the error of `over_hid` says so
             continue

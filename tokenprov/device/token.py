@@ -52,6 +52,11 @@ class YubiKey:
         major, minor, patch = self._info.version
         return major, minor, patch
 
+    @property
+    def is_fips(self) -> bool:
+        """Whether it is of the FIPS series."""
+        return bool(self._info.is_fips)
+
     def has(self, capability: CAPABILITY) -> bool:
         """Whether an application is enabled on this transport."""
         enabled = self._info.config.enabled_capabilities.get(self._connection.transport)

@@ -1,0 +1,211 @@
+"""A batch: the orders of one roster, and what one token is taken through.
+
+Rules:
+- The same roster, profile and kit size are the same batch: running it again goes on with it.
+- A token that an order was begun with goes on with that order and no other.
+- An order is bound to a token when that token was seen to be nobody's, before its first write.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tokenprov.errors import StationError, TokenConflict, TokenprovError
+from tokenprov.home import Home
+from tokenprov.inventory import take_inventory
+from tokenprov.issuance import issue
+from tokenprov.model import Order, OrderState, TokenId
+from tokenprov.plan import steps_for
+from tokenprov.profile import Profile, check_roster
+from tokenprov.promise import OrderJournal
+from tokenprov.record.canonical import canonical
+from tokenprov.record.rows import Batch, OrderRecord
+from tokenprov.roster import Roster
+from tokenprov.run import provision
+from tokenprov.secret import RandomBytes
+from tokenprov.station import events
+from tokenprov.station.events import Listener
+from tokenprov.step import Finding, Step
+from tokenprov.token import Token
+
+MAX_KIT = 5  # tokens of one holder
+
+
+def new_batch(
+    home: Home, roster: Roster, profile: Profile, *, kit_size: int, operator: str
+) -> Batch:
+    """The batch of that roster, profile and kit size: found, or made and stored.
+
+    Raises `ProfileError` for what a row of the roster lacks.
+    """
+    check_roster(profile, roster)
+    found = home.ledger.find_batch(roster.digest, profile.digest, kit_size)
+    if found is not None:
+        return found
+    created = home.clock()
+    batch_id = f"{created:%Y%m%d}-{secrets.token_hex(3)}"
+    orders = [
+        Order(
+            id=f"{batch_id}-{row * kit_size + position + 1:04d}",
+            batch=batch_id,
+            holder=holder,
+            position=position,
+            profile=profile.name,
+            profile_digest=profile.digest,
+        )
+        for row, holder in enumerate(roster.holders)
+        for position in range(kit_size)
+    ]
+    return home.ledger.create_batch(
+        id=batch_id,
+        roster_digest=roster.digest,
+        profile_name=profile.name,
+        profile_digest=profile.digest,
+        profile_source=canonical(profile.to_json()).decode(),
+        kit_size=kit_size,
+        orders=orders,
+        created=created,
+        operator=operator,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Progress:
+    """Implements `run.Progress` by events."""
+
+    reader: str
+    listener: Listener
+
+    def step_started(self, step: Step, number: int, total: int) -> None:
+        self.listener(
+            events.StepStarted(
+                reader=self.reader, step=step.id, title=step.title, number=number, total=total
+            )
+        )
+
+
+class BatchWork:
+    """The orders of a batch that are left, handed out to tokens; safe for threads."""
+
+    def __init__(
+        self,
+        home: Home,
+        profile: Profile,
+        batch: Batch,
+        *,
+        operator: str,
+        listener: Listener,
+        random: RandomBytes = secrets.token_bytes,
+    ) -> None:
+        self._home, self._profile, self._batch = home, profile, batch
+        self._operator, self._listener, self._random = operator, listener, random
+        self._open = deque(record.id for record in home.ledger.orders(batch.id, OrderState.OPEN))
+        self._handing_out = threading.Lock()
+        self._issuing = threading.Lock()
+
+    @property
+    def open(self) -> int:
+        """Orders that no token was begun for and no reader works on."""
+        return len(self._open)
+
+    def begun_with(self, token: TokenId) -> OrderRecord | None:
+        """The order that this token was begun with and not finished, None for a new token.
+
+        Raises `TokenConflict` where the token is spoken for elsewhere.
+        """
+        found = self._home.ledger.order_of_token(None, token.label)
+        if found is None:
+            return None
+        order = found.order
+        if found.state is OrderState.ISSUED:
+            raise TokenConflict(
+                f"token {token.label} was issued to {order.holder.name} (order {order.id})",
+                remedy="Take it out; it is ready.",
+            )
+        if order.batch != self._batch.id:
+            raise TokenConflict(
+                f"token {token.label} was begun for order {order.id} of batch {order.batch}",
+                remedy="Run that batch again with this token in a reader.",
+            )
+        return found
+
+    @contextmanager
+    def order_for(self, token: TokenId) -> Iterator[tuple[Order, bool]]:
+        """The order for this token and whether it was begun before; given back if nothing is.
+
+        Raises `TokenConflict` where there is none.
+        """
+        begun = self.begun_with(token)
+        if begun is not None:
+            yield begun.order, True
+            return
+        with self._handing_out:
+            if not self._open:
+                raise TokenConflict(
+                    f"no order is open for token {token.label}",
+                    remedy="Take it out, or run the batch with a larger roster or kit.",
+                )
+            order_id = self._open.popleft()
+        try:
+            yield self._record(order_id).order, False
+        finally:
+            if self._record(order_id).state is OrderState.OPEN:
+                with self._handing_out:
+                    self._open.appendleft(order_id)
+
+    def make(self, token: Token, order: Order) -> int:
+        """Take the token through the profile's steps and record it; gives the entry's index.
+
+        Raises what the token, the issuer or the records raise; the order is then open as before,
+        or bound to this token with the reason.
+        """
+        journal = OrderJournal(self._home, order.id, token.id.label)
+        steps = steps_for(self._profile, order, self._home)
+
+        def bind(findings: Mapping[str, Finding]) -> None:
+            inventory = take_inventory(token)
+            if inventory.used:
+                raise TokenConflict(
+                    f"token {token.id.label} is in use: it has {', '.join(inventory.used)}",
+                    remedy="Nothing was written. Take another token, or reset this one if you know"
+                    " that nobody needs what is on it.",
+                )
+            self._home.ledger.claim(order.id, token.id, inventory.facts, self._home.clock())
+
+        try:
+            outcomes = provision(
+                token,
+                steps,
+                journal,
+                random=self._random,
+                progress=_Progress(reader=token.reader, listener=self._listener),
+                before_first_write=bind,
+            )
+            with self._issuing:
+                return issue(
+                    self._home,
+                    order,
+                    token.id,
+                    outcomes,
+                    kit_size=self._batch.kit_size,
+                    operator=self._operator,
+                )
+        except StationError:
+            raise
+        except TokenprovError as error:
+            if self._record(order.id).state is OrderState.WORKING:
+                self._home.ledger.fail(order.id, error.message, self._home.clock())
+            raise
+
+    def _record(self, order_id: str) -> OrderRecord:
+        record = self._home.ledger.order(order_id)
+        if record is None:
+            raise StationError(
+                f"order {order_id} is gone from the ledger", remedy="Restore it from a backup."
+            )
+        return record

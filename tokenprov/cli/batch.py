@@ -1,0 +1,195 @@
+"""`tokenprov batch run|status`: the production line, and where the orders stand."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from tokenprov.batch import MAX_KIT, BatchWork, new_batch
+from tokenprov.cli.output import as_json, print_json, print_table
+from tokenprov.errors import InputError
+from tokenprov.home import Home
+from tokenprov.issuance import catch_up
+from tokenprov.line import Line
+from tokenprov.model import OrderState
+from tokenprov.profile import load_profile
+from tokenprov.record.rows import Batch
+from tokenprov.report import Report, report
+from tokenprov.roster import load_roster
+from tokenprov.station.events import BatchStarted, Listener
+from tokenprov.station.screens import json_screen, kit_name, line_screen, table_screen
+
+ORDERS_LEFT = 8  # exit code
+
+
+@click.group()
+def batch() -> None:
+    """The orders of a roster."""
+
+
+@batch.command()
+@click.argument("roster", type=click.Path(path_type=Path))
+@click.option("--profile", "profile_name", required=True, help="A file, or a ready profile's name.")
+@click.option(
+    "--kit",
+    type=click.IntRange(1, MAX_KIT),
+    default=1,
+    show_default=True,
+    help="Tokens for each holder: the primary and its spares.",
+)
+@click.option(
+    "--wait",
+    type=click.FloatRange(0),
+    help="End when no token came for so many seconds.  [default: never on a terminal, else 0]",
+)
+@click.option("--operator", default=getpass.getuser, help="Who you are.  [default: your login]")
+@as_json
+@click.pass_obj
+def run(
+    home_path: Path,
+    roster: Path,
+    profile_name: str,
+    kit: int,
+    wait: float | None,
+    operator: str,
+    as_json: bool,
+) -> None:
+    """Program the tokens that are put in, for the holders of ROSTER; again to go on."""
+    home = Home.open(home_path)
+    holders = load_roster(roster, today=home.clock().date())
+    profile = load_profile(profile_name)
+    if wait is None:
+        wait = None if sys.stdin.isatty() else 0.0
+    with home.working():
+        catch_up(home)
+        made = new_batch(home, holders, profile, kit_size=kit, operator=operator)
+        with _screen(as_json) as listener:
+            work = BatchWork(home, profile, made, operator=operator, listener=listener)
+            counts = home.ledger.count_orders(made.id)
+            total = sum(counts.values())
+            listener(
+                BatchStarted(
+                    batch=made.id,
+                    profile=profile.name,
+                    open=total - counts[OrderState.ISSUED],
+                    total=total,
+                )
+            )
+            Line(work, profile, listener).run(patience=wait)
+        found = report(home, made)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        _print_report(found)
+    if found.counts[OrderState.ISSUED] < len(found.lines):
+        sys.exit(ORDERS_LEFT)
+
+
+@contextmanager
+def _screen(as_json: bool) -> Iterator[Listener]:
+    if as_json:
+        with json_screen(sys.stderr) as listener:
+            yield listener
+    elif sys.stderr.isatty():
+        with table_screen(Console(stderr=True)) as listener:
+            yield listener
+    else:
+        with line_screen(sys.stderr) as listener:
+            yield listener
+
+
+@batch.command()
+@click.argument("batch_id", required=False)
+@as_json
+@click.pass_obj
+def status(home_path: Path, batch_id: str | None, as_json: bool) -> None:
+    """Where the orders of a batch stand; without one, all batches."""
+    home = Home.open(home_path)
+    if batch_id is None:
+        _print_batches(home, as_json)
+        return
+    found = home.ledger.batch(batch_id)
+    if found is None:
+        raise InputError(f"there is no batch {batch_id}", remedy="See: tokenprov batch status")
+    made = report(home, found)
+    if as_json:
+        print_json(made.to_json())
+    else:
+        _print_report(made)
+
+
+def _print_batches(home: Home, as_json: bool) -> None:
+    batches = [(one, home.ledger.count_orders(one.id)) for one in home.ledger.batches()]
+    if as_json:
+        print_json(
+            [
+                {
+                    "batch": one.id,
+                    "profile": one.profile_name,
+                    "kitSize": one.kit_size,
+                    "counts": {str(state): number for state, number in counts.items()},
+                }
+                for one, counts in batches
+            ]
+        )
+        return
+    print_table(
+        ("batch", "profile", "kit", "issued", "of"),
+        [_batch_row(one, counts) for one, counts in batches],
+    )
+
+
+def _batch_row(one: Batch, counts: dict[OrderState, int]) -> tuple[str, ...]:
+    return (
+        one.id,
+        one.profile_name,
+        str(one.kit_size),
+        str(counts[OrderState.ISSUED]),
+        str(sum(counts.values())),
+    )
+
+
+def _print_report(made: Report) -> None:
+    print_table(
+        ("holder", "kit", "serial", "state", "on it"),
+        [
+            (
+                line.holder.name,
+                kit_name(line.record.order.position),
+                line.serial,
+                str(line.record.state),
+                line.record.reason or _contents(line.to_json().get("steps", {})),
+            )
+            for line in made.lines
+        ],
+    )
+    issued = made.counts[OrderState.ISSUED]
+    click.echo(f"\nbatch {made.batch.id}: {issued} of {len(made.lines)} issued")
+    secrets: Counter[str] = Counter()
+    for line in made.lines:
+        secrets.update(line.secrets)
+    for purpose, number in secrets.items():
+        click.echo(f"  {number} secrets sealed to {purpose}")
+
+
+def _contents(steps: dict[str, dict[str, object]]) -> str:
+    """What a person calls the things that a token got."""
+    parts = []
+    for step_id, facts in steps.items():
+        applet, _, rest = step_id.partition("/")
+        if facts["state"] != "match":
+            continue
+        if applet == "piv" and rest.endswith("/certificate"):
+            parts.append(f"certificate in {rest[:2]} to {str(facts['notAfter'])[:10]}")
+        elif applet == "otp":
+            parts.append(f"{facts['kind']} in slot {rest}")
+        elif step_id.startswith("fido2/credential/"):
+            parts.append(f"passkey for {facts['rpId']}")
+    return ", ".join(parts)

@@ -1,0 +1,81 @@
+"""`tokenprov init`: make a station home."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from pathlib import Path
+
+import click
+
+from tokenprov.errors import InputError
+from tokenprov.home import create_home
+from tokenprov.model import Purpose
+from tokenprov.record.escrow import CustodianKey, load_public
+
+_OPENS = {
+    Purpose.HELP_DESK: "PUKs and initial PINs",
+    Purpose.TOKEN_ADMINISTRATION: "management keys, access codes, lock codes",
+    Purpose.AUTHENTICATION_SERVER: "OTP seeds",
+    Purpose.BREAK_GLASS: "everything",
+}
+
+
+def _station_name() -> str:
+    name = socket.gethostname().lower()
+    return "".join(c if c.isascii() and (c.isalnum() or c in ".-") else "-" for c in name)[:60]
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--name", default=_station_name, help="The station's name.  [default: the host's]")
+@click.option(
+    "--custodian",
+    "custodians",
+    multiple=True,
+    metavar="PURPOSE=FILE",
+    help=f"A custodian's public key (PEM, P-256). Purposes: {', '.join(Purpose)}.",
+)
+@click.option(
+    "--trust",
+    "trust",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A further root or intermediate of attestation (PEM), beside the makers'.",
+)
+@click.option("--operator", default=getpass.getuser, help="Who you are.  [default: your login]")
+def init(
+    folder: Path, name: str, custodians: tuple[str, ...], trust: tuple[Path, ...], operator: str
+) -> None:
+    """Make a station home in FOLDER: signing key, custodians' keys, local test CA, empty log."""
+    keys = dict(_parse_custodian(text) for text in custodians)
+    drawn = create_home(folder, name=name, operator=operator, custodians=keys, trust=trust)
+    click.echo(f"{folder} is the home of station {name}.", err=True)
+    if drawn:
+        click.secho(
+            "\nThe private keys of these custodians were made here, which is for trying out only:",
+            err=True,
+            bold=True,
+        )
+        for purpose in drawn:
+            path = folder / "custodians" / "private" / f"{purpose}.pem"
+            click.echo(f"  {path}   opens {_OPENS[purpose]}", err=True)
+        click.secho(
+            "Whoever has this folder can open every secret while they are in it. Give each to its"
+            " custodian and delete it here,\nor let the custodians make their own:"
+            " openssl ecparam -name prime256v1 -genkey -noout -out KEY.pem;"
+            " openssl ec -in KEY.pem -pubout",
+            err=True,
+            bold=True,
+        )
+        click.echo("and hand in the public keys: --custodian help-desk=FILE …", err=True)
+
+
+def _parse_custodian(text: str) -> tuple[Purpose, CustodianKey]:
+    purpose, _, file = text.partition("=")
+    if purpose not in set(Purpose) or not file:
+        raise InputError(
+            f"--custodian {text!r} is not PURPOSE=FILE",
+            remedy=f"Purposes are {', '.join(Purpose)}, as in help-desk=help-desk.pem.",
+        )
+    return Purpose(purpose), load_public(Path(file))

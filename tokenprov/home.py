@@ -1,0 +1,167 @@
+"""The station home: one folder that holds what a station knows and may do.
+
+    station.toml            name and day of making
+    keys/manifest.pem       signs checkpoints; 0600
+    custodians/<purpose>.pem        public keys that secrets are sealed to
+    custodians/private/             only where `init` made the pairs itself: move it away
+    ca/                     the local authority
+    trust/*.pem             further roots of attestation
+    relying-parties/        credentials that were registered here
+    open/<order>.key        the station's own key to an order that is not finished
+    ledger.sqlite           batches, orders, intents, sealed secrets
+    manifest/               the log that auditors get
+
+Rules:
+- A home is made beside its place and renamed into it: it is there whole or not at all.
+- One process at a time writes in a home (`working`); any number may look.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tokenprov.attestation import Anchors
+from tokenprov.directory import RelyingParty
+from tokenprov.errors import InputError, IssuerError, StationError
+from tokenprov.issuer import Issuer, LocalCa
+from tokenprov.model import Purpose
+from tokenprov.record.entry import station_entry
+from tokenprov.record.escrow import CustodianKey, generate_custodian, load_public
+from tokenprov.record.files import StationLock, create_durable, make_folder
+from tokenprov.record.ledger import Ledger
+from tokenprov.record.manifest import Manifest
+from tokenprov.record.note import Ed25519Signer
+from tokenprov.record.resume import ResumeKeys
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", re.ASCII)  # also the log's origin
+
+
+def now() -> datetime:
+    """The clock of the program."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """An open station home."""
+
+    path: Path
+    name: str
+    ledger: Ledger
+    manifest: Manifest
+    custodians: Mapping[Purpose, CustodianKey]
+    resume_keys: ResumeKeys
+    anchors: Anchors
+    clock: Callable[[], datetime] = now
+
+    @classmethod
+    def open(cls, path: Path) -> Home:
+        """Open a home. Raises `StationError` where it is none, `EvidenceError` for its anchors."""
+        try:
+            settings = tomllib.loads((path / "station.toml").read_text())
+        except FileNotFoundError as error:
+            raise StationError(
+                f"{path} is not a station home",
+                remedy=f"Make one with: tokenprov init {path}",
+            ) from error
+        name = settings["name"]
+        return cls(
+            path=path,
+            name=name,
+            ledger=Ledger(f"sqlite:///{path / 'ledger.sqlite'}", station=name),
+            manifest=Manifest.open(
+                path / "manifest", Ed25519Signer.load(name, path / "keys" / "manifest.pem")
+            ),
+            custodians={
+                purpose: load_public(path / "custodians" / f"{purpose}.pem") for purpose in Purpose
+            },
+            resume_keys=ResumeKeys(path),
+            anchors=Anchors.load(path / "trust"),
+        )
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Hold the home for writing. Raises `StationBusy` naming who holds it."""
+        with StationLock(self.path):
+            yield
+
+    def issuer(self, name: str) -> Issuer:
+        """The authority of that name; there is only the local one."""
+        if name != "local":
+            raise IssuerError(f"no authority is called {name!r}", remedy='Write issuer = "local".')
+        return LocalCa.open(self.path / "ca")
+
+    def relying_party(self, rp_id: str, rp_name: str) -> RelyingParty:
+        """A relying party whose credentials are kept in this home."""
+        return RelyingParty(self.path / "relying-parties", rp_id, rp_name, anchors=self.anchors)
+
+
+def create_home(
+    path: Path,
+    *,
+    name: str,
+    operator: str,
+    custodians: Mapping[Purpose, CustodianKey],
+    trust: Sequence[Path] = (),
+    clock: Callable[[], datetime] = now,
+) -> tuple[Purpose, ...]:
+    """Make a home; a pair is drawn for each purpose without a key. Gives those purposes.
+
+    `trust` are PEM files of further attestation roots.
+
+    Raises `StationError` where something is there already, `InputError` for a name that cannot
+    be one, `DurabilityError`.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"{name!r} cannot name a station",
+            remedy="Use small letters, digits, dots and hyphens, as in bench-1.example.com.",
+        )
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise StationError(
+            f"{path} is there and not empty", remedy="Name a folder that is not there yet."
+        )
+    made = path.with_name(f".{path.name}.{os.getpid()}.new")
+    drawn = tuple(purpose for purpose in Purpose if purpose not in custodians)
+    make_folder(made, 0o700)
+    keys = dict(custodians) | {purpose: _draw_custodian(made, purpose) for purpose in drawn}
+    make_folder(made / "custodians")
+    for purpose, key in keys.items():
+        create_durable(made / "custodians" / f"{purpose}.pem", key.to_pem())
+    LocalCa.create(made / "ca", f"{name} test CA", clock())
+    make_folder(made / "trust")
+    for number, pem in enumerate(trust):
+        create_durable(made / "trust" / f"{number:02}-{pem.name}", pem.read_bytes())
+    Anchors.load(made / "trust")  # a file that is no certificate is refused now
+    make_folder(made / "keys", 0o700)
+    signer = Ed25519Signer.generate(name, made / "keys" / "manifest.pem")
+    manifest = Manifest.create(made / "manifest", name, signer)
+    manifest.append(
+        station_entry(
+            time=clock(),
+            station=name,
+            operator=operator,
+            custodians=[(purpose, key.kid) for purpose, key in keys.items()],
+        )
+    )
+    Ledger(f"sqlite:///{made / 'ledger.sqlite'}", station=name).close()
+    settings = f'version = 1\nname = "{name}"\ncreated = {clock():%Y-%m-%dT%H:%M:%SZ}\n'
+    create_durable(made / "station.toml", settings.encode())
+    if path.exists():
+        path.rmdir()
+    os.rename(made, path)
+    return drawn
+
+
+def _draw_custodian(home: Path, purpose: Purpose) -> CustodianKey:
+    private, public = generate_custodian()
+    make_folder(home / "custodians" / "private", 0o700)
+    create_durable(home / "custodians" / "private" / f"{purpose}.pem", private, 0o600)
+    return CustodianKey.from_pem(public)

@@ -1,0 +1,136 @@
+"""From a token that reads back right to its entry, and what is cleared away after it.
+
+The entry is the one moment at which a token counts as issued. Before it, the same token goes on;
+after it, whatever was cut off is caught up with from the manifest:
+
+    entry durable -> ledger says issued, station's copies deleted -> order's key destroyed
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+
+from tokenprov.home import Home
+from tokenprov.model import Json, Order, TokenId
+from tokenprov.record.canonical import timestamp
+from tokenprov.record.entry import VERSION, Entry, Kind
+from tokenprov.record.escrow import STATION
+from tokenprov.record.opening import SALT_SIZE, Opening, commit_holder
+from tokenprov.run import Outcome
+
+
+def issue(
+    home: Home,
+    order: Order,
+    token: TokenId,
+    outcomes: Sequence[Outcome],
+    *,
+    kit_size: int,
+    operator: str,
+) -> int:
+    """Record the token as issued and clear up; gives the entry's index. One caller at a time.
+
+    Raises `DurabilityError`: the token is then issued at the next try, which looks at it again.
+    """
+    opening = _opening(home, order)
+    envelopes = [e for e in home.ledger.envelopes(order=order.id) if e.purpose != STATION]
+    mine = [e for e in envelopes if e.token_label == token.label]
+    entry: Entry = {
+        "v": VERSION,
+        "kind": str(Kind.ISSUED),
+        "time": timestamp(home.clock()),
+        "station": home.name,
+        "operator": operator,
+        "approvers": [],
+        "batch": order.batch,
+        "order": order.id,
+        "holder": {"commitment": opening.commitment},
+        "kit": {"position": order.position, "size": kit_size},
+        "profile": {"name": order.profile, "digest": order.profile_digest},
+        "token": _token(token, outcomes),
+        "steps": [_step(outcome) for outcome in outcomes],
+        "secrets": [
+            {
+                "name": envelope.name,
+                "kind": str(envelope.kind),
+                "purpose": envelope.purpose,
+                "generation": envelope.generation,
+                "kid": envelope.kid,
+                "sha256": envelope.sha256,
+            }
+            for envelope in mine
+        ],
+    }
+    evidence = [one.data for outcome in outcomes for one in outcome.finding.evidence]
+    blobs = [*evidence, *(envelope.blob for envelope in mine)]
+    index = home.manifest.append(entry, blobs=blobs, opening=opening)
+    _settle(home, order.id, index)
+    return index
+
+
+def catch_up(home: Home) -> int:
+    """Finish what was cut off between an entry and its clearing away; gives how many it was."""
+    behind = 0
+    for index in range(home.ledger.manifest_size(), home.manifest.size):
+        entry = home.manifest.entry(index)
+        if entry["kind"] == Kind.ISSUED:
+            _settle(home, entry["order"], index)
+            behind += 1
+    for order in home.resume_keys.orders():
+        found = home.ledger.order(order)
+        if found is not None and found.entry_index is not None:
+            home.resume_keys.destroy(order)
+    return behind
+
+
+def _settle(home: Home, order: str, index: int) -> None:
+    home.ledger.complete(order, index, home.clock())
+    home.resume_keys.destroy(order)
+
+
+def _opening(home: Home, order: Order) -> Opening:
+    """The holder's opening: the one of their last token while nothing in it changed.
+
+    So a kit shows as one holder's, and who has two tokens is not two strangers.
+    """
+    last = home.ledger.last_issued_to(order.holder.id)
+    if last is not None and last.entry_index is not None:
+        known = home.manifest.opening(home.manifest.entry(last.entry_index)["holder"]["commitment"])
+        if known is not None and known.holder == order.holder.to_json():
+            return known
+    return commit_holder(order.holder, os.urandom(SALT_SIZE))
+
+
+def _token(token: TokenId, outcomes: Sequence[Outcome]) -> dict[str, Json]:
+    facts = [outcome.finding.facts for outcome in outcomes]
+    document: dict[str, Json] = {
+        "maker": token.maker,
+        "model": token.model,
+        "firmware": token.firmware,
+        "serial": token.serial,
+        "virtual": any(one.get("virtual") for one in facts),
+    }
+    if token.mark:
+        document["mark"] = token.mark
+    return document
+
+
+def _step(outcome: Outcome) -> dict[str, Json]:
+    finding = outcome.finding
+    document: dict[str, Json] = {
+        "id": outcome.step.id,
+        "state": str(finding.state),
+        "facts": {name: value for name, value in finding.facts.items() if name != "virtual"},
+    }
+    if finding.reason:
+        document["reason"] = finding.reason
+    if finding.unread:
+        document["unread"] = list(finding.unread)
+    if finding.evidence:
+        document["evidence"] = [
+            {"type": one.type, "sha256": hashlib.sha256(one.data).hexdigest()}
+            for one in finding.evidence
+        ]
+    return document

@@ -1,0 +1,240 @@
+"""The production line: all readers at once, each taking the next token as it is put in.
+
+Rules:
+- One token in a reader is worked on once; taking it out and putting it in again is a new turn.
+- A fault of one token stops that token; the others go on. A fault of the station stops the line.
+- pcscd may be restarted under us: a new context is made, a bounded number of times.
+- The first interrupt ends the line when the tokens in hand are done, the second one at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tokenprov.batch import BatchWork
+from tokenprov.device.pcsc import MAX_READERS, Context, ReaderState
+from tokenprov.device.token import YubiKey, opened
+from tokenprov.errors import (
+    PcscUnavailable,
+    ReaderBusy,
+    StationError,
+    TokenConflict,
+    TokenprovError,
+    TokenReset,
+)
+from tokenprov.model import Order
+from tokenprov.profile import Profile, check_firmware
+from tokenprov.station import events
+from tokenprov.station.events import Listener
+
+POLL = 0.1  # seconds between looks at the readers
+RESETS = 3  # times that another program may reset a token before it is left alone
+BUSY_PATIENCE = 10.0  # seconds that another program may hold a reader
+SERVICE_TRIES = 10  # new contexts, a second apart, when pcscd is gone
+
+
+@dataclass(frozen=True, slots=True)
+class StationOperator:
+    """Implements `step.Operator` by events: the screen tells the person."""
+
+    listener: Listener
+
+    @contextmanager
+    def touch(self, reader: str, label: str, reason: str) -> Iterator[None]:
+        """Say that the token waits, and when it no longer does."""
+        self.listener(events.TouchWanted(reader=reader, label=label, reason=reason))
+        try:
+            yield
+        finally:
+            self.listener(events.TouchDone(reader=reader))
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One reader: the turn that is running, and the insertion that was served last."""
+
+    turn: Future[None] | None = None
+    served: int | None = None  # ReaderState.events of the token that had its turn
+
+
+class Line:
+    """Serves the tokens in all readers from one batch."""
+
+    def __init__(self, work: BatchWork, profile: Profile, listener: Listener) -> None:
+        self._work, self._profile, self._listener = work, profile, listener
+        self._operator = StationOperator(listener)
+        self._lanes: dict[str, _Lane] = {}
+        self._context: Context | None = None
+
+    def run(self, *, patience: float | None) -> None:
+        """Work until no order is open, or no token was put in for `patience` seconds.
+
+        None waits for ever. Raises `StationError` and what else stops the whole line.
+        """
+        idle_since = time.monotonic()
+        with ThreadPoolExecutor(MAX_READERS, thread_name_prefix="reader") as pool:
+            interrupted = False
+            while True:
+                try:
+                    if not interrupted:
+                        self._start_turns(pool)
+                    running = self._running()
+                    if running:
+                        wait(running, timeout=POLL, return_when=FIRST_COMPLETED)
+                        idle_since = time.monotonic()
+                    elif interrupted or self._work.open == 0:
+                        break
+                    elif patience is not None and time.monotonic() - idle_since >= patience:
+                        self._listener(events.BatchPaused(open=self._work.open))
+                        break
+                    else:
+                        time.sleep(POLL)
+                    self._end_turns()
+                except KeyboardInterrupt:
+                    if interrupted:
+                        raise
+                    interrupted = True
+
+    def _running(self) -> list[Future[None]]:
+        return [lane.turn for lane in self._lanes.values() if lane.turn is not None]
+
+    def _start_turns(self, pool: ThreadPoolExecutor) -> None:
+        states = self._states()
+        for gone in self._lanes.keys() - {state.name for state in states}:
+            if self._lanes[gone].turn is None:
+                del self._lanes[gone]
+                self._listener(events.ReaderGone(reader=gone))
+        for state in states:
+            if state.name not in self._lanes:
+                self._lanes[state.name] = _Lane()
+                self._listener(events.ReaderSeen(reader=state.name))
+            lane = self._lanes[state.name]
+            if lane.turn is not None:
+                continue
+            if not state.present:
+                if lane.served is not None:
+                    lane.served = None
+                    self._listener(events.ReaderSeen(reader=state.name))
+            elif lane.served != state.events:
+                lane.served = state.events
+                lane.turn = pool.submit(self._turn, state.name)
+
+    def _end_turns(self) -> None:
+        for lane in self._lanes.values():
+            if lane.turn is not None and lane.turn.done():
+                turn, lane.turn = lane.turn, None
+                turn.result()
+
+    def _states(self) -> tuple[ReaderState, ...]:
+        """The readers; a dead service is waited for. Raises `PcscUnavailable` when it stays so."""
+        for attempt in range(1, SERVICE_TRIES + 1):
+            try:
+                if self._context is None:
+                    self._context = Context()
+                return self._context.states()
+            except PcscUnavailable as error:
+                if self._context is not None:
+                    self._context.close()
+                    self._context = None
+                if attempt == SERVICE_TRIES:
+                    raise
+                self._listener(events.ServiceLost(reason=error.message, attempt=attempt))
+                time.sleep(1.0)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _turn(self, reader: str) -> None:
+        """One token from insertion to its end; only what stops the whole line is raised."""
+        resets, busy_since = 0, time.monotonic()
+        while True:
+            try:
+                with opened(reader, self._operator) as token:
+                    self._serve(token)
+                return
+            except TokenReset as error:
+                resets += 1
+                if resets == RESETS:
+                    return self._pass_over(reader, "", error)
+            except ReaderBusy as error:
+                if time.monotonic() - busy_since > BUSY_PATIENCE:
+                    return self._pass_over(reader, "", error)
+                time.sleep(1.0)
+            except StationError:
+                raise
+            except TokenprovError as error:
+                return self._pass_over(reader, "", error)
+
+    def _serve(self, token: YubiKey) -> None:
+        started = time.monotonic()
+        label = token.id.label
+        self._listener(
+            events.TokenSeen(
+                reader=token.reader,
+                label=label,
+                model=token.id.model,
+                firmware=token.id.firmware,
+            )
+        )
+        try:
+            if token.id.serial is None:
+                raise TokenConflict(
+                    "a token without a serial number cannot be bound to its holder",
+                    remedy="Use a token whose serial number can be read.",
+                )
+            with self._work.order_for(token.id) as (order, begun):
+                if not begun:
+                    check_firmware(self._profile, token.firmware, fips=token.is_fips)
+                self._make(token, order, begun, started)
+        except (TokenReset, ReaderBusy, StationError):
+            raise
+        except TokenprovError as error:
+            self._pass_over(token.reader, label, error)
+
+    def _make(self, token: YubiKey, order: Order, begun: bool, started: float) -> None:
+        self._listener(
+            events.OrderStarted(
+                reader=token.reader,
+                label=token.id.label,
+                order=order.id,
+                holder=order.holder.name,
+                position=order.position,
+                resumed=begun,
+            )
+        )
+        try:
+            entry = self._work.make(token, order)
+        except (TokenReset, StationError):
+            raise
+        except TokenprovError as error:
+            self._listener(
+                events.OrderFailed(
+                    reader=token.reader,
+                    label=token.id.label,
+                    order=order.id,
+                    holder=order.holder.name,
+                    reason=error.message,
+                    remedy=error.remedy,
+                )
+            )
+            return
+        self._listener(
+            events.TokenIssued(
+                reader=token.reader,
+                label=token.id.label,
+                order=order.id,
+                holder=order.holder.name,
+                position=order.position,
+                entry=entry,
+                seconds=time.monotonic() - started,
+            )
+        )
+
+    def _pass_over(self, reader: str, label: str, error: TokenprovError) -> None:
+        self._listener(
+            events.TokenPassedOver(
+                reader=reader, label=label or reader, reason=error.message, remedy=error.remedy
+            )
+        )

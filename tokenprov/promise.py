@@ -1,0 +1,98 @@
+"""The durable side of one order on one token: seal first, journal, and find it again.
+
+Each drawn secret is sealed three times in one transaction with its intent: to the custodian whose
+kind it is, to break-glass, and to the order's own key, which the station destroys when the token
+is issued.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from tokenprov.home import Home
+from tokenprov.model import Purpose
+from tokenprov.record.escrow import STATION, CustodianKey, SealContext, open_envelope, seal
+from tokenprov.record.rows import EnvelopeRecord, IntentRecord
+from tokenprov.step import Drawn, DrawnSecret, Intent
+
+
+class OrderJournal:
+    """Implements `run.Journal` on a station home."""
+
+    def __init__(self, home: Home, order: str, token: str) -> None:
+        """`token` is the label of the token that the order is bound to."""
+        self._home, self._order, self._token = home, order, token
+
+    def intents(self) -> Mapping[str, Intent]:
+        """What was promised to this token, with the secrets reopened.
+
+        Raises `EscrowError` where the order's key is gone.
+        """
+        records = self._home.ledger.intents(self._order)
+        if not records:
+            return {}
+        private = self._home.resume_keys.private(self._order)
+        drawn: dict[str, DrawnSecret] = {}
+        envelopes = self._home.ledger.envelopes(
+            token_label=self._token, order=self._order, purpose=STATION
+        )
+        for envelope in envelopes:
+            context, value = open_envelope(envelope.blob, private)
+            drawn[context.name] = DrawnSecret(kind=context.kind, value=value)
+        return {
+            record.step: Intent(
+                step=record.step,
+                drawn={name: drawn[name] for name in record.parameters["secrets"]},
+                public=record.parameters["public"],
+            )
+            for record in records
+        }
+
+    def promise(self, step: str, drawn: Drawn) -> Intent:
+        """Durable when it returns; only then may the token be told."""
+        recipients = self._home.custodians
+        own = self._home.resume_keys.create(self._order)
+        envelopes = [
+            self._seal(name, secret, purpose, key)
+            for name, secret in drawn.secrets.items()
+            for purpose, key in (
+                (secret.kind.purpose, recipients[secret.kind.purpose]),
+                (Purpose.BREAK_GLASS, recipients[Purpose.BREAK_GLASS]),
+                (STATION, own),
+            )
+        ]
+        self._home.ledger.journal(
+            IntentRecord(
+                order=self._order,
+                step=step,
+                parameters={"public": dict(drawn.public), "secrets": sorted(drawn.secrets)},
+                at=self._home.clock(),
+            ),
+            envelopes,
+        )
+        return Intent(step=step, drawn=drawn.secrets, public=drawn.public)
+
+    def _seal(
+        self, name: str, secret: DrawnSecret, purpose: str, key: CustodianKey
+    ) -> EnvelopeRecord:
+        context = SealContext(
+            kind=secret.kind,
+            name=name,
+            token=self._token,
+            order=self._order,
+            generation=1,
+            purpose=purpose,
+            station=self._home.name,
+        )
+        blob = seal(secret.value, key, context)
+        return EnvelopeRecord(
+            order=self._order,
+            token_label=self._token,
+            name=name,
+            kind=secret.kind,
+            purpose=purpose,
+            kid=key.kid,
+            sha256=hashlib.sha256(blob).hexdigest(),
+            blob=blob,
+        )
