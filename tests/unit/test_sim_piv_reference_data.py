@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from cryptography.hazmat.primitives.ciphers import Cipher, modes
+from cryptography.hazmat.primitives.ciphers import Cipher as BlockCipher
+from cryptography.hazmat.primitives.ciphers import modes
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from yubikit.core import BadResponseError, InvalidPinError
 from yubikit.core.smartcard import SW, ApduError
 from yubikit.piv import KEY_TYPE, MANAGEMENT_KEY_TYPE, SLOT, TOUCH_POLICY
 
 from tests.piv_contact import PIN, PUK, Contact
+from tokenprov.sim.applets.piv_management_key import ManagementKey
+from tokenprov.sim.applets.piv_reference_data import ReferenceData
+from tokenprov.sim.applets.piv_wire import Cipher
 
 DEFAULT_KEY = bytes.fromhex("0102030405060708" * 3)
 VERIFY, WRONG = "00200080", b"000000\xff\xff"
@@ -175,7 +179,7 @@ def test_single_authentication_and_its_challenge_serves_once() -> None:
     contact.select()
     ask = bytes.fromhex("00870a9b047c028100")
     challenge = contact.ok(ask)[4:]
-    encryptor = Cipher(AES(DEFAULT_KEY), modes.ECB()).encryptor()  # noqa: S305
+    encryptor = BlockCipher(AES(DEFAULT_KEY), modes.ECB()).encryptor()  # noqa: S305
     answer = bytes.fromhex("7c128210") + encryptor.update(challenge)
     assert contact.sw("00870a9b", answer) == SW.OK
     assert contact.sw("00db3fff", bytes.fromhex("5c035fc1025301aa")) == SW.OK
@@ -257,3 +261,11 @@ def test_fips_wants_changed_values_first() -> None:
     assert contact.sw("00ffffff", tdes) == SW.INCORRECT_PARAMETERS
     session.verify_pin("13579246")
     assert contact.sw("00fa0505") == SW.CONDITIONS_NOT_SATISFIED
+
+
+def test_secrets_are_not_printed() -> None:
+    """Neither a PIN nor a management key shows in a representation."""
+    pin = ReferenceData(value=b"7531864\xff", default=b"123456\xff\xff")
+    key = ManagementKey(cipher=Cipher.AES128, key=b"sixteen  secrets")
+    assert "7531864" not in repr(pin)
+    assert "secrets" not in repr(key)

@@ -36,7 +36,7 @@ class ManagementKey:
     """The key, and what of an authentication is under way."""
 
     cipher: Cipher
-    key: bytes
+    key: bytes = field(repr=False)
     touch: TouchPolicy = TouchPolicy.NEVER
     _challenge: bytes | None = field(default=None, repr=False)
     _witness: bytes | None = field(default=None, repr=False)
@@ -103,5 +103,5 @@ class ManagementKey:
 
     def _encrypt(self, block: bytes) -> bytes:
         algorithm = TripleDES(self.key) if self.cipher is Cipher.TDES else AES(self.key)
-        encryptor = BlockCipher(algorithm, modes.ECB()).encryptor()  # noqa: S305 - as standard
+        encryptor = BlockCipher(algorithm, modes.ECB()).encryptor()
         return encryptor.update(block) + encryptor.finalize()

@@ -15,7 +15,7 @@ Rules
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tokenprov.sim.apdu import SW, Refusal
@@ -39,8 +39,8 @@ COMMON = frozenset(_COMMON.split())
 class ReferenceData:
     """A PIN or a PUK: its padded value, tries allowed in a row, and tries left."""
 
-    value: bytes
-    default: bytes
+    value: bytes = field(repr=False)
+    default: bytes = field(repr=False)
     tries: int = DEFAULT_TRIES
     left: int = DEFAULT_TRIES
 
