@@ -15,7 +15,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tokenprov import events
 from tokenprov.errors import StationError, TokenConflict, TokenprovError
+from tokenprov.events import Listener
 from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
 from tokenprov.issuance import issue
@@ -28,8 +30,6 @@ from tokenprov.record.rows import Batch, OrderRecord
 from tokenprov.roster import Roster
 from tokenprov.run import provision
 from tokenprov.secret import RandomBytes
-from tokenprov.station import events
-from tokenprov.station.events import Listener
 from tokenprov.step import Finding, Step
 from tokenprov.token import Token
 

@@ -15,6 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tokenprov import events
 from tokenprov.batch import BatchWork
 from tokenprov.device.pcsc import MAX_READERS, Context, ReaderState
 from tokenprov.device.token import YubiKey, opened
@@ -26,10 +27,9 @@ from tokenprov.errors import (
     TokenprovError,
     TokenReset,
 )
+from tokenprov.events import Listener
 from tokenprov.model import Order
 from tokenprov.profile import Profile, check_firmware
-from tokenprov.station import events
-from tokenprov.station.events import Listener
 
 POLL = 0.1  # seconds between looks at the readers
 RESETS = 3  # times that another program may reset a token before it is left alone

@@ -15,6 +15,7 @@ from rich.console import Console
 from tokenprov.batch import MAX_KIT, BatchWork, new_batch
 from tokenprov.cli.output import as_json, print_json, print_table
 from tokenprov.errors import InputError
+from tokenprov.events import BatchStarted, Listener
 from tokenprov.home import Home
 from tokenprov.issuance import catch_up
 from tokenprov.line import Line
@@ -23,7 +24,6 @@ from tokenprov.profile import load_profile
 from tokenprov.record.rows import Batch
 from tokenprov.report import Report, report
 from tokenprov.roster import load_roster
-from tokenprov.station.events import BatchStarted, Listener
 from tokenprov.station.screens import json_screen, kit_name, line_screen, table_screen
 
 ORDERS_LEFT = 8  # exit code

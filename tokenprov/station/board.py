@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from tokenprov.station import events
-from tokenprov.station.events import Event
+from tokenprov import events
+from tokenprov.events import Event
 
 
 class Light(StrEnum):

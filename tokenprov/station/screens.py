@@ -19,9 +19,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tokenprov.station import events
+from tokenprov import events
+from tokenprov.events import Event, Listener
 from tokenprov.station.board import Board, Light
-from tokenprov.station.events import Event, Listener
 
 _STYLES = {
     Light.EMPTY: "dim",
