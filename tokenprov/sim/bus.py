@@ -38,6 +38,7 @@ PRODUCTS: Mapping[str, Product] = MappingProxyType(
         "Yubico YubiKey FIDO+CCID": Product(vendor=YUBICO, product=0x0406),
         "Yubico YubiKey OTP+FIDO+CCID": Product(vendor=YUBICO, product=0x0407),
         "Virtual Smart Card Reader": Product(vendor=TEST_VENDOR, product=0x0001),
+        "Virtual Contactless Reader": Product(vendor=TEST_VENDOR, product=0x0003),
         "Another Virtual Reader": Product(vendor=TEST_VENDOR, product=0x0002),
     }
 )

@@ -141,7 +141,9 @@ class Device:
 
     @property
     def reader_name(self) -> str:
-        """The name of its reader: it lists the interfaces that are on."""
+        """The name of its reader: its own one lists the interfaces that are on."""
+        if self.model.contactless:
+            return self.model.reader_name
         parts = ((Capability.OTP, "OTP"), (_FIDO, "FIDO"), (_CCID, "CCID"))
         on = "+".join(name for bits, name in parts if bits & self.usb_enabled)
         return f"{self.model.reader_name.rpartition(' ')[0]} {on}"

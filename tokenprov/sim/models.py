@@ -56,7 +56,8 @@ class Model:
 
     `aaguid` is 16 bytes (zeros where there is no FIDO2). `reader_name` is what libccid calls its
     reader, without the numbers that pcscd appends. `fips_capable` are the applets that can reach
-    approved mode. `usb_supported` and `nfc_supported` are what the hardware has.
+    approved mode. `usb_supported` and `nfc_supported` are what the hardware has. `contactless` is
+    whether it lies on a reader of somebody else's, by NFC.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Model:
     fips_capable: Capability = NOTHING
     atr: bytes
     reader_name: str
+    contactless: bool = False
     aaguid: bytes = bytes(16)
     part_number: str = ""
     unknown_aid_sw: int = SW.FILE_NOT_FOUND
@@ -137,6 +139,7 @@ _MODELS = (
         nfc_supported=_ALL_54,
         atr=ATR_YUBIKEY_5_NFC,
         reader_name="Virtual Contactless Reader",
+        contactless=True,
         aaguid=bytes.fromhex("a25342c03cdc44148e46f4807fca511c"),
     ),
     Model(
