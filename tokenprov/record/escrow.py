@@ -105,6 +105,12 @@ class CustodianKey:
         )
         return hashlib.sha256(spki).digest()[:_KID].hex()
 
+    def to_pem(self) -> bytes:
+        """SubjectPublicKeyInfo PEM."""
+        return self.public.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+
     @classmethod
     def from_pem(cls, pem: bytes) -> CustodianKey:
         """Read SubjectPublicKeyInfo PEM. Raises EscrowError: not that, or not on P-256."""

@@ -23,29 +23,16 @@ Nothing is written, nothing is fetched. A missing opening is no fault: identitie
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from tokenprov.errors import ManifestError
 from tokenprov.record.checkpoint import Checkpoint
-from tokenprov.record.commit import read_pending
 from tokenprov.record.entry import Entry, Kind, blobs_of, commitment_of, decode_entry
-from tokenprov.record.files import temporary_of
-from tokenprov.record.folder import (
-    BLOB_PATH,
-    CHECKPOINT,
-    OPENING_PATH,
-    PENDING,
-    VERIFIER_KEY,
-    ManifestFolder,
-    blob_path,
-)
+from tokenprov.record.folder import CHECKPOINT, VERIFIER_KEY, ManifestFolder, blob_path
 from tokenprov.record.history import History
 from tokenprov.record.note import VerifierKey, open_note, parse_note
-from tokenprov.record.opening import Opening
+from tokenprov.record.presence import Presence
 from tokenprov.record.tlog import (
     HASH_SIZE,
     TILE_WIDTH,
@@ -53,49 +40,13 @@ from tokenprov.record.tlog import (
     Tile,
     bundle_path,
     leaf_hash,
-    parse_tile_path,
     split_hashes,
     tile_width,
     unpack_bundle,
 )
+from tokenprov.record.verdict import Findings, VerifyFinding, VerifyReport
 
-_RESTORE = "Restore it from a copy of the folder, and keep this one as evidence."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifyFinding:
-    """One thing that does not hold: `index` is the entry, `file` is below the folder."""
-
-    rule: str
-    what: str
-    remedy: str
-    index: int | None = None
-    file: str = ""
-
-    def __str__(self) -> str:
-        place = [f"entry {self.index}"] if self.index is not None else []
-        place += [self.file] if self.file else []
-        return f"{self.rule}: {', '.join([*place, self.what])}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifyReport:
-    """What was found: no finding, and everything holds."""
-
-    origin: str
-    size: int
-    root: str  # hex
-    station: str
-    issued: int  # entries that issue a token
-    virtual: int  # of these, by virtual tokens
-    identities: int  # different holders
-    openings: int  # of these, whose identity is held here
-    findings: tuple[VerifyFinding, ...]
-
-    @property
-    def holds(self) -> bool:
-        """Whether everything does."""
-        return not self.findings
+__all__ = ["VerifyFinding", "VerifyReport", "verify_manifest"]
 
 
 def verify_manifest(folder: Path, vkey: VerifierKey | str | None = None) -> VerifyReport:
@@ -111,20 +62,29 @@ def verify_manifest(folder: Path, vkey: VerifierKey | str | None = None) -> Veri
 class _Verification:
     def __init__(self, folder: Path) -> None:
         self._folder = ManifestFolder(folder)
-        self._findings: list[VerifyFinding] = []
+        self._findings = Findings()
         self._history = History()
         self._blobs: set[str] = set()
         self._commitments: set[str] = set()
-        self._openings = 0
         self._issued = 0
         self._virtual = 0
         self._unread = False  # an entry could not be read: what it refers to is not known
 
     def run(self, given: VerifierKey | None) -> VerifyReport:
         head = self._head(self._key(given))
+        openings = 0
         if head is not None:
             self._tree(head)
-            self._files(head.size)
+            presence = Presence(
+                self._folder,
+                self._findings,
+                size=head.size,
+                blobs=self._blobs,
+                commitments=self._commitments,
+                unread=self._unread,
+            )
+            presence.check()
+            openings = presence.openings
         return VerifyReport(
             origin=head.origin if head else "",
             size=head.size if head else 0,
@@ -133,8 +93,8 @@ class _Verification:
             issued=self._issued,
             virtual=self._virtual,
             identities=len(self._commitments),
-            openings=self._openings,
-            findings=tuple(self._findings),
+            openings=openings,
+            findings=tuple(self._findings.all),
         )
 
     # the head
@@ -145,11 +105,11 @@ class _Verification:
             text = self._folder.read(VERIFIER_KEY).decode("utf-8", "replace")
             stored = VerifierKey.parse(text.removesuffix("\n"))
             if text != f"{stored}\n":
-                self._find("verifier-key", "not one line", file=VERIFIER_KEY)
+                self._findings.add("verifier-key", "not one line", file=VERIFIER_KEY)
         except ManifestError as exc:
-            self._catch(exc, file=VERIFIER_KEY)
+            self._findings.caught(exc, file=VERIFIER_KEY)
         if given is not None and stored is not None and given != stored:
-            self._find("verifier-key", "not the key that was given", file=VERIFIER_KEY)
+            self._findings.add("verifier-key", "not the key that was given", file=VERIFIER_KEY)
         return given or stored
 
     def _head(self, key: VerifierKey | None) -> Checkpoint | None:
@@ -158,15 +118,15 @@ class _Verification:
             note = parse_note(data)
             head = Checkpoint.parse(note.text)
         except ManifestError as exc:
-            self._catch(exc, file=CHECKPOINT)
+            self._findings.caught(exc, file=CHECKPOINT)
             return None
         try:
             if key is not None:
                 open_note(data, [key])
         except ManifestError as exc:
-            self._catch(exc, file=CHECKPOINT)
+            self._findings.caught(exc, file=CHECKPOINT)
         if key is not None and key.name != head.origin:
-            self._find("origin", f"of {head.origin}, not of {key.name}", file=CHECKPOINT)
+            self._findings.add("origin", f"of {head.origin}, not of {key.name}", file=CHECKPOINT)
         return head
 
     # the tree
@@ -210,25 +170,29 @@ class _Verification:
     ) -> None:
         if root_holds:
             for index, _, tile in wrong:
-                self._find("tile", f"its hash of entry {index} was changed", file=tile.path)
+                self._findings.add("tile", f"its hash of entry {index} was changed", file=tile.path)
         else:
-            self._find("root", "the entries do not have the root that was signed", file=CHECKPOINT)
+            self._findings.add(
+                "root", "the entries do not have the root that was signed", file=CHECKPOINT
+            )
             for index, name, tile in wrong:
-                self._find(
+                self._findings.add(
                     "entry", f"it does not hash to what {tile.path} has", index=index, file=name
                 )
         if root_holds or not wrong:
             for tile in above:
-                self._find("tile", "its hashes are not those of the tiles below", file=tile.path)
+                self._findings.add(
+                    "tile", "its hashes are not those of the tiles below", file=tile.path
+                )
 
     def _tile(self, tile: Tile) -> list[bytes] | None:
         try:
             data = self._folder.read(tile.path)
         except ManifestError as exc:
-            self._catch(exc, file=tile.path)
+            self._findings.caught(exc, file=tile.path)
             return None
         if len(data) != tile.width * HASH_SIZE:
-            self._find("tile", f"not {tile.width} hashes long", file=tile.path)
+            self._findings.add("tile", f"not {tile.width} hashes long", file=tile.path)
             return None
         return split_hashes(data)
 
@@ -236,10 +200,10 @@ class _Verification:
         try:
             entries = unpack_bundle(self._folder.read(name))
         except ManifestError as exc:
-            self._catch(exc, file=name)
+            self._findings.caught(exc, file=name)
             return None
         if len(entries) != width:
-            self._find("tile", f"{len(entries)} entries and not {width}", file=name)
+            self._findings.add("tile", f"{len(entries)} entries and not {width}", file=name)
             return None
         return entries
 
@@ -260,12 +224,12 @@ class _Verification:
                 self._unread = True
                 self._history.skip()
                 if index not in suspects:  # those are named for their hash
-                    self._catch(exc, index=index, file=name)
+                    self._findings.caught(exc, index=index, file=name)
                 continue
             try:
                 self._history.add(entry)
             except ManifestError as exc:
-                self._catch(exc, index=index, file=name)
+                self._findings.caught(exc, index=index, file=name)
             self._refer(index, entry)
 
     def _refer(self, index: int, entry: Entry) -> None:
@@ -282,108 +246,4 @@ class _Verification:
             try:
                 self._folder.blob(digest)
             except ManifestError as exc:
-                self._catch(exc, index=index, file=blob_path(digest))
-
-    # the files
-
-    def _files(self, size: int) -> None:
-        pending = self._folder.path / PENDING
-        leftover = temporary_of(self._folder.path / CHECKPOINT)
-        coming: set[str] = set()
-        if os.path.lexists(pending) or os.path.lexists(leftover):
-            coming = set(read_pending(self._folder.path)[1])
-            self._find(
-                "pending",
-                "an append is going on, or was cut off",
-                file=PENDING if os.path.lexists(pending) else leftover.name,
-                remedy="Wait for the station to finish, or run its command again; then verify.",
-            )
-        known = {CHECKPOINT, VERIFIER_KEY, PENDING, leftover.name}
-        for name, is_file in self._walk():
-            tile = parse_tile_path(name)
-            if not is_file:
-                self._find("stray", "not an ordinary file", file=name, remedy=_STRAY)
-            elif name in known:
-                continue
-            elif tile is not None and tile.width <= tile_width(
-                size, max(tile.level, 0), tile.number
-            ):
-                self._partial(name, tile, size)
-            elif OPENING_PATH.fullmatch(name):
-                self._opening(name)
-            elif BLOB_PATH.fullmatch(name) and name.rpartition("/")[2] in self._blobs:
-                continue
-            elif name not in coming and not self._is_orphan(name):
-                self._find("stray", "no entry refers to it", file=name, remedy=_STRAY)
-
-    def _walk(self) -> Iterator[tuple[str, bool]]:
-        for top, folders, names in os.walk(self._folder.path):
-            folders.sort()
-            for name in sorted(names + [f for f in folders if os.path.islink(f"{top}/{f}")]):
-                path = Path(top, name)
-                ordinary = path.is_file() and not path.is_symlink()
-                yield str(path.relative_to(self._folder.path)), ordinary
-
-    def _partial(self, name: str, tile: Tile, size: int) -> None:
-        """A partial tile of an earlier size is the beginning of the present one."""
-        level = max(tile.level, 0)
-        width = tile_width(size, level, tile.number)
-        if tile.width == width:
-            return  # it was compared with the entries
-        present = (
-            bundle_path(tile.number, width)
-            if tile.level < 0
-            else Tile(tile.level, tile.number, width).path
-        )
-        try:
-            data = self._folder.read(name)
-            whole = self._folder.read(present)
-            if tile.level < 0:
-                entries = unpack_bundle(data)
-                fits = len(entries) == tile.width and entries == unpack_bundle(whole)[: tile.width]
-            else:
-                fits = len(data) == tile.width * HASH_SIZE and whole.startswith(data)
-        except ManifestError:
-            fits = False
-        if not fits:
-            self._find("tile", f"not the beginning of {present}", file=name)
-
-    def _opening(self, name: str) -> None:
-        commitment = name.removeprefix("openings/").removesuffix(".json")
-        try:
-            opening = Opening.parse(self._folder.read(name))
-        except ManifestError as exc:
-            self._catch(exc, file=name)
-            return
-        if opening.commitment != commitment:
-            self._find("opening", "it opens another commitment", file=name)
-        elif commitment in self._commitments:
-            self._openings += 1
-        elif not self._unread:
-            self._find("stray", "no entry refers to it", file=name, remedy=_STRAY)
-
-    def _is_orphan(self, name: str) -> bool:
-        """A blob that is what its name says, and may belong to an entry that could not be read."""
-        match = BLOB_PATH.fullmatch(name)
-        if not match or not self._unread:
-            return False
-        return hashlib.sha256(self._folder.read(name)).hexdigest() == match[2]
-
-    def _find(
-        self,
-        rule: str,
-        what: str,
-        *,
-        index: int | None = None,
-        file: str = "",
-        remedy: str = _RESTORE,
-    ) -> None:
-        self._findings.append(
-            VerifyFinding(rule=rule, what=what, remedy=remedy, index=index, file=file)
-        )
-
-    def _catch(self, exc: ManifestError, *, index: int | None = None, file: str = "") -> None:
-        self._find(exc.rule, exc.message, index=index, file=file, remedy=exc.remedy)
-
-
-_STRAY = "Find out who put it there; the manifest itself does not need it."
+                self._findings.caught(exc, index=index, file=blob_path(digest))
