@@ -62,7 +62,7 @@ class VirtualBench:
             text=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )
-        assert self._process.stdout is not None  # noqa: S101  (a pipe was asked for)
+        assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             self.close()
