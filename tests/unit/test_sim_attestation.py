@@ -70,7 +70,7 @@ def test_roots_say_that_they_are_virtual(kept: Path) -> None:
 
 
 def test_fido_certificate_carries_aaguid_and_serial_only_when_asked(kept: Path) -> None:
-    """The AAGUID is an OCTET STRING inside its extension; the serial is there only with one given."""
+    """The AAGUID is an OCTET STRING inside its extension; the serial is there only when given."""
     roots = VirtualRoots.in_folder(kept)
     for serial in (None, 12345678):
         leaf = x509.load_der_x509_certificate(roots.fido_attestation(AAGUID, serial)[1][0])

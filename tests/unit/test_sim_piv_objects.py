@@ -183,7 +183,7 @@ def test_other_makers_sign_right_after_the_pin_only() -> None:
 def authenticate_card(contact: Contact) -> None:
     """Single authentication with the AES-128 key that such cards come with."""
     challenge = contact.ok(bytes.fromhex("0087089b047c02810000"))[4:]
-    cipher = Cipher(AES(bytes.fromhex("0102030405060708" * 2)), modes.ECB())  # noqa: S305
+    cipher = Cipher(AES(bytes.fromhex("0102030405060708" * 2)), modes.ECB())
     answer = bytes.fromhex("7c128210") + cipher.encryptor().update(challenge)
     assert contact.sw("0087089b", answer) == SW.OK
 

@@ -179,7 +179,7 @@ def test_single_authentication_and_its_challenge_serves_once() -> None:
     contact.select()
     ask = bytes.fromhex("00870a9b047c028100")
     challenge = contact.ok(ask)[4:]
-    encryptor = BlockCipher(AES(DEFAULT_KEY), modes.ECB()).encryptor()  # noqa: S305
+    encryptor = BlockCipher(AES(DEFAULT_KEY), modes.ECB()).encryptor()
     answer = bytes.fromhex("7c128210") + encryptor.update(challenge)
     assert contact.sw("00870a9b", answer) == SW.OK
     assert contact.sw("00db3fff", bytes.fromhex("5c035fc1025301aa")) == SW.OK
