@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
@@ -36,27 +37,38 @@ def reader_name(bench: VirtualBench) -> str:
     return str(bench.control.tokens()[0]["reader"])
 
 
-def by_fido2(bench: VirtualBench) -> CtapDevice:
+@contextmanager
+def by_fido2(bench: VirtualBench) -> Iterator[CtapDevice]:
     """The token as `fido2` opens it: short APDUs, command and response chaining."""
     (device,) = CtapPcscDevice.list_devices(reader_name(bench))
-    return device
+    try:
+        yield device
+    finally:
+        device.close(release=True)
 
 
-def by_fido2_extended(bench: VirtualBench) -> CtapDevice:
+@contextmanager
+def by_fido2_extended(bench: VirtualBench) -> Iterator[CtapDevice]:
     """The same with extended APDUs."""
-    device = by_fido2(bench)
-    device.use_ext_apdu = True  # type: ignore[attr-defined]  # CtapPcscDevice has it
-    return device
+    with by_fido2(bench) as device:
+        device.use_ext_apdu = True  # type: ignore[attr-defined]  # CtapPcscDevice has it
+        yield device
 
 
-def by_yubikit(bench: VirtualBench) -> CtapDevice:
+@contextmanager
+def by_yubikit(bench: VirtualBench) -> Iterator[CtapDevice]:
     """The token as `yubikit` opens it."""
     (reader,) = [each for each in readers() if each.name == reader_name(bench)]
+    connection = reader.createConnection()
     connect: Any = ScardSmartCardConnection
-    return SmartCardCtapDevice(connect(reader.createConnection()))
+    try:
+        yield SmartCardCtapDevice(connect(connection))
+    finally:
+        connection.disconnect()
+        connection.release()
 
 
-Opener = Callable[[VirtualBench], CtapDevice]
+Opener = Callable[[VirtualBench], AbstractContextManager[CtapDevice]]
 
 
 class Robot(UserInteraction):
@@ -70,40 +82,38 @@ class Robot(UserInteraction):
 @pytest.mark.parametrize("opened", [by_fido2, by_fido2_extended, by_yubikit])
 def test_register_and_sign_in(bench: VirtualBench, opened: Opener) -> None:
     """The whole of WebAuthn over the real PC/SC stack, by every way of framing."""
-    device = opened(bench)
-    ClientPin(Ctap2(device)).set_pin(PIN)
     server = Fido2Server(PublicKeyCredentialRpEntity(id="example.com", name="Example"))
-    client = Fido2Client(
-        device,
-        client_data_collector=DefaultClientDataCollector("https://example.com"),
-        user_interaction=Robot(),
-    )
     user = PublicKeyCredentialUserEntity(id=b"alice", name="alice", display_name="Alice")
-    options, state = server.register_begin(
-        user,
-        resident_key_requirement=ResidentKeyRequirement.REQUIRED,
-        user_verification=UserVerificationRequirement.REQUIRED,
-    )
-    made = server.register_complete(state, client.make_credential(options.public_key))
-    assert made.credential_data is not None
-    request, state = server.authenticate_begin(
-        user_verification=UserVerificationRequirement.REQUIRED
-    )
-    answer = client.get_assertion(request.public_key).get_response(0)
-    server.authenticate_complete(state, [made.credential_data], answer)
-    device.close()
+    with opened(bench) as device:
+        ClientPin(Ctap2(device)).set_pin(PIN)
+        client = Fido2Client(
+            device,
+            client_data_collector=DefaultClientDataCollector("https://example.com"),
+            user_interaction=Robot(),
+        )
+        options, state = server.register_begin(
+            user,
+            resident_key_requirement=ResidentKeyRequirement.REQUIRED,
+            user_verification=UserVerificationRequirement.REQUIRED,
+        )
+        made = server.register_complete(state, client.make_credential(options.public_key))
+        assert made.credential_data is not None
+        request, state = server.authenticate_begin(
+            user_verification=UserVerificationRequirement.REQUIRED
+        )
+        answer = client.get_assertion(request.public_key).get_response(0)
+        server.authenticate_complete(state, [made.credential_data], answer)
 
 
 @pytest.mark.parametrize("opened", [by_fido2, by_fido2_extended])
 def test_u2f(bench: VirtualBench, opened: Opener) -> None:
     """U2F registers and authenticates over the same contact."""
-    device = opened(bench)
-    client = Ctap1(device)
-    assert client.get_version() == "U2F_V2"
-    made = client.register(HASH, HASH)
-    made.verify(HASH, HASH)
-    client.authenticate(HASH, HASH, made.key_handle).verify(HASH, HASH, made.public_key)
-    device.close()
+    with opened(bench) as device:
+        client = Ctap1(device)
+        assert client.get_version() == "U2F_V2"
+        made = client.register(HASH, HASH)
+        made.verify(HASH, HASH)
+        client.authenticate(HASH, HASH, made.key_handle).verify(HASH, HASH, made.public_key)
 
 
 def status(call: Callable[..., object], *arguments: object) -> int:
@@ -117,30 +127,29 @@ def test_a_soft_block_ends_with_a_reinsertion_and_not_with_a_reconnection(
     bench: VirtualBench,
 ) -> None:
     """Three wrong PINs block until the key is pulled; another connection does not help."""
-    device = by_fido2(bench)
-    pins = ClientPin(Ctap2(device))
-    pins.set_pin(PIN)
-    codes = [status(pins.get_pin_token, "wrong") for _ in range(3)]
-    assert codes == [0x31, 0x31, 0x34]
-    device.close()
-    device = by_fido2(bench)
-    assert status(ClientPin(Ctap2(device)).get_pin_token, PIN) == 0x34
-    device.close()
+    with by_fido2(bench) as device:
+        pins = ClientPin(Ctap2(device))
+        pins.set_pin(PIN)
+        assert [status(pins.get_pin_token, "wrong") for _ in range(3)] == [0x31, 0x31, 0x34]
+    with by_fido2(bench) as device:
+        assert status(ClientPin(Ctap2(device)).get_pin_token, PIN) == 0x34
     serial = bench.serials[0]
     bench.control.remove(serial)
     bench.control.insert(serial)
-    device = wait_for(bench)
-    assert ClientPin(Ctap2(device)).get_pin_token(PIN)
-    device.close()
+    wait_for_reader(bench)
+    with by_fido2(bench) as device:
+        assert ClientPin(Ctap2(device)).get_pin_token(PIN)
 
 
-def wait_for(bench: VirtualBench) -> CtapDevice:
-    """Open the token as soon as its reader has noticed it."""
+def wait_for_reader(bench: VirtualBench) -> None:
+    """Wait until the first reader has noticed its card."""
     deadline = time.monotonic() + PATIENCE
     while True:
         found = list(CtapPcscDevice.list_devices(reader_name(bench)))
+        for device in found:
+            device.close(release=True)
         if found:
-            return found[0]
+            return
         assert time.monotonic() < deadline, "the reader did not see the token again"
         time.sleep(0.05)
 
@@ -148,10 +157,9 @@ def wait_for(bench: VirtualBench) -> CtapDevice:
 def test_nobody_touches(bench: VirtualBench) -> None:
     """A token that nobody touches answers USER_ACTION_TIMEOUT, and nothing was made."""
     bench.control.set_touch(bench.serials[0], "never", patience=0.1)
-    device = by_fido2(bench)
-    ctap = Ctap2(device)
     key = [{"type": "public-key", "alg": -7}]
-    code = status(ctap.make_credential, HASH, {"id": "example.com"}, {"id": b"u"}, key)
-    assert code == 0x2F
-    assert ctap.get_info().remaining_disc_creds == 100
-    device.close()
+    with by_fido2(bench) as device:
+        ctap = Ctap2(device)
+        code = status(ctap.make_credential, HASH, {"id": "example.com"}, {"id": b"u"}, key)
+        assert code == 0x2F
+        assert ctap.get_info().remaining_disc_creds == 100
