@@ -4,8 +4,10 @@ import base64
 import errno
 import hashlib
 import os
+import re
 import shutil
 import subprocess
+import textwrap
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,7 +16,6 @@ from typing import Any
 
 import pytest
 import rfc8785
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from tests.record_samples import (
@@ -119,23 +120,39 @@ def test_proofs_from_tiles(tmp_path: Path) -> None:
     assert verify_consistency(before.size, before.root, now.size, now.root, proof)
 
 
+def documented(beginning: str) -> str:
+    """The commands in docs/formats.md that begin like this."""
+    page = Path(__file__).parents[2] / "docs/formats.md"
+    blocks = re.findall(r"(?m)(?:^    \S.*\n)+", page.read_text())
+    (found,) = [textwrap.dedent(block) for block in blocks if block.strip().startswith(beginning)]
+    return found
+
+
 def test_openssl_alone(tmp_path: Path) -> None:
-    """OpenSSL verifies the checkpoint with the public key, and not when a digit is changed."""
-    small_manifest(tmp_path / "m")
-    text, _, signatures = (tmp_path / "m/checkpoint").read_text().rpartition("\n\n")
-    body = tmp_path / "body"
-    signature = base64.b64decode(signatures.split()[2])[4:]
-    (tmp_path / "sig").write_bytes(signature)
-    raw = base64.b64decode((tmp_path / "m/manifest.vkey").read_text().split("+", 2)[2])[1:]
-    public = ed25519.Ed25519PublicKey.from_public_bytes(raw).public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    (tmp_path / "pub.pem").write_bytes(public)
-    command = "openssl pkeyutl -verify -pubin -inkey pub.pem -rawin -in body -sigfile sig"
-    for content, code in ((f"{text}\n", 0), (f"{text}\n".replace("\n4\n", "\n5\n"), 1)):
-        body.write_text(content)
-        done = subprocess.run(command.split(), cwd=tmp_path, capture_output=True)
-        assert done.returncode == code, done
+    """OpenSSL verifies the checkpoint by the documented commands, and not a changed one."""
+    small_manifest(tmp_path)
+    raw = base64.b64decode((tmp_path / "manifest.vkey").read_text().split("+", 2)[2])[1:]
+    (tmp_path / "pub.der").write_bytes(bytes.fromhex("302a300506032b6570032100") + raw)
+    to_pem = "openssl pkey -pubin -inform DER -in pub.der -out pub.pem"
+    subprocess.run(to_pem.split(), cwd=tmp_path, check=True)
+    commands = documented("sed")
+    assert "openssl pkeyutl -verify" in commands
+    done = subprocess.run(["sh", "-ec", commands], cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0, done
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.write_text(checkpoint.read_text().replace("\n4\n", "\n5\n"))
+    done = subprocess.run(["sh", "-ec", commands], cwd=tmp_path, capture_output=True)
+    assert b"Failure" in done.stdout + done.stderr
+    assert done.returncode == 1, done
+
+
+def test_commitment_with_sha256sum(tmp_path: Path) -> None:
+    """The documented command computes a commitment from its opening."""
+    small_manifest(tmp_path)
+    commitment = opening(1).commitment
+    command = f"C={commitment}; {documented('{ echo')}"
+    done = subprocess.run(["sh", "-ec", command], cwd=tmp_path, capture_output=True, check=True)
+    assert done.stdout.decode().split()[0] == commitment
 
 
 def test_create(tmp_path: Path) -> None:
