@@ -83,6 +83,11 @@ class CtapAuthenticator:
         self._large_blobs.forget()
 
     @property
+    def has_ctap2(self) -> bool:
+        """Whether it speaks CTAP2, and not only U2F."""
+        return self._core.features.ctap2
+
+    @property
     def has_pin(self) -> bool:
         """Whether a PIN is set."""
         return self._core.protected

@@ -60,7 +60,8 @@ _CURVES: dict[Algorithm, tuple[ec.EllipticCurve, CoseCurve, HashAlgorithm]] = {
 }
 
 
-def _ec_key(algorithm: Algorithm, secret: bytes) -> ec.EllipticCurvePrivateKey:
+def ec_private_key(algorithm: Algorithm, secret: bytes) -> ec.EllipticCurvePrivateKey:
+    """The elliptic-curve private key of 64 secret bytes, for ES256 or ES384."""
     scalar = int.from_bytes(secret, "big") % (_ORDERS[algorithm] - 1) + 1
     return ec.derive_private_key(scalar, _CURVES[algorithm][0])
 
@@ -80,7 +81,7 @@ def cose_public_key(algorithm: Algorithm, secret: bytes) -> dict[int, int | byte
             .public_key()
             .public_bytes(Encoding.Raw, PublicFormat.Raw),
         }
-    key = _ec_key(algorithm, secret).public_key()
+    key = ec_private_key(algorithm, secret).public_key()
     return cose_ec_key(key, algorithm, _CURVES[algorithm][1])
 
 
@@ -101,7 +102,7 @@ def cose_ec_key(
 
 def p256_point(secret: bytes) -> bytes:
     """The ES256 public key as an uncompressed point, 65 bytes (U2F Raw Message Formats, 4.3)."""
-    key = _ec_key(Algorithm.ES256, secret).public_key()
+    key = ec_private_key(Algorithm.ES256, secret).public_key()
     return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
@@ -109,4 +110,4 @@ def sign(algorithm: Algorithm, secret: bytes, message: bytes) -> bytes:
     """Sign: ECDSA signatures are DER (WebAuthn Level 2, 6.5.6)."""
     if algorithm is Algorithm.EDDSA:
         return _ed_key(secret).sign(message)
-    return _ec_key(algorithm, secret).sign(message, ec.ECDSA(_CURVES[algorithm][2]))
+    return ec_private_key(algorithm, secret).sign(message, ec.ECDSA(_CURVES[algorithm][2]))

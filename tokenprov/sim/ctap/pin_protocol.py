@@ -17,7 +17,15 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tokenprov.sim.ctap.arguments import Arguments
-from tokenprov.sim.ctap.keys import CoseCurve, CoseKeyParameter, CoseKeyType, cose_ec_key
+from tokenprov.sim.ctap.keys import (
+    SECRET_LENGTH,
+    Algorithm,
+    CoseCurve,
+    CoseKeyParameter,
+    CoseKeyType,
+    cose_ec_key,
+    ec_private_key,
+)
 from tokenprov.sim.ctap.wire import CtapError, Status
 
 BLOCK = 16  # bytes, AES
@@ -61,7 +69,7 @@ class _KeyAgreement:
         self.regenerate()
 
     def regenerate(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._key = ec_private_key(Algorithm.ES256, self._random(SECRET_LENGTH))
 
     def public_key(self) -> dict[int, int | bytes]:
         return cose_ec_key(self._key.public_key(), KEY_AGREEMENT_ALGORITHM, CoseCurve.P256)
