@@ -49,10 +49,12 @@ class Line:
         return document
 
     @property
-    def secrets(self) -> dict[str, int]:
-        """How many secrets each custodian can open."""
-        entries = self.entry["secrets"] if self.entry is not None else []
-        return dict(Counter(secret["purpose"] for secret in entries))
+    def secrets(self) -> dict[str, list[str]]:
+        """The names of the secrets that each custodian can open."""
+        found: dict[str, list[str]] = {}
+        for secret in self.entry["secrets"] if self.entry is not None else []:
+            found.setdefault(secret["purpose"], []).append(secret["name"])
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

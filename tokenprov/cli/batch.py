@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from tokenprov.events import BatchStarted, Listener
 from tokenprov.home import Home
 from tokenprov.issuance import catch_up
 from tokenprov.line import Line
-from tokenprov.model import OrderState
+from tokenprov.model import OrderState, Purpose
 from tokenprov.profile import load_profile
 from tokenprov.record.rows import Batch
 from tokenprov.report import Report, report
@@ -157,26 +156,34 @@ def _batch_row(one: Batch, counts: dict[OrderState, int]) -> tuple[str, ...]:
 
 
 def _print_report(made: Report) -> None:
+    """Who got which serial, what is on it, and where the secrets went."""
+    contents = {line.record.id: _contents(line.to_json().get("steps", {})) for line in made.lines}
+    issued = {text for text in contents.values() if text}
+    alike = issued.pop() if len(issued) == 1 else ""
     print_table(
-        ("holder", "kit", "serial", "state", "on it"),
+        ("holder", "kit", "serial", "state", ""),
         [
             (
                 line.holder.name,
                 kit_name(line.record.order.position),
                 line.serial,
                 str(line.record.state),
-                line.record.reason or _contents(line.to_json().get("steps", {})),
+                line.record.reason or ("" if alike else contents[line.record.id]),
             )
             for line in made.lines
         ],
     )
-    issued = made.counts[OrderState.ISSUED]
-    click.echo(f"\nbatch {made.batch.id}: {issued} of {len(made.lines)} issued")
-    secrets: Counter[str] = Counter()
-    for line in made.lines:
-        secrets.update(line.secrets)
-    for purpose, number in secrets.items():
-        click.echo(f"  {number} secrets sealed to {purpose}")
+    click.echo(
+        f"\nbatch {made.batch.id}: {made.counts[OrderState.ISSUED]} of {len(made.lines)} issued"
+    )
+    if alike:
+        click.echo(f"on each: {alike}")
+    for purpose in Purpose:
+        names = [name for line in made.lines for name in line.secrets.get(purpose, ())]
+        if names:
+            click.echo(
+                f"sealed to {purpose}: {len(names)} secrets ({', '.join(dict.fromkeys(names))})"
+            )
 
 
 def _contents(steps: dict[str, dict[str, object]]) -> str:

@@ -45,7 +45,7 @@ def demo(folder: Path) -> None:
     try:
         with VirtualBench(tokens=TOKENS, serial_base=SERIAL, state=tokens) as bench:
             click.secho(f"{TOKENS} virtual YubiKeys are in a private pcscd.", bold=True)
-            roots = Path(bench.environment[ROOTS_FOLDER])
+            roots = Path(os.path.relpath(bench.environment[ROOTS_FOLDER]))
             trust = [f"--trust={roots / name}" for name in ("root.pem", "chain.pem")]
             home = ["--home", str(station)]
             batch = ["batch", "run", str(roster), "--profile", "standard-employee", "--kit", "2"]
@@ -83,7 +83,7 @@ def _empty(folder: Path) -> None:
 def _example_roster() -> Path:
     for folder in ready_folders():
         if (folder / "example-roster.csv").exists():
-            return folder / "example-roster.csv"
+            return Path(os.path.relpath(folder / "example-roster.csv"))
     raise StationError(
         "the example roster is not installed", remedy="Install tokenprov with its profiles."
     )
