@@ -137,7 +137,7 @@ def test_classes(echo: tuple[VirtualToken, Echo], cla: int, sw: int) -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    ["00", "000100", "0001000002aa", "0001000001aabbcc", "00010000000001", "0001000000000200"],
+    ["00", "000100", "0001000002aa", "0001000001aabbcc", "0001000000000200"],
 )
 def test_lengths_that_lie(echo: tuple[VirtualToken, Echo], raw: str) -> None:
     """A command whose length fields do not fit is refused with 6700."""
