@@ -25,7 +25,12 @@ def escrow() -> None:
 
 @escrow.command("open")
 @click.argument("serial")
-@click.option("--purpose", required=True, type=click.Choice(list(Purpose)), help="Which custodian.")
+@click.option(
+    "--purpose",
+    required=True,
+    type=click.Choice([purpose.value for purpose in Purpose]),
+    help="Which custodian.",
+)
 @click.option(
     "--key",
     "key_file",

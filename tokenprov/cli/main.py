@@ -18,6 +18,8 @@ from tokenprov.cli.sim import sim
 from tokenprov.cli.token import token
 from tokenprov.errors import TokenprovError
 
+INTERRUPTED = 130  # exit code: 128 and SIGINT, as a shell says it
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
@@ -36,17 +38,21 @@ def cli(context: click.Context, home: Path) -> None:
     context.obj = home
 
 
-for command in (init, plan, batch, token, manifest, escrow, sim, demo):
+for command in (init, plan, batch, token, manifest, escrow, demo):
     cli.add_command(command)
+cli.add_command(sim, "sim")
 
 
 def main() -> None:
     """The program: an error of ours is a message, its remedy and its exit code, no trace."""
     try:
-        cli()
+        cli(standalone_mode=False)
     except TokenprovError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted. Run the same command again: it goes on where it was.", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
