@@ -54,10 +54,7 @@ def test_each_model_is_what_its_own_would_be(
 
 
 def test_two_keys_without_serial_are_two_readers(bench: VirtualBench, run: Run) -> None:
-    """Two Security Keys sit in two readers; `ykman list` shows fewer, which is why it is not asked.
-
-    (`list_all_devices` of yubikey-manager 5.9 collapses keys without a serial.)
-    """
+    """Two keys without a serial sit in two readers of one name, told apart by their number."""
     bench.control.replace(0, model="security-key-5.7")
     bench.control.replace(1, model="security-key-5.7")
     lines = bench.control.tokens()
