@@ -74,6 +74,10 @@ def new_batch(
     )
 
 
+class TokenIsReady(TokenConflict):
+    """The token was issued before: it is to be taken out, and nothing is wrong with it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Progress:
     """Implements `run.Progress` by events."""
@@ -104,28 +108,31 @@ class BatchWork:
     ) -> None:
         self._home, self._profile, self._batch = home, profile, batch
         self._operator, self._listener, self._random = operator, listener, random
+        counts = home.ledger.count_orders(batch.id)
+        self._left = sum(counts.values()) - counts[OrderState.ISSUED]
         self._open = deque(record.id for record in home.ledger.orders(batch.id, OrderState.OPEN))
         self._handing_out = threading.Lock()
         self._issuing = threading.Lock()
 
     @property
-    def open(self) -> int:
-        """Orders that no token was begun for and no reader works on."""
-        return len(self._open)
+    def left(self) -> int:
+        """Orders that are not issued."""
+        return self._left
 
     def begun_with(self, token: TokenId) -> OrderRecord | None:
         """The order that this token was begun with and not finished, None for a new token.
 
-        Raises `TokenConflict` where the token is spoken for elsewhere.
+        Raises `TokenIsReady` where it is finished, `TokenConflict` where it is spoken for
+        elsewhere.
         """
         found = self._home.ledger.order_of_token(None, token.label)
         if found is None:
             return None
         order = found.order
         if found.state is OrderState.ISSUED:
-            raise TokenConflict(
+            raise TokenIsReady(
                 f"token {token.label} was issued to {order.holder.name} (order {order.id})",
-                remedy="Take it out; it is ready.",
+                remedy="Take it out.",
             )
         if order.batch != self._batch.id:
             raise TokenConflict(
@@ -142,6 +149,7 @@ class BatchWork:
         """
         begun = self.begun_with(token)
         if begun is not None:
+            self._home.ledger.claim(begun.id, token, begun.inventory, self._home.clock())
             yield begun.order, True
             return
         with self._handing_out:
@@ -187,7 +195,7 @@ class BatchWork:
                 before_first_write=bind,
             )
             with self._issuing:
-                return issue(
+                index = issue(
                     self._home,
                     order,
                     token.id,
@@ -195,6 +203,8 @@ class BatchWork:
                     kit_size=self._batch.kit_size,
                     operator=self._operator,
                 )
+                self._left -= 1
+                return index
         except StationError:
             raise
         except TokenprovError as error:

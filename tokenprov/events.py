@@ -96,6 +96,15 @@ class TokenIssued:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenReady:
+    """The token was issued before: it can be taken out."""
+
+    reader: str
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenPassedOver:
     """Nothing was written to this token, and why."""
 
@@ -127,9 +136,9 @@ class ServiceLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPaused:
-    """No token in any reader is left to work on."""
+    """No token in any reader is left to work on, and that many orders are not issued."""
 
-    open: int
+    left: int
 
 
 Event = (
@@ -142,6 +151,7 @@ Event = (
     | TouchWanted
     | TouchDone
     | TokenIssued
+    | TokenReady
     | TokenPassedOver
     | OrderFailed
     | ServiceLost

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tokenprov import events
-from tokenprov.batch import BatchWork
+from tokenprov.batch import BatchWork, TokenIsReady
 from tokenprov.device.pcsc import MAX_READERS, Context, ReaderState
 from tokenprov.device.token import YubiKey, opened
 from tokenprov.errors import (
@@ -71,7 +71,7 @@ class Line:
         self._context: Context | None = None
 
     def run(self, *, patience: float | None) -> None:
-        """Work until no order is open, or no token was put in for `patience` seconds.
+        """Work until every order is issued, or no token was put in for `patience` seconds.
 
         None waits for ever. Raises `StationError` and what else stops the whole line.
         """
@@ -86,10 +86,10 @@ class Line:
                     if running:
                         wait(running, timeout=POLL, return_when=FIRST_COMPLETED)
                         idle_since = time.monotonic()
-                    elif interrupted or self._work.open == 0:
+                    elif interrupted or self._work.left == 0:
                         break
                     elif patience is not None and time.monotonic() - idle_since >= patience:
-                        self._listener(events.BatchPaused(open=self._work.open))
+                        self._listener(events.BatchPaused(left=self._work.left))
                         break
                     else:
                         time.sleep(POLL)
@@ -142,6 +142,8 @@ class Line:
                     self._context = None
                 if attempt == SERVICE_TRIES:
                     raise
+                for lane in self._lanes.values():
+                    lane.served = None  # whatever was in hand is looked at again
                 self._listener(events.ServiceLost(reason=error.message, attempt=attempt))
                 time.sleep(1.0)
         raise AssertionError("the last attempt returns or raises")
@@ -190,6 +192,10 @@ class Line:
                 self._make(token, order, begun, started)
         except (TokenReset, ReaderBusy, StationError):
             raise
+        except TokenIsReady as error:
+            self._listener(
+                events.TokenReady(reader=token.reader, label=label, reason=error.message)
+            )
         except TokenprovError as error:
             self._pass_over(token.reader, label, error)
 

@@ -86,7 +86,10 @@ class Fido2:
             self._token(pin, ClientPin.PERMISSION.GET_ASSERTION, "tokenprov.invalid")
         except CtapError as error:
             after, _ = self.pin_retries()
-            if error.code == CtapError.ERR.PIN_POLICY_VIOLATION and after >= before:
+            told_to_change = error.code == CtapError.ERR.PIN_POLICY_VIOLATION or (
+                error.code == CtapError.ERR.PIN_INVALID and self.info.force_pin_change
+            )
+            if told_to_change and after >= before:
                 return
             if error.code == CtapError.ERR.PIN_INVALID or after < before:
                 raise refused(doing, after) from error

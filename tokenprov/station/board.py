@@ -83,6 +83,8 @@ class Board:
                 self.issued_now += 1
                 row.light, row.step = Light.READY, row.steps
                 row.text = f"issued in {event.seconds:.1f} s: take it out"
+            case events.TokenReady():
+                row.label, row.light, row.text = event.label, Light.READY, event.reason
             case events.TokenPassedOver():
                 row.label = event.label or row.label
                 row.light, row.text = Light.STOPPED, event.reason

@@ -133,7 +133,8 @@ _LINES: dict[type[Event], Callable[..., str]] = {
     events.TokenPassedOver: lambda e: f"{e.label}: passed over: {e.reason}\n  {e.remedy}",
     events.OrderFailed: lambda e: f"{e.label}: stopped: {e.reason}\n  {e.remedy}",
     events.ServiceLost: lambda e: f"the PC/SC service is gone ({e.reason}); try {e.attempt}",
-    events.BatchPaused: lambda e: f"{e.open} orders are open and no reader has a token for them",
+    events.TokenReady: lambda e: f"{e.reason}: take it out",
+    events.BatchPaused: lambda e: f"{e.left} orders are left and no reader has a token for them",
 }
 
 

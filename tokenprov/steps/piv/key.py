@@ -14,7 +14,7 @@ from datetime import datetime
 from cryptography.hazmat.primitives import hashes
 from yubikit.piv import KEY_TYPE, PIN_POLICY, SLOT, TOUCH_POLICY
 
-from tokenprov.attestation import Anchors, PivAttestation, verify_piv_attestation
+from tokenprov.attestation import Anchors, NoAnchor, PivAttestation, verify_piv_attestation
 from tokenprov.errors import AttestationError, NotSupported, NotVerified
 from tokenprov.model import Json
 from tokenprov.secret import RandomBytes
@@ -115,15 +115,16 @@ class KeyStep:
     def attestation(self, token: Token) -> tuple[PivAttestation, tuple[Evidence, ...]] | None:
         """The verified attestation of the key, and the documents; None where there is none.
 
-        Raises `NotSupported` where the profile wants one, `AttestationError` for a wrong one.
+        Raises `NotSupported` and `NoAnchor` where the profile wants one, `AttestationError` for
+        a wrong one.
         """
         try:
             leaf, device = token.piv().attest(self.slot)
-        except NotSupported:
+            attestation = verify_piv_attestation(leaf, device, self._anchors, now=self._clock())
+        except (NotSupported, NoAnchor):
             if self._required:
                 raise
             return None
-        attestation = verify_piv_attestation(leaf, device, self._anchors, now=self._clock())
         attestation.require(slot=f"{self.slot:02x}", serial=token.id.serial)
         documents = (
             Evidence(type="piv-attestation", data=leaf),
