@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from smartcard import scard
 
+from tests import other_client
 from tokenprov.sim.bench import VirtualBench
 from tokenprov.sim.faults import FaultKind
 
@@ -251,6 +252,29 @@ def test_sixteen_readers(new_bench: Callable[..., VirtualBench]) -> None:
     assert [line.split("  ")[-1].strip() for line in listed] == [
         f"Yubico YubiKey OTP+FIDO+CCID {number:02X} 00" for number in range(16)
     ]
+
+
+def test_another_client_resets_the_card(bench: VirtualBench, client: Client) -> None:
+    """A shared client hears that its card was reset (0x80100068), and what it selected is gone."""
+    reader = reader_of(bench, bench.serials[0])
+    code, client.card, _ = scard.SCardConnect(
+        client.context, reader, scard.SCARD_SHARE_SHARED, scard.SCARD_PROTOCOL_T1
+    )
+    assert client.transmit(SELECT_MANAGEMENT)[0] == scard.SCARD_S_SUCCESS
+    other_client.reset(reader, bench.environment)
+    assert client.transmit(READ_CONFIG)[0] == 0x80100068
+    scard.SCardReconnect(
+        client.card, scard.SCARD_SHARE_SHARED, scard.SCARD_PROTOCOL_T1, scard.SCARD_LEAVE_CARD
+    )
+    assert client.transmit(READ_CONFIG) == (scard.SCARD_S_SUCCESS, b"\x6d\x00")
+
+
+def test_another_client_holds_the_reader(bench: VirtualBench, client: Client) -> None:
+    """While another program has the reader, connecting is a sharing violation, and only then."""
+    reader = reader_of(bench, bench.serials[0])
+    with other_client.holding(reader, bench.environment):
+        assert client.connect(reader) == 0x8010000B
+    assert client.connect(reader) == scard.SCARD_S_SUCCESS
 
 
 def test_a_long_answer_and_a_long_command(bench: VirtualBench, client: Client) -> None:
