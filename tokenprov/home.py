@@ -32,6 +32,7 @@ from tokenprov.directory import RelyingParty
 from tokenprov.errors import InputError, IssuerError, StationError
 from tokenprov.issuer import Issuer, LocalCa
 from tokenprov.model import Purpose
+from tokenprov.record.database import sqlite_url
 from tokenprov.record.entry import station_entry
 from tokenprov.record.escrow import CustodianKey, generate_custodian, load_public
 from tokenprov.record.files import StationLock, create_durable, make_folder
@@ -75,7 +76,7 @@ class Home:
         return cls(
             path=path,
             name=name,
-            ledger=Ledger(f"sqlite:///{path / 'ledger.sqlite'}", station=name),
+            ledger=Ledger(sqlite_url(path / "ledger.sqlite"), station=name),
             manifest=Manifest.open(
                 path / "manifest", Ed25519Signer.load(name, path / "keys" / "manifest.pem")
             ),
@@ -151,7 +152,7 @@ def create_home(
             custodians=[(purpose, key.kid) for purpose, key in keys.items()],
         )
     )
-    Ledger(f"sqlite:///{made / 'ledger.sqlite'}", station=name).close()
+    Ledger(sqlite_url(made / "ledger.sqlite"), station=name).close()
     settings = f'version = 1\nname = "{name}"\ncreated = {clock():%Y-%m-%dT%H:%M:%SZ}\n'
     create_durable(made / "station.toml", settings.encode())
     if path.exists():

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -297,28 +297,14 @@ def test_another_token_begins_anew(ledger: Ledger) -> None:
     create(ledger)
     ledger.claim("b1-0000", TOKEN_A, None, NOW)
     ledger.journal(intent("b1-0000"), [envelope("b1-0000", TOKEN_A, Purpose.HELP_DESK)])
-    ledger.record_outcome("b1-0000", "piv/puk", "match", {}, NOW)
     ledger.release("b1-0000")
     ledger.claim("b1-0000", TOKEN_B, None, NOW)
     assert ledger.intents("b1-0000") == []
-    assert ledger.outcomes("b1-0000") == []
     ledger.journal(intent("b1-0000"), [envelope("b1-0000", TOKEN_B, Purpose.HELP_DESK)])
     assert [e.token_label for e in ledger.envelopes()] == ["10000001", "10000002"]
     ledger.release("b1-0000")
     ledger.claim("b1-0000", TOKEN_A, None, NOW)
     assert [i.step for i in ledger.intents("b1-0000")] == ["piv/puk"]
-
-
-def test_outcomes(ledger: Ledger) -> None:
-    """The last look at a step counts."""
-    create(ledger)
-    ledger.record_outcome("b1-0000", "piv/puk", "absent", {}, NOW)
-    later = NOW + timedelta(seconds=5)
-    ledger.record_outcome("b1-0000", "piv/puk", "match", {"tries": 5}, later)
-    (outcome,) = ledger.outcomes("b1-0000")
-    assert (outcome.state, outcome.facts, outcome.at) == ("match", {"tries": 5}, later)
-    with pytest.raises(StationError, match="no order"):
-        ledger.record_outcome("b1-9999", "piv/puk", "match", {}, NOW)
 
 
 def test_complete(ledger: Ledger, path: Path) -> None:

@@ -136,7 +136,6 @@ def claim_next(
 def release(connection: Connection, order_id: str) -> None:
     """Unbind; the journal keeps what the token was told."""
     _refuse_issued(locked_order(connection, order_id))
-    connection.execute(t.outcomes.delete().where(t.outcomes.c.order_id == order_id))
     _change(
         connection,
         order_id,

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, insert, or_, select, update
 
 from tokenprov.errors import StationError
-from tokenprov.model import Json, OrderState
+from tokenprov.model import OrderState
 from tokenprov.record import tables as t
 from tokenprov.record.canonical import timestamp
 from tokenprov.record.escrow import STATION
@@ -106,16 +105,6 @@ def envelopes_that(
         if wanted is not None:
             statement = statement.where(column == str(wanted))
     return statement
-
-
-def record_outcome(
-    connection: Connection, order_id: str, step: str, state: str, facts: Json, at: datetime
-) -> None:
-    """Store what a step was seen to be; the order's row is held."""
-    key = and_(t.outcomes.c.order_id == order_id, t.outcomes.c.step == step)
-    values = {"state": str(state), "facts": to_text(facts), "at": timestamp(at)}
-    if connection.execute(update(t.outcomes).where(key).values(values)).rowcount == 0:
-        connection.execute(insert(t.outcomes), {"order_id": order_id, "step": step} | values)
 
 
 def settle_envelopes(connection: Connection, order_id: str, label: str) -> None:

@@ -27,14 +27,12 @@ from tokenprov.record.rows import (
     EnvelopeState,
     IntentRecord,
     OrderRecord,
-    OutcomeRecord,
     batch_from_row,
     batch_to_row,
     envelope_from_row,
     intent_from_row,
     order_from_row,
     order_to_row,
-    outcome_from_row,
 )
 
 __all__ = [
@@ -44,7 +42,6 @@ __all__ = [
     "IntentRecord",
     "Ledger",
     "OrderRecord",
-    "OutcomeRecord",
 ]
 
 _PAGE = 500  # orders in memory while a batch is gone through
@@ -243,20 +240,6 @@ class Ledger:
     def intents(self, order_id: str) -> list[IntentRecord]:
         """What was journalled for an order and the token it is bound to, in order of writing."""
         return list(map(intent_from_row, self._rows(journal.intents_of(order_id))))
-
-    def record_outcome(
-        self, order_id: str, step_id: str, state: str, facts: Json, at: datetime
-    ) -> None:
-        """Store what a step was seen to be; the last time counts."""
-        with self._database.write() as connection:
-            bindings.locked_order(connection, order_id)
-            journal.record_outcome(connection, order_id, step_id, state, facts, at)
-
-    def outcomes(self, order_id: str) -> list[OutcomeRecord]:
-        """What each step was last seen to be, by step."""
-        statement = select(t.outcomes).where(t.outcomes.c.order_id == order_id)
-        rows = self._rows(statement.order_by(t.outcomes.c.step))
-        return list(map(outcome_from_row, rows))
 
     def envelopes(
         self,

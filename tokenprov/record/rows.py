@@ -84,17 +84,6 @@ class EnvelopeRecord:
     state: EnvelopeState = EnvelopeState.PREPARED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutcomeRecord:
-    """What a step was last seen to be."""
-
-    order: str
-    step: str
-    state: str
-    facts: Json
-    at: datetime
-
-
 def from_timestamp(text: str) -> datetime:
     """The inverse of `canonical.timestamp`."""
     return datetime.fromisoformat(text)
@@ -223,15 +212,4 @@ def envelope_from_row(row: Row) -> EnvelopeRecord:
         sha256=row["sha256"],
         blob=row["blob"],
         state=EnvelopeState(row["state"]),
-    )
-
-
-def outcome_from_row(row: Row) -> OutcomeRecord:
-    """What a step was last seen to be."""
-    return OutcomeRecord(
-        order=row["order_id"],
-        step=row["step"],
-        state=row["state"],
-        facts=json.loads(row["facts"]),
-        at=from_timestamp(row["at"]),
     )

@@ -17,7 +17,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    PrimaryKeyConstraint,
     String,
     Table,
     Text,
@@ -122,14 +121,3 @@ envelopes = Table(
     UniqueConstraint("order_id", "token_label", "name", "purpose", "kid", "generation"),
 )
 Index("envelopes_by_token", envelopes.c.token_label)
-
-outcomes = Table(
-    "outcomes",
-    metadata,
-    Column("order_id", ForeignKey("orders.id"), nullable=False),
-    Column("step", String, nullable=False),
-    Column("state", String, nullable=False),
-    Column("facts", Text, nullable=False),
-    Column("at", String, nullable=False),
-    PrimaryKeyConstraint("order_id", "step"),
-)
