@@ -28,7 +28,7 @@ from tokenprov.promise import OrderJournal
 from tokenprov.record.canonical import canonical
 from tokenprov.record.rows import Batch, OrderRecord
 from tokenprov.roster import Roster
-from tokenprov.run import provision
+from tokenprov.run import conflicts, look, provision, refuse_used
 from tokenprov.secret import RandomBytes
 from tokenprov.step import Finding, Step
 from tokenprov.token import Token
@@ -175,15 +175,13 @@ class BatchWork:
         journal = OrderJournal(self._home, order.id, token.id.label)
         steps = steps_for(self._profile, order, self._home)
 
-        def bind(findings: Mapping[str, Finding]) -> None:
+        def begin() -> Mapping[str, Finding]:
             inventory = take_inventory(token)
-            if inventory.used:
-                raise TokenConflict(
-                    f"token {token.id.label} is in use: it has {', '.join(inventory.used)}",
-                    remedy="Nothing was written. Take another token, or reset this one if you know"
-                    " that nobody needs what is on it.",
-                )
+            refuse_used(token, inventory.used)  # before a step probes what may be somebody's PIN
+            findings = look(token, steps)
+            refuse_used(token, conflicts(findings))
             self._home.ledger.claim(order.id, token.id, inventory.facts, self._home.clock())
+            return findings
 
         try:
             outcomes = provision(
@@ -192,7 +190,7 @@ class BatchWork:
                 journal,
                 random=self._random,
                 progress=_Progress(reader=token.reader, listener=self._listener),
-                before_first_write=bind,
+                begin=begin,
             )
             with self._issuing:
                 index = issue(

@@ -49,9 +49,9 @@ def _piv(token: Token, used: list[str]) -> Json:
             found["key"] = "unknown"
         found["certificate"] = piv.certificate(slot) is not None
         if found["key"]:
-            used.append(f"a key in {slot:02x}")
+            used.append(f"slot {slot:02x} holds a key")
         if found["certificate"]:
-            used.append(f"a certificate in {slot:02x}")
+            used.append(f"slot {slot:02x} holds a certificate")
     pin, puk = piv.pin_tries(), piv.puk_tries()
     management_key = piv.management_key_is_default()
     for what, is_default in (
@@ -60,7 +60,7 @@ def _piv(token: Token, used: list[str]) -> Json:
         ("management key", management_key),
     ):
         if is_default is False:
-            used.append(f"a PIV {what} that is not the factory's")
+            used.append(f"its PIV {what} is not the factory's")
     return {
         "slots": slots,
         "pin": _tries(pin),
@@ -95,7 +95,7 @@ def _otp(token: Token, used: list[str]) -> Json:
         if configured:
             slots[str(slot)]["byTouch"] = otp.touch_triggered(slot)
     if slots["2"]["configured"]:  # slot 1 is configured at the factory
-        used.append("a credential in OTP slot 2")
+        used.append("OTP slot 2 holds a credential")
     return {"slots": slots}
 
 
@@ -103,7 +103,7 @@ def _fido2(token: Token, used: list[str]) -> Json:
     info = token.fido2().info
     has_pin = bool(info.options.get("clientPin"))
     if has_pin:
-        used.append("a FIDO2 PIN")
+        used.append("it has a FIDO2 PIN")
     return {
         "versions": list(info.versions),
         "aaguid": str(info.aaguid),

@@ -203,10 +203,15 @@ class Plan:
 
 
 def plan_token(token: Token, steps: Sequence[Step]) -> Plan:
-    """Look at a token that nothing was promised for; nothing is changed."""
+    """Look at a token that nothing was promised for; nothing is changed.
+
+    The steps of a used token are not looked at: one may have to try what is somebody's PIN.
+    """
     inventory = take_inventory(token)
-    findings = look(token, steps)
+    findings = {} if inventory.used else look(token, steps)
     return Plan(
         inventory=inventory,
-        steps=tuple(Planned(step=step, finding=findings[step.id]) for step in steps),
+        steps=tuple(
+            Planned(step=step, finding=findings[step.id]) for step in steps if step.id in findings
+        ),
     )

@@ -53,13 +53,14 @@ def look(token: Token, steps: Sequence[Step]) -> dict[str, Finding]:
     return {step.id: step.observe(token, None) for step in steps}
 
 
-def refuse_conflicts(token: Token, findings: Mapping[str, Finding]) -> None:
-    """Raise `TokenConflict` with all reasons when the token is not ours to write."""
-    reasons = [
-        finding.reason
-        for finding in findings.values()
-        if finding.state in (State.CONFLICT, State.UNKNOWN)
-    ]
+def conflicts(findings: Mapping[str, Finding]) -> tuple[str, ...]:
+    """Why the token is not ours to write, in words; nothing if it is."""
+    refusing = (State.CONFLICT, State.UNKNOWN)
+    return tuple(found.reason for found in findings.values() if found.state in refusing)
+
+
+def refuse_used(token: Token, reasons: Sequence[str]) -> None:
+    """Raise `TokenConflict` with all reasons, if there are any."""
     if reasons:
         raise TokenConflict(
             f"token {token.id.label} is in use: {'; '.join(dict.fromkeys(reasons))}",
@@ -75,19 +76,16 @@ def provision(
     *,
     random: RandomBytes,
     progress: Progress,
-    before_first_write: Callable[[Mapping[str, Finding]], None],
+    begin: Callable[[], Mapping[str, Finding]],
 ) -> tuple[Outcome, ...]:
     """Make the token what the steps say, from wherever it stands, and give what was read back.
 
-    `before_first_write` gets the findings of an untouched token, and may refuse it. Raises
-    `TokenConflict`, `NotVerified` and every `TokenError` that the token meets.
+    `begin` is called for a token that nothing was promised to: it looks, refuses the token or
+    takes it, and gives what each step found. Raises `TokenConflict`, `NotVerified` and every
+    `TokenError` that the token meets.
     """
     promised = dict(journal.intents())
-    findings: dict[str, Finding] = {}
-    if not promised:
-        findings = look(token, steps)
-        refuse_conflicts(token, findings)
-        before_first_write(findings)
+    findings = {} if promised else begin()
     for known in promised.values():
         _remember(token, known)
     outcomes = []

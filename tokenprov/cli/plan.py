@@ -87,6 +87,9 @@ def _refuse_known(home: Home, serial: str) -> None:
 
 
 def _print(made: Plan, left_out: list[str]) -> None:
+    if made.inventory.used:
+        click.echo(f"refused, the token is in use: {'; '.join(made.inventory.used)}")
+        return
     print_table(
         ("", "setting", "now", "why"),
         [
@@ -101,8 +104,5 @@ def _print(made: Plan, left_out: list[str]) -> None:
     )
     for text in left_out:
         click.echo(f"left out: {text}")
-    if made.inventory.used:
-        click.echo(f"refused: the token has {', '.join(made.inventory.used)}")
-    else:
-        writes = sum(planned.verdict == "write" for planned in made.steps)
-        click.echo(f"{writes} settings would be written; nothing was changed.")
+    writes = sum(planned.verdict == "write" for planned in made.steps)
+    click.echo(f"{writes} settings would be written; nothing was changed.")
