@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -127,3 +128,22 @@ def test_run_gives_the_exit_code_of_its_command(run: Run) -> None:
     done = run(*command, "--", "sh", "-c", "opensc-tool -l | grep -c YubiKey; exit 7", code=7)
     assert done.stdout.strip() == "3"
     assert run(*command, "--", "/nonexistent/program", code=127).stderr
+
+
+def test_a_token_is_put_in_a_drawer(run: Run, tmp_path: Path) -> None:
+    """With `--state` a token comes back as it was in an earlier run; a foreign file is refused."""
+    command = ("python", "-m", "tokenprov.sim", "run", "--state", str(tmp_path / "drawer"), "--")
+    run(*command, "ykman", "otp", "delete", "--force", "1")
+    again = run(*command, "ykman", "otp", "info").stdout
+    assert again.startswith("Slot 1: empty")
+    (tmp_path / "drawer" / "yubikey-5.7.4-30000001.json").write_text("{}")
+    assert "not a state of this model" in run(*command, "true", code=3).stderr
+
+
+def test_two_processes_do_not_share_a_drawer(
+    new_bench: Callable[..., VirtualBench], run: Run, tmp_path: Path
+) -> None:
+    """While one bench has the tokens of a folder, another that wants them is refused."""
+    new_bench(state=tmp_path / "drawer")
+    command = ("python", "-m", "tokenprov.sim", "run", "--state", str(tmp_path / "drawer"), "--")
+    assert "in use" in run(*command, "true", code=3).stderr

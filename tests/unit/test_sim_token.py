@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from tokenprov.sim.__main__ import make_specs
 from tokenprov.sim.apdu import Command, Refusal
 from tokenprov.sim.applet import Applet, Body
 from tokenprov.sim.assembly import make_token
+from tokenprov.sim.latency import REAL_KEY
 from tokenprov.sim.models import MODELS
 from tokenprov.sim.token import VirtualToken
 
@@ -270,3 +272,12 @@ def test_latency_is_spent() -> None:
     token.pull()
     token.transmit(select(OTP))
     assert time.monotonic() - started < 5
+
+
+def test_the_table_is_a_real_keys() -> None:
+    """With `--latency` each token has the table, in which a key pair costs more than its use."""
+    slow, fast = (make_specs(1, (), 5, "auto", latency, None)[0] for latency in (True, False))
+    assert slow.latency == REAL_KEY
+    assert not fast.latency
+    for algorithm in ("p256", "p384", "ed25519", "x25519", "rsa1024", "rsa2048", "rsa4096"):
+        assert REAL_KEY[f"generate-{algorithm}"] > REAL_KEY[algorithm] > REAL_KEY["apdu"]

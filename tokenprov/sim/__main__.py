@@ -8,6 +8,7 @@ prints the environment as one line of JSON and ends when its standard input clos
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -48,8 +49,6 @@ def make_specs(
 ) -> list[TokenSpec]:
     """What to plug in; with fewer models than tokens they go round."""
     names = models or (DEFAULT_MODEL,)
-    if state is not None:
-        state.mkdir(parents=True, exist_ok=True, mode=0o700)
     specs = []
     for number in range(tokens):
         name = names[number % len(names)]
@@ -67,6 +66,21 @@ def make_specs(
 
 
 @contextlib.contextmanager
+def drawer(folder: Path) -> Iterator[None]:
+    """The folder of the tokens' files, made if need be, for this process alone.
+
+    Raises `BenchError` when another process has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise BenchError(f"the tokens in {folder} are in use by another bench") from exc
+        yield
+
+
+@contextlib.contextmanager
 def running(make: Callable[[], list[TokenSpec]], state: Path | None) -> Iterator[dict[str, str]]:
     """A bench that runs; gives the variables for its clients.
 
@@ -76,6 +90,8 @@ def running(make: Callable[[], list[TokenSpec]], state: Path | None) -> Iterator
     folder = make_folder()
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        if state is not None:
+            stack.enter_context(drawer(state))
         roots = (state or folder) / "roots"
         os.environ[ROOTS_FOLDER] = str(roots.absolute())
         bench_roots()  # now: clients read the folder before a token attests
