@@ -261,6 +261,17 @@ def test_a_fresh_token_costs_little() -> None:
     assert (time.process_time() - started) / 10 < 0.020
 
 
+def test_what_a_token_needs_is_counted() -> None:
+    """Its latencies count as its own time, and so does what it computes; waiting does not."""
+    token = make_token("yubikey-5.7.4", 5, latency={"apdu": 0.02})
+    for _ in range(2):
+        token.transmit(select(OTP))
+    needed = token.seconds
+    assert 0.04 <= needed < 0.08  # seconds
+    time.sleep(0.05)
+    assert token.seconds == needed
+
+
 def test_latency_is_spent() -> None:
     """With a table each command takes its time, and a pulled token wastes none."""
 

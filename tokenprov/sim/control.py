@@ -126,7 +126,11 @@ class SimControl:
         return answer["ok"]
 
     def tokens(self) -> list[dict[str, Any]]:
-        """Every reader with its token: number, reader, plugged, present, model, serial, apdus."""
+        """Every reader with its token: number, reader, plugged, present, model, serial.
+
+        Also `apdus`, how many it answered since it was made, and `seconds`, what it needed for
+        them: its own computing and the latencies of its model.
+        """
         found: list[dict[str, Any]] = self._do("list_tokens")
         return found
 

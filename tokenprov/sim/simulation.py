@@ -113,6 +113,7 @@ class Simulation:
             "model": token.model.name,
             "serial": token.serial,
             "apdus": token.count,
+            "seconds": token.seconds,
             "waiting": token.finger.waiting,
             "touches": token.finger.asked,
         }

@@ -93,6 +93,7 @@ class VirtualToken:
         self.finger = Finger(touch or TouchPolicy())
         self.latency = dict(latency or {})
         self.count = 0
+        self.seconds = 0.0  # spent on answers: computing and the latencies, not waiting its turn
         self.trace: deque[tuple[int, int]] = deque(maxlen=TRACE_LENGTH)
         self.device: Device | None = None
         self.on_reboot: Callable[[], None] | None = None
@@ -158,8 +159,10 @@ class VirtualToken:
         """Answer one APDU: response data and status word."""
         with self._lock:
             self.count += 1
+            began = time.thread_time()
             self._spend("apdu")
             data, sw = self._answer(raw)
+            self.seconds += time.thread_time() - began
             self.trace.append((raw[1] if len(raw) > 1 else 0, sw))
             return data + sw.to_bytes(2, "big")
 
@@ -259,7 +262,9 @@ class VirtualToken:
     # --- what the body asks for ------------------------------------------------------------
 
     def _spend(self, operation: str) -> None:
-        self.finger.sleep(self.latency.get(operation, 0.0))
+        seconds = self.latency.get(operation, 0.0)
+        self.seconds += seconds
+        self.finger.sleep(seconds)
 
     def _save(self) -> None:
         if self._store is not None and not self._loading:
