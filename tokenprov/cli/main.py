@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import click
 
 from tokenprov import __version__
-from tokenprov.cli.batch import batch
-from tokenprov.cli.demo import demo
-from tokenprov.cli.escrow import escrow
-from tokenprov.cli.init import init
-from tokenprov.cli.manifest import manifest
-from tokenprov.cli.plan import plan
-from tokenprov.cli.sim import sim
-from tokenprov.cli.token import token
 from tokenprov.errors import TokenprovError
 
 INTERRUPTED = 130  # exit code: 128 and SIGINT, as a shell says it
 
+COMMANDS = ("init", "plan", "batch", "token", "manifest", "escrow", "demo", "sim")
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class Commands(click.Group):
+    """Loads the module of a command, which has its name, when that command is called.
+
+    All of them together take a second to import, and the virtual tokens that `demo` and `sim`
+    bring along are not for a station that programs real ones.
+    """
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """In the order in which a person needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command of that name."""
+        if name not in COMMANDS:
+            return None
+        found: click.Command = getattr(import_module(f"tokenprov.cli.{name}"), name)
+        return found
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 @click.option(
     "--home",
@@ -36,11 +50,6 @@ INTERRUPTED = 130  # exit code: 128 and SIGINT, as a shell says it
 def cli(context: click.Context, home: Path) -> None:
     """Program security keys and smart cards from a roster and a profile, and record it."""
     context.obj = home
-
-
-for command in (init, plan, batch, token, manifest, escrow, demo):
-    cli.add_command(command)
-cli.add_command(sim, "sim")
 
 
 def main() -> None:
