@@ -2,9 +2,8 @@
 
 Source: "YubiKey Manual" 3.4 and the maker's host libraries' description of the frames. Rules:
 
-- A slot with an access code is changed by nobody without it; deleting is writing zeros.
-- An update changes flags and access code only, and only where ALLOW_UPDATE is set.
-- Each change moves the programming sequence by one; with both slots empty it is zero.
+- What may be written, and by whom, is in otp_slots.py; each request that wrote gives the status.
+- A challenge is answered by a slot of its kind, after a touch where the slot asks for one.
 - The serial is answered while no slot is configured, or where a slot makes it visible.
 - A factory-fresh key has a Yubico OTP credential in slot 1, whose public identity is `cc…` in
   modhex and whose secrets nobody can read.
@@ -14,15 +13,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import Any
 
 from tokenprov.sim.apdu import SW, Command, Refusal
 from tokenprov.sim.applet import Body
 from tokenprov.sim.applets.otp_frame import (
-    ACCESS_BYTES,
     CHALLENGE_TOUCH,
-    CONFIG_BYTES,
     HMAC_LT64,
     Config,
     Extended,
@@ -30,19 +27,16 @@ from tokenprov.sim.applets.otp_frame import (
     Ticket,
     with_crc,
 )
+from tokenprov.sim.applets.otp_slots import NO_ACCESS_CODE, Slots
 from tokenprov.sim.applets.otp_typing import Moment, otp_block, typed
 from tokenprov.sim.device import Device
 from tokenprov.sim.models import Model
 
 AID = bytes.fromhex("a000000527200101")
-NDEF_BYTES = 56  # length, type, 54 bytes of record
-SCAN_MAP_BYTES = 45
 HMAC_CHALLENGE_BYTES = 64
 YUBICO_CHALLENGE_BYTES = 6
 TICKS_PER_SECOND = 8
 FACTORY_PREFIX = b"\x00\x00"  # "cccc" in modhex; the serial follows
-MAX_USAGE = 0x7FFF  # the usage counter stops here
-NO_ACCESS_CODE = bytes(ACCESS_BYTES)
 
 
 class Ins(IntEnum):
@@ -84,16 +78,6 @@ _SECOND_SLOT = frozenset(
 )
 
 
-class TouchLevel(IntFlag):
-    """Low byte of the touch level in the status."""
-
-    SLOT_1_VALID = 0x01
-    SLOT_2_VALID = 0x02
-    SLOT_1_TOUCH = 0x04
-    SLOT_2_TOUCH = 0x08
-    LED_INVERTED = 0x10
-
-
 class OtpApplet:
     """The OTP applet."""
 
@@ -104,17 +88,11 @@ class OtpApplet:
         self._body = body
         self._model = model
         self._device = device
-        self._slots: list[SlotConfig | None] = [None, None]
-        self._moving = [0, 0]  # HOTP moving factors
-        self._usage = [0, 0]
-        self._session = [0, 0]
-        self._sequence = 0
-        self._ndef: list[bytes] = [b"", b""]
-        self._scan_map = b""
+        self._slots = Slots()
         self._ticks = 0
         if body.serial is not None:
-            self._slots[0] = self._factory_slot(body.serial)
-            self._sequence = 1
+            self._slots.configs[0] = self._factory_slot(body.serial)
+            self._slots.sequence = 1
 
     def _factory_slot(self, serial: int) -> SlotConfig:
         public = FACTORY_PREFIX + serial.to_bytes(4, "big")
@@ -140,7 +118,7 @@ class OtpApplet:
 
     def power_up(self) -> None:
         """Session counters start again, and the timestamp at a random place."""
-        self._session = [0, 0]
+        self._slots.power_up()
         self._ticks = int.from_bytes(self._body.random(3), "big")
 
     def process(self, command: Command) -> bytes:
@@ -163,15 +141,15 @@ class OtpApplet:
         index = 1 if request in _SECOND_SLOT else 0
         match request:
             case Request.CONFIG_1 | Request.CONFIG_2:
-                self._write(index, data)
+                self._slots.write(index, data)
             case Request.UPDATE_1 | Request.UPDATE_2:
-                self._update(index, data)
+                self._slots.update(index, data)
             case Request.SWAP:
-                self._swap(data)
+                self._slots.swap(data)
             case Request.NDEF_1 | Request.NDEF_2:
-                self._write_ndef(index, data)
+                self._slots.write_ndef(index, data)
             case Request.SCAN_MAP:
-                self._write_scan_map(data)
+                self._slots.write_scan_map(data)
             case Request.SERIAL:
                 return self._serial()
             case Request.DEVICE_CONFIG:
@@ -184,112 +162,26 @@ class OtpApplet:
                 return self._answer_otp(index, data)
             case Request.HMAC_CHALLENGE_1 | Request.HMAC_CHALLENGE_2:
                 return self._answer_hmac(index, data)
+        self._body.spend("otp-write")
+        self._body.save()
         return self.status()
 
     def status(self) -> bytes:
         """Version, programming sequence and touch level: six bytes."""
-        level = TouchLevel(0)
-        for index, slot in enumerate(self._slots):
-            if slot is None or slot.dormant:
-                continue
-            level |= (TouchLevel.SLOT_1_VALID, TouchLevel.SLOT_2_VALID)[index]
-            if not slot.is_challenge:
-                level |= (TouchLevel.SLOT_1_TOUCH, TouchLevel.SLOT_2_TOUCH)[index]
-            if slot.extended & Extended.LED_INVERTED:
-                level |= TouchLevel.LED_INVERTED
-        return bytes(self._body.version) + bytes([self._sequence]) + level.to_bytes(2, "little")
-
-    # --- writing ---------------------------------------------------------------------------
-
-    def _changed(self) -> None:
-        if self._slots == [None, None]:
-            self._sequence = 0
-        else:
-            self._sequence = self._sequence % 255 + 1
-        self._body.spend("otp-write")
-        self._body.save()
-
-    def _check_access(self, index: int, code: bytes) -> None:
-        slot = self._slots[index]
-        if slot is not None and not hmac.compare_digest(slot.access, code):
-            raise Refusal(SW.SECURITY_NOT_SATISFIED)
-
-    @staticmethod
-    def _split(data: bytes, length: int) -> tuple[bytes, bytes]:
-        """The frame and the current access code behind it (zeros when it is left out)."""
-        if len(data) not in (length, length + ACCESS_BYTES):
-            raise Refusal(SW.WRONG_LENGTH)
-        return data[:length], data[length:] or NO_ACCESS_CODE
-
-    def _check_protection(self, index: int) -> None:
-        """Slot 1 may forbid changing slot 2 unless that one is configured and allows it."""
-        first, second = self._slots
-        protects = first is not None and first.ticket & Ticket.PROTECT_CFG2
-        allows = second is not None and second.ticket & Ticket.PROTECT_CFG2
-        if index == 1 and protects and not allows:
-            raise Refusal(SW.SECURITY_NOT_SATISFIED)
-
-    def _write(self, index: int, data: bytes) -> None:
-        frame, code = self._split(data, CONFIG_BYTES)
-        self._check_access(index, code)
-        self._check_protection(index)
-        config = SlotConfig.parse(frame) if any(frame) else None
-        if config is None and self._slots[index] is None:
-            raise Refusal(SW.CONDITIONS_NOT_SATISFIED)
-        self._slots[index] = config
-        self._usage[index] = self._session[index] = 0
-        self._moving[index] = 0
-        if config is not None and config.is_hotp:
-            self._moving[index] = int.from_bytes(config.uid[4:6], "big") << 4
-        self._changed()
-
-    def _update(self, index: int, data: bytes) -> None:
-        frame, code = self._split(data, CONFIG_BYTES)
-        slot = self._slots[index]
-        if slot is None or not slot.extended & Extended.ALLOW_UPDATE:
-            raise Refusal(SW.CONDITIONS_NOT_SATISFIED)
-        self._check_access(index, code)
-        self._slots[index] = slot.updated(SlotConfig.parse(frame))
-        self._changed()
-
-    def _swap(self, data: bytes) -> None:
-        _, code = self._split(data, 0)
-        if self._slots == [None, None]:
-            raise Refusal(SW.CONDITIONS_NOT_SATISFIED)
-        for index in (0, 1):
-            self._check_access(index, code)
-        for pair in (self._slots, self._moving, self._usage, self._session, self._ndef):
-            pair.reverse()
-        self._changed()
-
-    def _write_ndef(self, index: int, data: bytes) -> None:
-        record, code = self._split(data, NDEF_BYTES)
-        if self._slots[index] is None:
-            raise Refusal(SW.CONDITIONS_NOT_SATISFIED)
-        self._check_access(index, code)
-        if record[0] > NDEF_BYTES - 2:
-            raise Refusal(SW.INCORRECT_PARAMETERS)
-        self._ndef[index] = record
-        self._changed()
-
-    def _write_scan_map(self, data: bytes) -> None:
-        scan_map, code = self._split(data, SCAN_MAP_BYTES)
-        for index in (0, 1):
-            self._check_access(index, code)
-        self._scan_map = scan_map if any(scan_map) else b""
-        self._changed()
+        level = self._slots.touch_level.to_bytes(2, "little")
+        return bytes(self._body.version) + bytes([self._slots.sequence]) + level
 
     # --- asking ----------------------------------------------------------------------------
 
     def _serial(self) -> bytes:
-        configured = [slot for slot in self._slots if slot is not None]
+        configured = [slot for slot in self._slots.configs if slot is not None]
         visible = any(slot.extended & Extended.SERIAL_API_VISIBLE for slot in configured)
         if self._body.serial is None or (configured and not visible):
             raise Refusal(SW.CONDITIONS_NOT_SATISFIED)
         return self._body.serial.to_bytes(4, "big")
 
     def _challenged(self, index: int, *, hmac_sha1: bool) -> SlotConfig:
-        slot = self._slots[index]
+        slot = self._slots.configs[index]
         if slot is None or slot.dormant or not slot.is_challenge or slot.is_hmac != hmac_sha1:
             raise Refusal(SW.CONDITIONS_NOT_SATISFIED)
         if slot.config & CHALLENGE_TOUCH and not self._body.touch():
@@ -318,50 +210,34 @@ class OtpApplet:
 
     def _moment(self, index: int) -> Moment:
         """Count one OTP."""
-        if self._session[index] == 0 or self._session[index] == 0xFF:
-            self._usage[index] = min(self._usage[index] + 1, MAX_USAGE)
-            self._session[index] = 0
+        usage, session, moved = self._slots.count_otp(index)
+        if moved:
             self._body.save()
-        moment = Moment(
-            usage=self._usage[index],
-            session=self._session[index],
+        return Moment(
+            usage=usage,
+            session=session,
             ticks=self._ticks + int(self._body.clock() * TICKS_PER_SECOND),
             noise=self._body.random(2),
         )
-        self._session[index] += 1
-        return moment
 
     def type_slot(self, slot: int) -> str:
         """What the token types when slot 1 or 2 is touched. Raises `ValueError` if it cannot."""
-        config = self._slots[slot - 1]
+        index = slot - 1
+        config = self._slots.configs[index] if index in (0, 1) else None
         if config is None or config.dormant or config.is_challenge:
             raise ValueError(f"slot {slot} types nothing")
-        counter = self._moving[slot - 1]
+        counter = 0
         if config.is_hotp:
-            self._moving[slot - 1] += 1
+            counter = self._slots.count_hotp(index)
             self._body.save()
-        return typed(config, self._moment(slot - 1), counter)
+        return typed(config, self._moment(index), counter)
 
     # --- lasting state ---------------------------------------------------------------------
 
     def dump(self) -> dict[str, Any]:
         """The lasting state."""
-        return {
-            "slots": [slot.frame().hex() if slot is not None else "" for slot in self._slots],
-            "moving": list(self._moving),
-            "usage": list(self._usage),
-            "sequence": self._sequence,
-            "ndef": [record.hex() for record in self._ndef],
-            "scan_map": self._scan_map.hex(),
-        }
+        return self._slots.dump()
 
     def load(self, state: dict[str, Any]) -> None:
         """Take the lasting state."""
-        self._slots = [
-            SlotConfig.parse(bytes.fromhex(slot)) if slot else None for slot in state["slots"]
-        ]
-        self._moving = list(state["moving"])
-        self._usage = list(state["usage"])
-        self._sequence = state["sequence"]
-        self._ndef = [bytes.fromhex(record) for record in state["ndef"]]
-        self._scan_map = bytes.fromhex(state["scan_map"])
+        self._slots.load(state)
