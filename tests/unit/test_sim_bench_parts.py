@@ -16,7 +16,7 @@ from tokenprov.sim.faults import Fault, FaultKind, FaultPlan, memory_full_answer
 from tokenprov.sim.ifd import build
 from tokenprov.sim.pcscd import PrivatePcscd, find_program
 from tokenprov.sim.presence import Finger, TouchPolicy
-from tokenprov.sim.simulation import BenchError, TokenSpec
+from tokenprov.sim.specs import BenchError, TokenSpec
 
 YUBIKEY = "Yubico YubiKey OTP+FIDO+CCID"
 SELECT_OTP = bytes.fromhex("00a4040007a0000005272001")

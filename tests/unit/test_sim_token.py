@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tokenprov.sim.__main__ import make_specs
 from tokenprov.sim.apdu import Command, Refusal
 from tokenprov.sim.applet import Applet, Body
 from tokenprov.sim.assembly import make_token
 from tokenprov.sim.latency import REAL_KEY
 from tokenprov.sim.models import MODELS
+from tokenprov.sim.specs import make_specs
 from tokenprov.sim.token import VirtualToken
 
 MANAGEMENT = bytes.fromhex("a000000527471117")

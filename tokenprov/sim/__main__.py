@@ -26,43 +26,16 @@ from tokenprov.sim.attestation import ROOTS_FOLDER, bench_roots
 from tokenprov.sim.bus import MAX_READERS
 from tokenprov.sim.control import CONTROL_VARIABLE, ControlServer
 from tokenprov.sim.ifd.build import SimulatorUnavailable, build_driver, cache_folder
-from tokenprov.sim.latency import REAL_KEY
 from tokenprov.sim.models import DEFAULT_MODEL, MODELS
 from tokenprov.sim.pcscd import make_folder
-from tokenprov.sim.presence import TouchPolicy
-from tokenprov.sim.simulation import BenchError, Simulation, TokenSpec
+from tokenprov.sim.simulation import Simulation
+from tokenprov.sim.specs import BenchError, TokenSpec, make_specs
 
 DEFAULT_SERIAL_BASE = 30_000_001
 NOT_STARTED = 127  # as a shell says it
 UNAVAILABLE = 3
 PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 GIL_SECONDS = 0.0005  # readers answer from threads: hand over sooner than Python's 5 ms
-
-
-def make_specs(
-    tokens: int,
-    models: tuple[str, ...],
-    serial_base: int,
-    touch: str,
-    latency: bool,
-    state: Path | None,
-) -> list[TokenSpec]:
-    """What to plug in; with fewer models than tokens they go round."""
-    names = models or (DEFAULT_MODEL,)
-    specs = []
-    for number in range(tokens):
-        name = names[number % len(names)]
-        serial = serial_base + number
-        specs.append(
-            TokenSpec(
-                model=name,
-                serial=serial,
-                touch=TouchPolicy.parse(touch),
-                latency=REAL_KEY if latency else {},
-                state=state / f"{name}-{serial}.json" if state is not None else None,
-            )
-        )
-    return specs
 
 
 @contextlib.contextmanager

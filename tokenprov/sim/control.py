@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tokenprov.sim.faults import FaultKind
-from tokenprov.sim.simulation import BenchError, Simulation
+from tokenprov.sim.simulation import Simulation
+from tokenprov.sim.specs import BenchError
 
 CONTROL_VARIABLE = "TOKENPROV_SIM_CONTROL"
 CLIENT_SECONDS = 30.0

@@ -12,101 +12,32 @@ device configuration"). Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import IntEnum
 from hmac import compare_digest
 from typing import Any
 
 from tokenprov.sim.apdu import SW, Refusal
 from tokenprov.sim.applet import Body
+from tokenprov.sim.device_tags import (
+    CCID,
+    DEFAULT_CHALLENGE_TIMEOUT,
+    DEVICE_FLAGS_KNOWN,
+    FIDO,
+    FINAL_RELEASE,
+    FIPS_FORM_FACTOR,
+    LOCK_CODE_BYTES,
+    SECURITY_KEY_FORM_FACTOR,
+    USB_MODES,
+    WIDTHS,
+    Qualifier,
+    Tag,
+    bits,
+    fips_bits,
+    parse_tlvs,
+    tlv,
+)
 from tokenprov.sim.models import NOTHING, Capability, Kind, Model
-
-
-class Tag(IntEnum):
-    """Tags of the device information and configuration."""
-
-    USB_SUPPORTED = 0x01
-    SERIAL = 0x02
-    USB_ENABLED = 0x03
-    FORM_FACTOR = 0x04
-    VERSION = 0x05
-    AUTO_EJECT_TIMEOUT = 0x06  # seconds, 2 bytes
-    CHALLENGE_TIMEOUT = 0x07  # seconds, 1 byte
-    DEVICE_FLAGS = 0x08
-    CONFIG_LOCK = 0x0A
-    UNLOCK = 0x0B
-    REBOOT = 0x0C
-    NFC_SUPPORTED = 0x0D
-    NFC_ENABLED = 0x0E
-    MORE_DATA = 0x10
-    PART_NUMBER = 0x13
-    FIPS_CAPABLE = 0x14
-    FIPS_APPROVED = 0x15
-    PIN_COMPLEXITY = 0x16
-    NFC_RESTRICTED = 0x17
-    RESET_BLOCKED = 0x18
-    VERSION_QUALIFIER = 0x19
-
-
-class Qualifier(IntEnum):
-    """Tags inside the version qualifier."""
-
-    VERSION = 0x01
-    TYPE = 0x02
-    ITERATION = 0x03
-
-
-FINAL_RELEASE = 2
-FIPS_FORM_FACTOR = 0x80
-SECURITY_KEY_FORM_FACTOR = 0x40
-LOCK_CODE_BYTES = 16
-DEVICE_FLAGS_KNOWN = 0xC0  # remote wake-up 0x40, touch eject 0x80
-DEFAULT_CHALLENGE_TIMEOUT = 15  # seconds
-FIPS_BITS = (
-    Capability.FIDO2,
-    Capability.PIV,
-    Capability.OPENPGP,
-    Capability.OATH,
-    Capability.HSMAUTH,
-)
-# What each USB mode of firmware 4 switches on: OTP, FIDO, CCID (YubiKey 4 manual, "USB mode").
-USB_MODES = (
-    (True, False, False),
-    (False, False, True),
-    (True, False, True),
-    (False, True, False),
-    (True, True, False),
-    (False, True, True),
-    (True, True, True),
-)
-_FIDO = Capability.U2F | Capability.FIDO2
-_CCID = Capability.CCID | Capability.OATH | Capability.PIV | Capability.OPENPGP | Capability.HSMAUTH
-_WIDTHS: dict[int, int] = {
-    Tag.USB_ENABLED: 2,
-    Tag.NFC_ENABLED: 2,
-    Tag.AUTO_EJECT_TIMEOUT: 2,
-    Tag.CHALLENGE_TIMEOUT: 1,
-    Tag.DEVICE_FLAGS: 1,
-    Tag.CONFIG_LOCK: LOCK_CODE_BYTES,
-    Tag.UNLOCK: LOCK_CODE_BYTES,
-    Tag.REBOOT: 0,
-    Tag.NFC_RESTRICTED: 1,
-}
-
-
-def tlv(tag: int, value: bytes) -> bytes:
-    """One TLV with one byte of tag and one of length."""
-    return bytes([tag, len(value)]) + value
-
-
-def parse_tlvs(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Read TLVs of one-byte tags and lengths. Raises `Refusal` 6A80 for a length that lies."""
-    while data:
-        if len(data) < 2 or len(data) < 2 + data[1]:
-            raise Refusal(SW.INCORRECT_PARAMETERS)
-        yield data[0], data[2 : 2 + data[1]]
-        data = data[2 + data[1] :]
 
 
 @dataclass(kw_only=True)
@@ -137,14 +68,14 @@ class Device:
     @property
     def has_ccid(self) -> bool:
         """Whether the smart-card interface is there."""
-        return bool(self.usb_enabled & _CCID)
+        return bool(self.usb_enabled & CCID)
 
     @property
     def reader_name(self) -> str:
         """The name of its reader: its own one lists the interfaces that are on."""
         if self.model.contactless:
             return self.model.reader_name
-        parts = ((Capability.OTP, "OTP"), (_FIDO, "FIDO"), (_CCID, "CCID"))
+        parts = ((Capability.OTP, "OTP"), (FIDO, "FIDO"), (CCID, "CCID"))
         on = "+".join(name for bits, name in parts if bits & self.usb_enabled)
         return f"{self.model.reader_name.rpartition(' ')[0]} {on}"
 
@@ -167,18 +98,18 @@ class Device:
             form |= FIPS_FORM_FACTOR
         if model.kind is Kind.SECURITY_KEY:
             form |= SECURITY_KEY_FORM_FACTOR
-        first = tlv(Tag.USB_SUPPORTED, _bits(model.usb_supported))
+        first = tlv(Tag.USB_SUPPORTED, bits(model.usb_supported))
         if self.body.serial is not None:
             first += tlv(Tag.SERIAL, self.body.serial.to_bytes(4, "big"))
-        first += tlv(Tag.USB_ENABLED, _bits(self.usb_enabled))
+        first += tlv(Tag.USB_ENABLED, bits(self.usb_enabled))
         first += tlv(Tag.FORM_FACTOR, bytes([form]))
         first += tlv(Tag.VERSION, bytes(model.version))
         first += tlv(Tag.AUTO_EJECT_TIMEOUT, self.auto_eject_timeout.to_bytes(2, "big"))
         first += tlv(Tag.CHALLENGE_TIMEOUT, bytes([self.challenge_timeout]))
         first += tlv(Tag.DEVICE_FLAGS, bytes([self.device_flags]))
         if model.nfc_supported:
-            first += tlv(Tag.NFC_SUPPORTED, _bits(model.nfc_supported))
-            first += tlv(Tag.NFC_ENABLED, _bits(self.nfc_enabled))
+            first += tlv(Tag.NFC_SUPPORTED, bits(model.nfc_supported))
+            first += tlv(Tag.NFC_ENABLED, bits(self.nfc_enabled))
         first += tlv(Tag.CONFIG_LOCK, bytes([bool(self.lock_code)]))
         if model.version < (5, 7, 0):
             return [first]
@@ -188,11 +119,11 @@ class Device:
     def _second_page(self) -> bytes:
         model = self.model
         second = tlv(Tag.PART_NUMBER, model.part_number.encode())
-        second += tlv(Tag.FIPS_CAPABLE, _fips_bits(model.fips_capable))
-        second += tlv(Tag.FIPS_APPROVED, _fips_bits(self.fips_approved() & model.fips_capable))
+        second += tlv(Tag.FIPS_CAPABLE, fips_bits(model.fips_capable))
+        second += tlv(Tag.FIPS_APPROVED, fips_bits(self.fips_approved() & model.fips_capable))
         second += tlv(Tag.PIN_COMPLEXITY, bytes([model.pin_complexity]))
         second += tlv(Tag.NFC_RESTRICTED, bytes([self.nfc_restricted]))
-        second += tlv(Tag.RESET_BLOCKED, _bits(NOTHING))
+        second += tlv(Tag.RESET_BLOCKED, bits(NOTHING))
         if model.version >= (5, 7, 4):
             qualifier = tlv(Qualifier.VERSION, bytes(model.version))
             qualifier += tlv(Qualifier.TYPE, bytes([FINAL_RELEASE]))
@@ -220,7 +151,7 @@ class Device:
             raise Refusal(SW.INCORRECT_PARAMETERS)
         wanted: dict[int, bytes] = {}
         for tag, value in parse_tlvs(raw[1:]):
-            if tag in wanted or _WIDTHS.get(tag) != len(value):
+            if tag in wanted or WIDTHS.get(tag) != len(value):
                 raise Refusal(SW.INCORRECT_PARAMETERS)
             wanted[tag] = value
         given = wanted.get(Tag.UNLOCK, b"")
@@ -265,7 +196,7 @@ class Device:
             raise Refusal(SW.SECURITY_NOT_SATISFIED)
         otp, fido, ccid = USB_MODES[data[0] & 0x07]
         enabled = NOTHING
-        for on, part in ((otp, Capability.OTP), (fido, _FIDO), (ccid, _CCID)):
+        for on, part in ((otp, Capability.OTP), (fido, FIDO), (ccid, CCID)):
             enabled |= part if on else NOTHING
         self.usb_enabled = enabled & self.model.usb_supported
         self.device_flags = data[0] & DEVICE_FLAGS_KNOWN & 0x80
@@ -305,12 +236,3 @@ class Device:
         self.challenge_timeout = state["challenge_timeout"]
         self.device_flags = state["device_flags"]
         self.nfc_restricted = state["nfc_restricted"]
-
-
-def _bits(capabilities: Capability) -> bytes:
-    return int(capabilities).to_bytes(2, "big")
-
-
-def _fips_bits(capabilities: Capability) -> bytes:
-    """The order of bits that the FIPS fields use, which is another than everywhere else."""
-    return sum(1 << n for n, bit in enumerate(FIPS_BITS) if bit & capabilities).to_bytes(2, "big")

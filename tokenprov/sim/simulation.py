@@ -9,57 +9,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tokenprov.sim.applets.otp import OtpApplet
-from tokenprov.sim.assembly import make_token
 from tokenprov.sim.bus import Bus, Reader
 from tokenprov.sim.contact import Contact
 from tokenprov.sim.device import Device
 from tokenprov.sim.faults import Fault, FaultKind
 from tokenprov.sim.ifd.build import Driver
-from tokenprov.sim.models import DEFAULT_MODEL, MODELS
 from tokenprov.sim.pcscd import PrivatePcscd
 from tokenprov.sim.presence import TouchPolicy
 from tokenprov.sim.server import ReaderServer
+from tokenprov.sim.specs import BenchError, TokenSpec
 from tokenprov.sim.token import VirtualToken
 
 NOTICE_SECONDS = 3.0  # how long pcscd may take to notice a change
 REBOOT_SECONDS = 0.3  # how long a rebooting token is away
 POLL_SECONDS = 0.005
-
-
-class BenchError(Exception):
-    """The bench cannot do that; the message says why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenSpec:
-    """One token to plug in. `latency` maps operations to seconds; `state` is its file."""
-
-    model: str = DEFAULT_MODEL
-    serial: int | None = None
-    touch: TouchPolicy = field(default_factory=TouchPolicy)
-    latency: Mapping[str, float] = field(default_factory=dict)
-    state: Path | None = None
-
-    def make(self) -> VirtualToken:
-        """Make the token. Raises `BenchError` for an unknown model or a foreign state."""
-        if self.model not in MODELS:
-            raise BenchError(f"no model {self.model!r}; there are " + ", ".join(MODELS))
-        try:
-            return make_token(
-                self.model,
-                self.serial,
-                touch=self.touch,
-                latency=self.latency,
-                state=self.state,
-            )
-        except ValueError as exc:
-            raise BenchError(f"{self.state}: {exc}") from exc
 
 
 class Simulation:
