@@ -25,7 +25,7 @@ BIG_RSA = (KEY_TYPE.RSA3072, KEY_TYPE.RSA4096)
 def check_signature(session: PivSession, slot: SLOT, key: object) -> None:
     """Have the slot sign, and verify with the public key alone."""
     message = b"a message of thirty-two bytes..."
-    kind = KEY_TYPE.from_public_key(key)  # type: ignore[arg-type]
+    kind = KEY_TYPE.from_public_key(key)  # type: ignore[arg-type]  # any public key is tried here
     signature = session.sign(slot, kind, message, hashes.SHA256(), padding.PKCS1v15())
     if isinstance(key, rsa.RSAPublicKey):
         key.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())

@@ -198,7 +198,7 @@ def test_the_card_proves_itself_in_mutual_authentication() -> None:
         data, sw = original(apdu)
         return (data[:-1] + bytes([data[-1] ^ 1]), sw) if data[2:3] == b"\x82" else (data, sw)
 
-    contact.send_and_receive = swapped  # type: ignore[method-assign]
+    contact.send_and_receive = swapped  # type: ignore[method-assign]  # this one answer is altered
     with pytest.raises(BadResponseError):
         session.authenticate(DEFAULT_KEY)
 

@@ -205,7 +205,7 @@ def over_hid(serial: str, devices: Iterable[CtapDevice] | None = None) -> CtapDe
 def _hid_devices() -> Iterable[CtapDevice]:
     for descriptor in list_descriptors():  # type: ignore[no-untyped-call]  # fido2 has no types here
         try:
-            connection = open_connection(descriptor)  # type: ignore[no-untyped-call]  # nor here
+            connection = open_connection(descriptor)  # type: ignore[no-untyped-call]  # it has no types here either
             yield CtapHidDevice(descriptor, connection)
         except OSError:  # no right to open it, or gone: the error of `over_hid` says so
             continue
