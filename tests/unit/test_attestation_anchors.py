@@ -138,7 +138,7 @@ def test_a_station_folder_adds_roots(roots: VirtualRoots, vendor: Anchors, tmp_p
     (tmp_path / "notes.txt").write_text("not read")
     loaded = Anchors.load(tmp_path)
     added = [a.kind for a in loaded.anchors[len(vendor.anchors) :]]
-    assert added == [AnchorKind.VIRTUAL] * 3
+    assert added == [AnchorKind.VIRTUAL] * 4
     (tmp_path / "broken.pem").write_bytes(os.urandom(40))
     with pytest.raises(InputError, match=r"broken\.pem: does not hold certificates"):
         Anchors.load(tmp_path)

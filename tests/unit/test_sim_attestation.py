@@ -63,7 +63,7 @@ def test_other_benches_do_not_trust_it(kept: Path) -> None:
 def test_roots_say_that_they_are_virtual(kept: Path) -> None:
     """Every self-signed certificate of the bench names itself a test root, not for real tokens."""
     roots = x509.load_pem_x509_certificates((kept / "root.pem").read_bytes())
-    assert len(roots) == 3
+    assert len(roots) == 4
     for root in roots:
         assert "Virtual" in root.subject.rfc4514_string()
         assert "TEST ROOT - not for real tokens" in root.subject.rfc4514_string()

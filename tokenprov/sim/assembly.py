@@ -13,6 +13,7 @@ from tokenprov.sim.applet import Applet, Body
 from tokenprov.sim.applets.fido2 import Fido2Applet
 from tokenprov.sim.applets.management import ManagementApplet
 from tokenprov.sim.applets.oath import OathApplet
+from tokenprov.sim.applets.openpgp import OpenPgpApplet
 from tokenprov.sim.applets.otp import OtpApplet
 from tokenprov.sim.applets.piv import PivApplet
 from tokenprov.sim.device import Device
@@ -34,6 +35,7 @@ MAKERS: Mapping[Capability, AppletMaker] = {
     Capability.FIDO2 | Capability.U2F: Fido2Applet,
     Capability.PIV: PivApplet,
     Capability.OATH: OathApplet,
+    Capability.OPENPGP: OpenPgpApplet,
 }
 
 

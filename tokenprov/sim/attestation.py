@@ -2,9 +2,10 @@
 
 One hierarchy a bench, with the shape of the maker's two real ones:
 
-- firmware from 5.7.4: attestation root <- intermediate <- PIV and FIDO attestation authorities
-  <- the token's own f9 certificate, or its FIDO attestation certificate;
-- older firmware: a PIV root <- f9, and a U2F root <- the FIDO attestation certificate.
+- firmware from 5.7.4: attestation root <- intermediate <- PIV, OpenPGP and FIDO attestation
+  authorities <- the token's own f9 certificate, its OpenPGP or its FIDO attestation certificate;
+- older firmware: a PIV root <- f9, an OpenPGP root <- the OpenPGP attestation certificate, and a
+  U2F root <- the FIDO attestation certificate.
 
 What a token signs differs from what a real one signs in these authorities only: their names say
 that they are virtual, so that a virtual token can never pass for a real one.
@@ -57,6 +58,7 @@ OLD_VALIDITY = (datetime(2016, 3, 14), datetime(2052, 4, 17))
 NEW_VALIDITY = (datetime(2024, 12, 1), datetime(9999, 12, 31, 23, 59, 59))
 
 OID_FIRMWARE = x509.ObjectIdentifier("1.3.6.1.4.1.41482.3.3")  # three raw bytes
+OID_OPENPGP_FIRMWARE = x509.ObjectIdentifier("1.3.6.1.4.1.41482.5.3")  # DER OCTET STRING
 OID_FIPS_CERTIFIED = x509.ObjectIdentifier("1.3.6.1.4.1.41482.3.10")  # DER INTEGER, FIPS only
 FIPS_CERTIFICATION = 7
 
@@ -91,15 +93,17 @@ class VirtualRoots:
     root: Authority
     intermediate: Authority
     piv: Authority
+    openpgp: Authority
     fido: Authority
     old_piv_root: Authority
+    old_openpgp_root: Authority
     old_u2f_root: Authority
 
     @classmethod
     def create(cls, random: Random = os.urandom) -> VirtualRoots:
-        """Make new authorities (some tenths of a second: six RSA keys, on all processors)."""
+        """Make new authorities (some tenths of a second: eight RSA keys, on all processors)."""
         with ThreadPoolExecutor() as pool:
-            keys = list(pool.map(rsa.generate_private_key, [65537] * 6, [2048] * 6))
+            keys = list(pool.map(rsa.generate_private_key, [65537] * 8, [2048] * 8))
         make = functools.partial(_authority, random)
         root = make(f"Virtual Attestation Root 1 ({_NOT_REAL})", keys[0], None, 3)
         intermediate = make("Virtual Attestation Intermediate 1", keys[1], root, 2)
@@ -108,7 +112,11 @@ class VirtualRoots:
             intermediate=intermediate,
             piv=make("Virtual PIV Attestation 1", keys[2], intermediate, 1),
             fido=make("Virtual FIDO Attestation 1", keys[3], intermediate, 0),
+            openpgp=make("Virtual OPGP Attestation 1", keys[6], intermediate, 1),
             old_piv_root=make(f"Virtual PIV Root CA ({_NOT_REAL})", keys[4], None, 1, old=True),
+            old_openpgp_root=make(
+                f"Virtual OpenPGP Attestation CA ({_NOT_REAL})", keys[7], None, 1, old=True
+            ),
             old_u2f_root=make(f"Virtual U2F Root CA ({_NOT_REAL})", keys[5], None, 0, old=True),
         )
 
@@ -153,13 +161,14 @@ class VirtualRoots:
 
     @property
     def root_pem(self) -> bytes:
-        """All trust anchors of the bench as PEM: the new root, the old PIV root, the U2F root."""
-        return self.root.pem + self.old_piv_root.pem + self.old_u2f_root.pem
+        """All trust anchors of the bench as PEM: the new root, then the old ones."""
+        old = (self.old_piv_root, self.old_openpgp_root, self.old_u2f_root)
+        return self.root.pem + b"".join(authority.pem for authority in old)
 
     @property
     def chain_pem(self) -> bytes:
-        """The authorities between f9 or FIDO certificates and the new root, nearest first, PEM."""
-        return self.piv.pem + self.fido.pem + self.intermediate.pem
+        """The authorities between tokens' certificates and the new root, nearest first, PEM."""
+        return self.piv.pem + self.openpgp.pem + self.fido.pem + self.intermediate.pem
 
     def certify_f9(
         self, key: AttestedKey, *, version: Version, fips: bool, random: Random
@@ -179,6 +188,25 @@ class VirtualRoots:
             builder = builder.add_extension(certified, critical=False)
         builder = builder.add_extension(x509.BasicConstraints(True, 0), critical=True)
         return builder.sign(issuer.key, hashes.SHA256())
+
+    def certify_openpgp(
+        self, key: AttestedKey, *, version: Version, random: Random
+    ) -> x509.Certificate:
+        """The certificate that a token's OpenPGP attestation key leaves the factory with."""
+        new = version >= NEW_HIERARCHY
+        issuer = self.openpgp if new else self.old_openpgp_root
+        return (
+            certificate_builder(
+                subject=common_name("YubiKey OPGP Attestation"),
+                issuer=issuer.certificate.subject,
+                key=key,
+                serial=int.from_bytes(random(8)) | 1,
+                validity=NEW_VALIDITY if new else OLD_VALIDITY,
+            )
+            .add_extension(raw_extension(OID_OPENPGP_FIRMWARE, der_octets(bytes(version))), False)
+            .add_extension(x509.BasicConstraints(True, 0), critical=True)
+            .sign(issuer.key, hashes.SHA256())
+        )
 
     def fido_attestation(
         self,

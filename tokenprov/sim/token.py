@@ -5,7 +5,7 @@ The token parses APDUs and does what belongs to no applet: SELECT by name (11.3)
 
 - An AID selects the first applet whose AID starts with it, from five bytes on (the registered
   application provider identifier, ISO/IEC 7816-5). A switched-off applet is not there.
-- A refused SELECT leaves the current applet current.
+- A refused SELECT leaves the current applet current; one answered with a warning does not.
 - A chain is broken by any other command, and so is an answer that waits to be fetched.
 - Nothing is answered before an applet is selected.
 - A reset of the contact (PC/SC) clears what applets hold while powered; only plugging in again is
@@ -241,10 +241,19 @@ class VirtualToken:
         found = self._find(command.data)
         if found is None:
             raise Refusal(self.model.unknown_aid_sw)
-        answer = found.select()
+        answer = b""
+        warning: Refusal | None = None
+        try:
+            answer = found.select()
+        except Refusal as refusal:
+            if refusal.sw >> 8 != WARNING_SW1:
+                raise
+            warning = refusal
         if self._current is not None and self._current is not found:
             self._current.deselect()
         self._current = found
+        if warning is not None:
+            raise warning
         return answer
 
     def _find(self, aid: bytes) -> Applet | None:
@@ -304,4 +313,5 @@ class VirtualToken:
         self.plug()
 
 
+WARNING_SW1 = 0x62  # ISO/IEC 7816-4, table 6: a warning, nothing changed
 SW_MORE_DATA = 0x6100  # ISO/IEC 7816-4, table 6: SW2 bytes still available
