@@ -6,6 +6,8 @@ The token parses APDUs and does what belongs to no applet: SELECT by name (11.3)
 - An AID selects the first applet whose AID starts with it, from five bytes on (the registered
   application provider identifier, ISO/IEC 7816-5). A switched-off applet is not there.
 - A refused SELECT leaves the current applet current; one answered with a warning does not.
+- Where there is a security domain, secured commands (5.4.1, GlobalPlatform's kind) go through its
+  secure channel; selecting an applet and a reset end that.
 - A chain is broken by any other command, and so is an answer that waits to be fetched.
 - Nothing is answered before an applet is selected.
 - A reset of the contact (PC/SC) clears what applets hold while powered; only plugging in again is
@@ -27,6 +29,7 @@ from tokenprov.sim.applet import Applet, Body
 from tokenprov.sim.device import Device
 from tokenprov.sim.models import Capability, Model
 from tokenprov.sim.presence import Finger, TouchPolicy
+from tokenprov.sim.scp.secure_messaging import SecureMessaging
 
 STATE_FORMAT = "tokenprov-sim-token/1"
 TRACE_LENGTH = 4096  # commands
@@ -47,6 +50,7 @@ class Cla(IntEnum):
 
     CHANNEL = 0x03
     SECURE_MESSAGING = 0x0C
+    GLOBALPLATFORM_MESSAGING = 0x04  # GlobalPlatform Card Specification 2.3.1, table 11-11
     CHAINING = 0x10
     FURTHER_INTERINDUSTRY = 0x40
     PROPRIETARY = 0x80
@@ -72,8 +76,9 @@ class VirtualToken:
     """One token. Not thread-safe but for `press`, `pull` and the counters: one contact, one user.
 
     `applets` makes the applets for a `Body`; `device` is set by who assembles a YubiKey, and says
-    what is switched on. `latency` gives the seconds that an operation takes. `store` is called with
-    the whole lasting state after every change.
+    what is switched on; so is `secure_messaging` where it has a security domain. `latency` gives
+    the seconds that an operation takes. `store` is called with the whole lasting state after every
+    change.
     """
 
     def __init__(
@@ -96,6 +101,7 @@ class VirtualToken:
         self.seconds = 0.0  # spent on answers: computing and the latencies, not waiting its turn
         self.trace: deque[tuple[int, int]] = deque(maxlen=TRACE_LENGTH)
         self.device: Device | None = None
+        self.secure_messaging: SecureMessaging | None = None
         self.on_reboot: Callable[[], None] | None = None
         self._store = store
         self._loading = True
@@ -152,6 +158,8 @@ class VirtualToken:
         self._current: Applet | None = None
         self._chain: tuple[tuple[int, int, int, int], bytearray] | None = None
         self._waiting = b""
+        if self.secure_messaging is not None:
+            self.secure_messaging.end()
 
     # --- commands --------------------------------------------------------------------------
 
@@ -180,7 +188,11 @@ class VirtualToken:
                 return self._limit(self._select(whole), command)
             if self._current is None:
                 raise Refusal(SW.INVALID_INSTRUCTION)
-            return self._limit(self._current.process(whole), command)
+            if self.secure_messaging is None:
+                answer = self._current.process(whole)
+            else:
+                answer = self.secure_messaging.process(whole, self._current.process)
+            return self._limit(answer, command)
         except Refusal as refusal:
             self._chain = None
             return refusal.data, refusal.sw
@@ -191,7 +203,8 @@ class VirtualToken:
             raise Refusal(SW.CLASS_NOT_SUPPORTED)
         if cla & Cla.FURTHER_INTERINDUSTRY or cla & Cla.CHANNEL:
             raise Refusal(SW.CHANNEL_NOT_SUPPORTED)
-        if cla & Cla.SECURE_MESSAGING:
+        kind = cla & Cla.SECURE_MESSAGING
+        if kind and (self.secure_messaging is None or kind != Cla.GLOBALPLATFORM_MESSAGING):
             raise Refusal(SW.SECURE_MESSAGING_NOT_SUPPORTED)
 
     def _gather(self, command: Command) -> Command | None:
@@ -249,6 +262,8 @@ class VirtualToken:
             if refusal.sw >> 8 != WARNING_SW1:
                 raise
             warning = refusal
+        if self.secure_messaging is not None:
+            self.secure_messaging.end()
         if self._current is not None and self._current is not found:
             self._current.deselect()
         self._current = found
