@@ -11,14 +11,18 @@ from typing import Any, Protocol, runtime_checkable
 
 from tokenprov.sim.applet import Applet, Body
 from tokenprov.sim.applets.fido2 import Fido2Applet
+from tokenprov.sim.applets.hsmauth import HsmAuthApplet
 from tokenprov.sim.applets.management import ManagementApplet
 from tokenprov.sim.applets.oath import OathApplet
 from tokenprov.sim.applets.openpgp import OpenPgpApplet
 from tokenprov.sim.applets.otp import OtpApplet
 from tokenprov.sim.applets.piv import PivApplet
+from tokenprov.sim.applets.security_domain import SecurityDomainApplet
 from tokenprov.sim.device import Device
 from tokenprov.sim.models import MODELS, NOTHING, Capability, Kind, Model
 from tokenprov.sim.presence import TouchPolicy
+from tokenprov.sim.scp.keys import FIRST_SCP03
+from tokenprov.sim.scp.secure_messaging import SecureMessaging
 from tokenprov.sim.token import SWITCHES, VirtualToken
 
 
@@ -35,6 +39,7 @@ MAKERS: Mapping[Capability, AppletMaker] = {
     Capability.FIDO2 | Capability.U2F: Fido2Applet,
     Capability.PIV: PivApplet,
     Capability.OATH: OathApplet,
+    Capability.HSMAUTH: HsmAuthApplet,
     Capability.OPENPGP: OpenPgpApplet,
 }
 
@@ -66,6 +71,9 @@ def make_applets(model: Model, body: Body, token: VirtualToken) -> list[Applet]:
     for capability, maker in MAKERS.items():
         if capability & model.usb_supported:
             applets.append(maker(body, model))
+    if model.kind is Kind.YUBIKEY and model.version >= FIRST_SCP03:
+        token.secure_messaging = SecureMessaging(body)
+        applets.append(SecurityDomainApplet(token.secure_messaging))
     return applets
 
 
