@@ -128,6 +128,24 @@ def test_a_reader_vanishes_and_comes_back_under_another_name(
     assert bench.control.token(30_000_002)["reader"] == "Yubico YubiKey CCID 01 00"
 
 
+def test_a_token_is_ready_when_the_bench_says_so(bench: VirtualBench, client: Client) -> None:
+    """After `replace`, `insert` or `restore` a client connects at once, and after `remove` never."""
+    reader = reader_of(bench, bench.serials[0])
+    state = bench.control.snapshot(30_000_001)
+    for _ in range(10):
+        bench.control.replace(0, serial=30_000_001)
+        assert client.connect(reader) == scard.SCARD_S_SUCCESS
+        scard.SCardDisconnect(client.card, scard.SCARD_LEAVE_CARD)
+        bench.control.restore(30_000_001, state)
+        assert client.connect(reader) == scard.SCARD_S_SUCCESS
+        scard.SCardDisconnect(client.card, scard.SCARD_LEAVE_CARD)
+        bench.control.remove(30_000_001)
+        assert client.connect(reader) == 0x8010000C  # no smart card
+        bench.control.insert(30_000_001)
+        assert client.connect(reader) == scard.SCARD_S_SUCCESS
+        scard.SCardDisconnect(client.card, scard.SCARD_LEAVE_CARD)
+
+
 def test_another_token_takes_the_same_reader(bench: VirtualBench, client: Client) -> None:
     """A replaced token answers under the reader's old name with a serial of its own."""
     bench.control.replace(0, serial=7_654_321)

@@ -11,6 +11,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from tokenprov.sim.contact import Contact, Operation
@@ -38,6 +39,26 @@ def receive(connection: socket.socket, length: int) -> bytes | None:
     return data
 
 
+@dataclass(slots=True)
+class Watcher:
+    """pcscd's watch over one reader: events sent to it, and those that it has dealt with."""
+
+    connection: socket.socket
+    sent: int = 0
+    dealt: int = 0  # modulo 256
+
+    def tell(self, present: bool) -> None:
+        """Send one event; nothing happens when pcscd is gone."""
+        self.sent += 1
+        with contextlib.suppress(OSError):
+            self.connection.sendall(PRESENT if present else ABSENT)
+
+    @property
+    def settled(self) -> bool:
+        """Whether pcscd has dealt with everything that was sent."""
+        return self.sent % 256 == self.dealt
+
+
 class ReaderServer:
     """Listens on `path` for the IFD handler and serves the contacts by their numbers."""
 
@@ -49,7 +70,8 @@ class ReaderServer:
         self._listener.listen(BACKLOG)
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
-        self._watchers: dict[int, socket.socket] = {}
+        self._settled = threading.Condition(self._lock)
+        self._watchers: dict[int, Watcher] = {}
         for contact in contacts.values():
             contact.noticed = self._notifier(contact.number)
 
@@ -73,10 +95,20 @@ class ReaderServer:
         """What reader.conf says in DEVICENAME for this reader."""
         return f"{self.path}:{number}"
 
-    def watched(self, number: int) -> bool:
-        """Whether pcscd has this reader open."""
-        with self._lock:
-            return number in self._watchers
+    def wait_settled(self, number: int, seconds: float) -> bool:
+        """Wait until pcscd has dealt with all that happened to a reader that is plugged in."""
+
+        def settled() -> bool:
+            watcher = self._watchers.get(number)
+            return watcher is not None and watcher.settled
+
+        with self._settled:
+            return self._settled.wait_for(settled, seconds)
+
+    def wait_unwatched(self, number: int, seconds: float) -> bool:
+        """Wait until pcscd has let go of a reader that was unplugged."""
+        with self._settled:
+            return self._settled.wait_for(lambda: number not in self._watchers, seconds)
 
     def _accept(self) -> None:
         while True:
@@ -107,21 +139,25 @@ class ReaderServer:
                 self._open.discard(connection)
 
     def _watch(self, connection: socket.socket, contact: Contact) -> None:
+        watcher = Watcher(connection=connection)
         with self._lock:
-            self._watchers[contact.number] = connection
-            connection.sendall(PRESENT if contact.present else ABSENT)
-        receive(connection, 1)  # nothing ever comes: this waits for the end
-        with self._lock:
-            if self._watchers.get(contact.number) is connection:
+            self._watchers[contact.number] = watcher
+            watcher.tell(contact.present)
+        while (dealt := receive(connection, 1)) is not None:
+            with self._settled:
+                watcher.dealt = dealt[0]
+                self._settled.notify_all()
+        with self._settled:
+            if self._watchers.get(contact.number) is watcher:
                 del self._watchers[contact.number]
+                self._settled.notify_all()
 
     def _notifier(self, number: int) -> Callable[[bool], None]:
         def noticed(present: bool) -> None:
             with self._lock:
                 watcher = self._watchers.get(number)
                 if watcher is not None:
-                    with contextlib.suppress(OSError):
-                        watcher.sendall(PRESENT if present else ABSENT)
+                    watcher.tell(present)
 
         return noticed
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ from tokenprov.sim.token import VirtualToken
 
 NOTICE_SECONDS = 3.0  # how long pcscd may take to notice a change
 REBOOT_SECONDS = 0.3  # how long a rebooting token is away
-POLL_SECONDS = 0.005
 
 
 class Simulation:
@@ -93,8 +92,11 @@ class Simulation:
     # --- tokens come and go ----------------------------------------------------------------
 
     def remove(self, token: int) -> None:
-        """Pull a token; its reader stays."""
-        self._contacts[self._find(token)].remove()
+        """Pull a token; its reader stays. Waits until pcscd has noticed, unless it is busy."""
+        number = self._find(token)
+        self._contacts[number].remove()
+        if self._bus.plugged(number) and self._pcscd.pid is not None:
+            self._server.wait_settled(number, NOTICE_SECONDS)
 
     def insert(self, token: int) -> None:
         """Put a pulled token back and wait until pcscd has noticed."""
@@ -133,7 +135,7 @@ class Simulation:
         self._contact(reader).remove()
         with self._lock:
             self._bus.unplug(reader)
-        self._await(lambda: not self._server.watched(reader), "the reader is still there")
+        self._await_gone(reader)
 
     def plug_reader(self, reader: int, name: str | None = None) -> None:
         """Plug a pulled reader in again, under another name if one is given."""
@@ -264,7 +266,7 @@ class Simulation:
         if self._bus.plugged(number) == visible and self._bus.holds(named) == visible:
             return
         self._bus.unplug(number)
-        self._await(lambda: not self._server.watched(number), "the reader is still there")
+        self._await_gone(number)
         if visible:
             self._bus.plug(named)
 
@@ -282,15 +284,13 @@ class Simulation:
         return Reader(number=number, name=name or own, device=self._server.device_of(number))
 
     def _await_power(self, number: int) -> None:
+        """Wait until pcscd has noticed the token, powered it and shown it to its clients."""
         if not self._bus.plugged(number) or self._pcscd.pid is None:
             return
-        if not self._contacts[number].wait_powered(NOTICE_SECONDS):
+        powered = self._contacts[number].wait_powered(NOTICE_SECONDS)
+        if not powered or not self._server.wait_settled(number, NOTICE_SECONDS):
             raise BenchError(f"pcscd did not power the token in reader {number}")
 
-    @staticmethod
-    def _await(condition: Callable[[], bool], otherwise: str) -> None:
-        deadline = time.monotonic() + NOTICE_SECONDS
-        while not condition():
-            if time.monotonic() > deadline:
-                raise BenchError(otherwise)
-            time.sleep(POLL_SECONDS)
+    def _await_gone(self, number: int) -> None:
+        if not self._server.wait_unwatched(number, NOTICE_SECONDS):
+            raise BenchError("the reader is still there")

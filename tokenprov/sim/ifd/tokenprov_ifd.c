@@ -10,6 +10,8 @@
  *     hello     role (1 byte: 'E' events, 'C' commands), reader (2 bytes, big-endian)
  *     events    simulator -> handler, one byte each: 0 no card, 1 card. The first one comes at
  *               once. Each is shown to pcscd by itself, so that a quick pull is never missed.
+ *     acks      handler -> simulator, on the events' connection, one byte each time pcscd starts to
+ *               wait for the next event: how many events were shown and dealt with (modulo 256)
  *     request   operation (1 byte), length (4 bytes, big-endian), data
  *     reply     status (1 byte), length (4 bytes, big-endian), data (an ATR or a response APDU)
  *
@@ -45,6 +47,7 @@ struct reader {
 	uint16_t number;
 	pthread_mutex_t watch;
 	int events, present, wake[2];
+	unsigned char taken; /* events on this connection so far */
 	pthread_mutex_t talk;
 	int commands;
 	UCHAR atr[MAX_ATR_SIZE];
@@ -122,9 +125,10 @@ static void take_event(struct reader *r)
 	unsigned char event;
 	ssize_t n = recv(r->events, &event, 1, MSG_DONTWAIT);
 
-	if (n == 1)
+	if (n == 1) {
 		r->present = event == 1;
-	else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
+		r->taken++;
+	} else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
 		drop(&r->events);
 		r->present = 0;
 	}
@@ -136,6 +140,7 @@ static void watch_events(struct reader *r)
 	struct pollfd first = { .events = POLLIN };
 
 	r->present = 0;
+	r->taken = 0;
 	r->events = connect_as(r, 'E');
 	first.fd = r->events;
 	if (r->events >= 0 && poll(&first, 1, HELLO_MS) > 0)
@@ -212,6 +217,8 @@ static RESPONSECODE wait_for_event(DWORD lun, int timeout_ms)
 	pthread_mutex_lock(&r->watch);
 	fds[0].fd = r->wake[0];
 	fds[1].fd = r->events; /* poll() passes over a negative one */
+	if (r->events >= 0)
+		(void)!send(r->events, &r->taken, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	pthread_mutex_unlock(&r->watch);
 	fds[0].events = fds[1].events = POLLIN;
 	fds[0].revents = fds[1].revents = 0;
