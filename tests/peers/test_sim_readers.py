@@ -129,7 +129,7 @@ def test_a_reader_vanishes_and_comes_back_under_another_name(
 
 
 def test_a_token_is_ready_when_the_bench_says_so(bench: VirtualBench, client: Client) -> None:
-    """After `replace`, `insert` or `restore` a client connects at once, and after `remove` never."""
+    """A client connects at once after `replace`, `insert` and `restore`, and not after `remove`."""
     reader = reader_of(bench, bench.serials[0])
     state = bench.control.snapshot(30_000_001)
     for _ in range(10):
