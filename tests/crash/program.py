@@ -1,0 +1,194 @@
+"""The command line, run again and again without starting Python again: a process that forks.
+
+    python -m tests.crash.program       reads requests from standard input, a JSON line each
+
+The server has imported the command line once and has no threads, so that each of its children is
+the program as it is after its imports. A child runs the real `main`, and may be killed at a point
+(points.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from tests.crash.points import Point, Points
+
+SECONDS = 60.0  # for one run; then it hangs
+TOKENPROV, LIVE = "tokenprov", "live"  # the programs
+UNEXPECTED = 70  # exit code for an error that the program did not expect (sysexits.h)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run that has ended: `status` is the exit code, or minus the signal that ended it."""
+
+    status: int
+    stdout: str
+    stderr: str
+    points: tuple[Point, ...]  # those that were passed; the last one is where it was killed
+
+    @property
+    def killed(self) -> bool:
+        """Whether it killed itself at a point."""
+        return self.status == -signal.SIGKILL
+
+    @property
+    def said(self) -> str:
+        """What it printed, for messages of tests."""
+        return f"exit {self.status}\n{self.stdout}{self.stderr}"
+
+
+class Program:
+    """Client of the fork server; `environment` leads it to a bench."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Program:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash.program"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).resolve().parents[2],
+            env={**os.environ, **self._environment},
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.communicate()  # its input ends, and so does it
+
+    def trial(self, what: str) -> Run:
+        """Try secrets on a token (live.py)."""
+        return self._ask(LIVE, what)
+
+    def run(self, *arguments: str, stop: Point | None = None, late: float = 0) -> Run:
+        """Run `tokenprov ARGUMENTS` to its end.
+
+        With `stop` it is killed at that point, or `late` seconds after it.
+        """
+        self.begin(*arguments, stop=stop, late=late)
+        return self.end()
+
+    def begin(self, *arguments: str, stop: Point | None = None, late: float = 0) -> None:
+        """Begin a run; `end` waits for it."""
+        stopping = (stop.name, stop.turn) if stop is not None else None
+        self._tell({"program": TOKENPROV, "arguments": arguments, "stop": stopping, "late": late})
+
+    def _ask(self, program: str, *arguments: str) -> Run:
+        self._tell({"program": program, "arguments": arguments, "stop": None, "late": 0})
+        return self.end()
+
+    def _tell(self, request: Mapping[str, object]) -> None:
+        incoming = self._running().stdin
+        assert incoming is not None
+        incoming.write(json.dumps(request) + "\n")
+        incoming.flush()
+
+    def end(self) -> Run:
+        """Wait for the run that was begun."""
+        outgoing = self._running().stdout
+        assert outgoing is not None
+        answer = json.loads(outgoing.readline())
+        points = [json.loads(line) for line in answer.pop("points").splitlines()]
+        return Run(
+            points=tuple(
+                Point(name=name, turn=turn, unsynced=tuple(unsynced))
+                for name, turn, unsynced in points
+            ),
+            **answer,
+        )
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            raise RuntimeError("the program's server is not running")
+        return self._process
+
+
+def serve() -> None:
+    """Answer requests until the input ends."""
+    from tests.crash import live  # here, so that the client does without them
+    from tokenprov.cli.main import main
+
+    programs = {TOKENPROV: main, LIVE: live.main}
+
+    for line in sys.stdin:
+        request = json.loads(line)
+        with (
+            tempfile.TemporaryFile() as out,
+            tempfile.TemporaryFile() as err,
+            tempfile.TemporaryFile() as told,
+        ):
+            pid = os.fork()
+            if pid == 0:
+                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+                os.dup2(out.fileno(), 1)
+                os.dup2(err.fileno(), 2)
+                stop = tuple(request["stop"]) if request["stop"] else None
+                points = Points(told.fileno(), stop, request["late"])
+                _be_program(programs[request["program"]], request["arguments"], points)
+            answer = {
+                "status": _wait(pid),
+                "stdout": _text(out),
+                "stderr": _text(err),
+                "points": _text(told),
+            }
+        print(json.dumps(answer), flush=True)
+
+
+def _be_program(main: Callable[[], None], arguments: Sequence[str], points: Points) -> None:
+    """The child: run, and leave without what the server would do at its end."""
+    code = UNEXPECTED
+    sys.argv = ["tokenprov", *arguments]
+    try:
+        points.install()
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001  whatever it is, the child must not become a server
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        points.passed("end")
+        os._exit(code)
+
+
+def _wait(pid: int) -> int:
+    descriptor = os.pidfd_open(pid)
+    try:
+        if not select.select([descriptor], [], [], SECONDS)[0]:
+            os.kill(pid, signal.SIGABRT)
+    finally:
+        os.close(descriptor)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
+
+
+if __name__ == "__main__":
+    serve()
