@@ -249,9 +249,12 @@ def test_canonical_refusals(data: bytes, why: str) -> None:
         parse_canonical(data)
 
 
-@pytest.mark.parametrize("document", [1.5, {"a": [0.0]}, 2**53, "\ud800"])
+@pytest.mark.parametrize(
+    "document",
+    [1.5, {"a": [0.0]}, 2**53, -(2**53), "\ud800", {1: "one"}, {"a": b"bytes"}, float("nan")],
+)
 def test_no_canonical_form(document: object) -> None:
-    """Fractions, large integers and half characters are not written."""
+    """Fractions, large integers, half characters and what JSON has no word for are not written."""
     with pytest.raises(CanonicalError):
         canonical(document)
 

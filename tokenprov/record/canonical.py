@@ -29,11 +29,15 @@ class CanonicalError(EvidenceError):
 
 
 def canonical(document: Json) -> bytes:
-    """The canonical form. Raises CanonicalError where there is none: fractions, lone surrogates."""
-    _refuse_fractions(document)
+    """The canonical form. Raises CanonicalError where there is none: fractions, lone surrogates.
+
+    As in `parse_canonical`, plain `json` writes it where all of it is ASCII.
+    """
     try:
-        return rfc8785.dumps(document)
-    except (rfc8785.CanonicalizationError, RecursionError) as exc:
+        _refuse_what_json_would_write(document)
+        text = _ENCODER.encode(document)
+        return text.encode() if text.isascii() else rfc8785.dumps(document)
+    except (rfc8785.CanonicalizationError, RecursionError, TypeError) as exc:
         raise CanonicalError(f"the document has no canonical form: {exc}") from exc
 
 
@@ -89,12 +93,20 @@ def _fraction(digits: str) -> NoReturn:
     raise CanonicalError(f"a number that is no integer: {digits[:24]}")
 
 
-def _refuse_fractions(document: Json) -> None:
+def _refuse_what_json_would_write(document: Json) -> None:
+    """Refuse what plain `json` takes and RFC 8785 does not: see the rules above."""
+    if isinstance(document, str):
+        return
     if isinstance(document, float):
         raise CanonicalError("a number that is no integer")
-    if isinstance(document, dict):
-        for value in document.values():
-            _refuse_fractions(value)
+    if isinstance(document, int):
+        if abs(document) > _LARGEST:
+            raise CanonicalError("an integer beyond 2^53 - 1")
+    elif isinstance(document, dict):
+        for name, value in document.items():
+            if not isinstance(name, str):
+                raise CanonicalError(f"a member's name that is no text: {name!r}")
+            _refuse_what_json_would_write(value)
     elif isinstance(document, list | tuple):
         for value in document:
-            _refuse_fractions(value)
+            _refuse_what_json_would_write(value)
