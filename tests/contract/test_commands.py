@@ -1,0 +1,237 @@
+"""What the commands print for programs, by docs/json.md, and how they end.
+
+The page is read here: a member that it does not name, or one that is missing, is an error of the
+page or of the command.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stations import STANDARD, Said, Station, tell
+from tests.token_under_test import TokenUnderTest
+from tokenprov.events import Event
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ROW = re.compile(r"^\| `([^`]+)` \| ([^|]*) \|", re.MULTILINE)
+TYPES: dict[str, tuple[type, ...]] = {
+    "text": (str,),
+    "text or null": (str, type(None)),
+    "number": (int,),
+    "number or null": (int, type(None)),
+    "true or false": (bool,),
+    "object": (dict,),
+    "object or null": (dict, type(None)),
+    "any": (object,),
+}
+
+
+def section(heading: str) -> str:
+    """The part of the page under a heading."""
+    found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", PAGE, re.S | re.M)
+    assert found, heading
+    return found[1]
+
+
+def leaves(document: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every member with its path, objects and items before what is in them."""
+    if path:
+        yield path, document
+    if isinstance(document, dict):
+        for name, value in document.items():
+            yield from leaves(value, f"{path}.{name}" if path else name)
+    elif isinstance(document, list):
+        for item in document:
+            yield from leaves(item, f"{path}[]")
+
+
+def faults(document: Any, heading: str) -> list[str]:
+    """Where a document is not what the page says."""
+    rows = [(name, kind) for name, kind in ROW.findall(section(heading))]
+    named = {name.removesuffix("?"): TYPES[kind.strip()] for name, kind in rows}
+    required = {name for name, _ in rows if not name.endswith(("?", "*"))}
+    found = []
+    there: set[str] = set()
+    for path, value in leaves(document):
+        there.add(path)
+        if path in named:
+            if not isinstance(value, named[path]):
+                found.append(f"{path} is a {type(value).__name__}")
+        elif not any(
+            known.startswith((f"{path}.", f"{path}[]"))  # an object or list on the way there
+            or ("*" in known and fnmatchcase(path, known.replace("[]", "[[]]")))
+            for known in named
+        ):
+            found.append(f"{path} is not documented")
+    return found + [f"{name} is missing" for name in required - there]
+
+
+def test_the_page_is_read(station: Station) -> None:
+    """The reading of the page sees a member too many, one missing and one of another type."""
+    good = {"batch": "b", "profile": "p", "kitSize": 1, "counts": {"open": 1}}
+    assert faults([good], "batch status") == []
+    assert faults([{**good, "more": 1}], "batch status") == ["[].more is not documented"]
+    assert faults([{**good, "kitSize": "1"}], "batch status") == ["[].kitSize is a str"]
+    del good["profile"]
+    assert faults([good], "batch status") == ["[].profile is missing"]
+
+
+def test_every_command_prints_what_is_documented(station: Station, token: TokenUnderTest) -> None:
+    """One token's way, from the dry run to the escrow: each document is as the page says."""
+    roster = station.roster()
+    key = station.home / "custodians" / "private" / "help-desk.pem"
+    told: list[tuple[str, Said]] = []
+
+    def ask(heading: str, *arguments: str | Path) -> Said:
+        said = station.tell(*arguments, "--json")
+        assert said.code == 0, said.err
+        told.append((heading, said))
+        return said
+
+    ask("token list", "token", "list")
+    ask("token show", "token", "show", token.serial)
+    ask("plan", "plan", roster, "--profile", STANDARD)
+    ran = ask("batch run, batch status BATCH", "batch", "run", roster, "--profile", STANDARD)
+    ask("batch run, batch status BATCH", "batch", "status", ran.document["batch"])
+    ask("batch status", "batch", "status")
+    ask("token show", "token", "show", token.serial)
+    ask("manifest verify", "manifest", "verify")
+    ask("manifest show", "manifest", "show")
+    ask("manifest show", "manifest", "show", "1")
+    ask("escrow open", "escrow", "open", token.serial, "--purpose", "help-desk", "--key", key)
+    wrong = {heading: faults(said.document, heading) for heading, said in told}
+    assert {heading: found for heading, found in wrong.items() if found} == {}
+    headings = set(re.findall(r"^## (.*)$", PAGE, re.M)) - {"Events of batch run"}
+    assert {heading for heading, _ in told} == headings
+    seen = {event["event"]: set(event) - {"event"} for event in ran.events}
+    assert seen.keys() >= {"BatchStarted", "StepStarted", "TouchWanted", "TokenIssued"}
+    assert {name: documented_events()[name] for name in seen} == seen
+
+
+def documented_events() -> dict[str, set[str]]:
+    """The members of each event by the page."""
+    no_reader = {"BatchStarted", "ServiceLost", "BatchPaused"}
+    return {
+        name: set(re.findall(r"`(\w+)`", members)) | (set() if name in no_reader else {"reader"})
+        for name, members in ROW.findall(section("Events of batch run"))
+    }
+
+
+def test_every_event_is_documented() -> None:
+    """The page lists the events that the program can tell, with their members."""
+    events = {
+        kind.__name__: {field.name for field in dataclasses.fields(kind)}
+        for kind in typing.get_args(Event)
+    }
+    assert documented_events() == events
+
+
+def test_people_get_the_same_without_json(station: Station, token: TokenUnderTest) -> None:
+    """Without --json every command prints a table, and nothing that looks like JSON."""
+    roster = station.roster()
+    commands: Sequence[Sequence[str | Path]] = (
+        ("token", "list"),
+        ("plan", roster, "--profile", STANDARD),
+        ("batch", "run", roster, "--profile", STANDARD),
+        ("batch", "status"),
+        ("token", "show", token.serial),
+        ("manifest", "show"),
+        ("manifest", "show", "1"),
+    )
+    for command in commands:
+        said = station.tell(*command)
+        assert said.code == 0, said.err
+        assert "{" not in said.out
+        assert token.serial in said.out or command == ("batch", "status")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """A command, the exit code that it ends with, and words that it says."""
+
+    command: Sequence[str]
+    code: int
+    says: str
+
+
+ENDINGS = (
+    Ending(command=("--version",), code=0, says="version"),
+    Ending(command=("batch", "status"), code=0, says="batch"),
+    Ending(command=("nonsense",), code=2, says="No such command"),
+    Ending(command=("batch", "run"), code=2, says="Missing argument"),
+    Ending(command=("batch", "status", "none"), code=2, says="there is no batch none"),
+    Ending(command=("manifest", "show", "99"), code=2, says="The last entry is 0"),
+    Ending(command=("manifest", "verify", "gone"), code=2, says="not a manifest's folder"),
+    Ending(command=("init", "{home}"), code=3, says="is there and not empty"),
+    Ending(command=("init", "{home}-2", "--custodian", "x"), code=2, says="is not PURPOSE=FILE"),
+    Ending(command=("init", "{home}-2", "--name", "Ü"), code=2, says="cannot name a station"),
+    Ending(command=("--home", "gone", "batch", "status"), code=3, says="tokenprov init gone"),
+    Ending(
+        command=("escrow", "open", "1", "--purpose", "help-desk", "--key", "gone"),
+        code=7,
+        says="cannot be read",
+    ),
+    Ending(
+        command=("escrow", "open", "1", "--purpose", "x", "--key", "gone"),
+        code=2,
+        says="break-glass",
+    ),
+)
+
+
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: " ".join(ending.command))
+def test_exit_codes(station: Station, ending: Ending) -> None:
+    """Each ends with the documented code and its remedy, and never with a trace."""
+    said = station.tell(*(part.format(home=station.home) for part in ending.command))
+    assert said.code == ending.code, said
+    assert ending.says in said.out + said.err
+    assert "Traceback" not in said.err
+
+
+def test_a_changed_manifest_ends_with_6(station: Station, token: TokenUnderTest) -> None:
+    """One changed byte of a batch's manifest is found, named, and is exit code 6."""
+    assert station.tell(*station.batch()).code == 0
+    (bundle,) = (station.home / "manifest").glob("tile/entries/000.p/2")
+    bundle.write_bytes(bundle.read_bytes().replace(b'"operator"', b'"operat0r"', 1))
+    said = station.tell("manifest", "verify", "--json")
+    assert said.code == 6
+    assert said.document["holds"] is False
+    assert "tile/entries/000.p/2" in {finding["file"] for finding in said.document["findings"]}
+    assert faults(said.document, "manifest verify") == []
+    told = station.tell("manifest", "verify")
+    assert told.code == 6
+    assert "Restore it from a copy" in told.out
+
+
+def test_another_custodians_key_ends_with_7(station: Station, token: TokenUnderTest) -> None:
+    """Envelopes to the help desk do not open with another custodian's key."""
+    assert station.tell(*station.batch()).code == 0
+    key = station.home / "custodians" / "private" / "authentication-server.pem"
+    said = station.tell("escrow", "open", token.serial, "--purpose", "help-desk", "--key", key)
+    assert said.code == 7
+    assert "Open it with the private key of help-desk" in said.err
+    assert said.out == ""
+
+
+def test_the_readme_has_every_exit_code() -> None:
+    """The codes of the errors are those that the README lists."""
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.M)}
+    assert {ending.code for ending in ENDINGS} | {4, 6, 8, 130} <= listed
+
+
+def test_help_needs_no_home() -> None:
+    """Every command explains itself anywhere."""
+    for command in ("init", "plan", "batch", "token", "manifest", "escrow", "sim", "demo"):
+        said = tell("--home", "nowhere", command, "--help")
+        assert said.code == 0
+        assert "Usage:" in said.out
