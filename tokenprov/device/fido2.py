@@ -18,6 +18,8 @@ from fido2.ctap2.pin import ClientPin
 from fido2.hid import CtapHidDevice, list_descriptors, open_connection
 from fido2.utils import sha256
 from yubikit.core import CommandError
+from yubikit.core.fido import SmartCardCtapDevice
+from yubikit.core.smartcard import AID
 from yubikit.management import ManagementSession
 
 from tokenprov.device.translate import refused, translated
@@ -43,6 +45,12 @@ class Fido2:
                 raise NotSupported(
                     "this token has no FIDO2, only U2F", remedy="Use a token with FIDO2."
                 ) from error
+
+    def select_again(self) -> None:
+        """Come back after another applet was selected on the same connection."""
+        if isinstance(self._device, SmartCardCtapDevice):
+            with translated("selecting FIDO2"):
+                self._device.protocol.select(AID.FIDO)
 
     @property
     def info(self) -> Info:

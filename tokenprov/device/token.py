@@ -36,6 +36,7 @@ class YubiKey:
         self._connection = connection
         self._operator = operator
         self._selected: Piv | Otp | Fido2 | None = None
+        self._fido2: Fido2 | None = None  # kept: what getInfo says changes by our writes alone
         self.keyring = Keyring()
         self.reader = connection.reader
         self._info = _device_info(connection)
@@ -86,7 +87,11 @@ class YubiKey:
         """FIDO2: over this connection where the token has it there, else over HID by serial."""
         if not isinstance(self._selected, Fido2):
             self._require(CAPABILITY.FIDO2, "FIDO2")
-            self._selected = Fido2(self._fido_device(), self.touch)
+            if self._fido2 is None:
+                self._fido2 = Fido2(self._fido_device(), self.touch)
+            else:
+                self._fido2.select_again()
+            self._selected = self._fido2
         return self._selected
 
     def _fido_device(self) -> CtapDevice:
