@@ -1,0 +1,39 @@
+"""What is on a token now, for people and for the decision that it is nobody's.
+
+Reads only, and no probe that costs a try. What the firmware cannot tell is "unknown".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tokenprov.errors import NotSupported
+from tokenprov.inventory.fido2 import fido2_inventory
+from tokenprov.inventory.otp import otp_inventory
+from tokenprov.inventory.piv import piv_inventory
+from tokenprov.model import Json
+from tokenprov.token import Token
+
+__all__ = ["Inventory", "take_inventory"]
+
+_APPLETS = {"piv": piv_inventory, "otp": otp_inventory, "fido2": fido2_inventory}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """`facts` by applet; `used` says in words what somebody put there."""
+
+    facts: dict[str, Json]
+    used: tuple[str, ...]
+
+
+def take_inventory(token: Token) -> Inventory:
+    """Look at every applet that the token has. Raises a `TokenError` when it cannot be read."""
+    facts: dict[str, Json] = {}
+    used: list[str] = []
+    for name, look in _APPLETS.items():
+        try:
+            facts[name] = look(token, used)
+        except NotSupported as error:
+            facts[name] = {"unavailable": error.message}
+    return Inventory(facts=facts, used=tuple(used))

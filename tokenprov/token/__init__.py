@@ -1,0 +1,44 @@
+"""What a token can be asked, in the words of its standards. `device/` implements it.
+
+Every method raises a `TokenError` (errors.py) and nothing else. Enumerations of wire values are
+the maker's library's own: it is the vocabulary of the applets here, not a transport. Each applet
+has its file; this one has the token around them.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from tokenprov.model import TokenId
+from tokenprov.token.fido2 import FidoApplet
+from tokenprov.token.keyring import Keyring
+from tokenprov.token.otp import OtpApplet
+from tokenprov.token.piv import KeyState, PivApplet, Tries
+
+__all__ = [
+    "FidoApplet",
+    "Keyring",
+    "KeyState",
+    "OtpApplet",
+    "PivApplet",
+    "Token",
+    "Tries",
+]
+
+
+class Token(Protocol):
+    """A token on an exclusive connection. One applet at a time is selected."""
+
+    @property
+    def id(self) -> TokenId: ...
+    @property
+    def reader(self) -> str: ...
+    @property
+    def keyring(self) -> Keyring: ...
+    def piv(self) -> PivApplet: ...
+    def otp(self) -> OtpApplet: ...
+    def fido2(self) -> FidoApplet: ...
+    def touch(self, reason: str) -> AbstractContextManager[None]:
+        """Around a command for which the token waits to be touched."""
+        ...
