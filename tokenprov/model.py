@@ -29,7 +29,19 @@ class SecretKind(StrEnum):
     OTP_ACCESS_CODE = "otp-access-code"
     OTP_SEED = "otp-seed"  # Yubico OTP: private id and AES key
     HMAC_SEED = "hmac-seed"
+    HOTP_SEED = "hotp-seed"
+    STATIC_PASSWORD = "static-password"
     LOCK_CODE = "lock-code"
+    SCP_KEY = "scp-key"  # an SCP03 set: K-ENC, K-MAC, K-DEK
+    OATH_SEED = "oath-seed"
+    OATH_PASSWORD = "oath-password"
+    OPENPGP_USER_PIN = "openpgp-user-pin"
+    OPENPGP_ADMIN_PIN = "openpgp-admin-pin"
+    OPENPGP_RESET_CODE = "openpgp-reset-code"
+    HSMAUTH_MANAGEMENT_KEY = "hsmauth-management-key"
+    HSMAUTH_CREDENTIAL = "hsmauth-credential"  # its keys, or the password they derive from
+    HSMAUTH_PASSWORD = "hsmauth-password"  # unlocks a credential
+    ENCRYPTION_KEY = "encryption-key"  # a private key that is imported, to read old messages
 
     @property
     def purpose(self) -> Purpose:
@@ -46,6 +58,18 @@ _PURPOSES = {
     SecretKind.LOCK_CODE: Purpose.TOKEN_ADMINISTRATION,
     SecretKind.OTP_SEED: Purpose.AUTHENTICATION_SERVER,
     SecretKind.HMAC_SEED: Purpose.AUTHENTICATION_SERVER,
+    SecretKind.HOTP_SEED: Purpose.AUTHENTICATION_SERVER,
+    SecretKind.STATIC_PASSWORD: Purpose.HELP_DESK,
+    SecretKind.SCP_KEY: Purpose.TOKEN_ADMINISTRATION,
+    SecretKind.OATH_SEED: Purpose.AUTHENTICATION_SERVER,
+    SecretKind.OATH_PASSWORD: Purpose.HELP_DESK,
+    SecretKind.OPENPGP_USER_PIN: Purpose.HELP_DESK,
+    SecretKind.OPENPGP_ADMIN_PIN: Purpose.TOKEN_ADMINISTRATION,
+    SecretKind.OPENPGP_RESET_CODE: Purpose.HELP_DESK,
+    SecretKind.HSMAUTH_MANAGEMENT_KEY: Purpose.TOKEN_ADMINISTRATION,
+    SecretKind.HSMAUTH_CREDENTIAL: Purpose.TOKEN_ADMINISTRATION,
+    SecretKind.HSMAUTH_PASSWORD: Purpose.HELP_DESK,
+    SecretKind.ENCRYPTION_KEY: Purpose.BREAK_GLASS,
 }
 
 

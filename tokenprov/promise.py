@@ -51,17 +51,12 @@ class OrderJournal:
 
     def promise(self, step: str, drawn: Drawn) -> Intent:
         """Durable when it returns; only then may the token be told."""
-        recipients = self._home.custodians
         own = self._home.resume_keys.create(self._order)
         envelopes = [
-            self._seal(name, secret, purpose, key)
+            self._seal(name, secret, purpose, self._home.custodians[purpose])
             for name, secret in drawn.secrets.items()
-            for purpose, key in (
-                (secret.kind.purpose, recipients[secret.kind.purpose]),
-                (Purpose.BREAK_GLASS, recipients[Purpose.BREAK_GLASS]),
-                (STATION, own),
-            )
-        ]
+            for purpose in {secret.kind.purpose, Purpose.BREAK_GLASS}
+        ] + [self._seal(name, secret, STATION, own) for name, secret in drawn.secrets.items()]
         self._home.ledger.journal(
             IntentRecord(
                 order=self._order,
