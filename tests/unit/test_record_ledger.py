@@ -447,8 +447,11 @@ def test_sql_of_postgresql() -> None:
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it bare
     for table in tables.metadata.sorted_tables:
         assert "CREATE TABLE" in str(CreateTable(table).compile(dialect=dialect))
-    index = next(i for i in tables.orders.indexes if i.unique)
-    assert "WHERE state != 'issued'" in str(CreateIndex(index).compile(dialect=dialect))
+    for table in tables.metadata.sorted_tables:
+        for index in table.indexes:
+            assert "CREATE INDEX" in str(CreateIndex(index).compile(dialect=dialect))
+    unfinished = tables.one_unfinished_order_per_token.compile(dialect=dialect)
+    assert "(token_label) WHERE state != 'issued'" in str(unfinished)
     following = bindings.open_orders("b1").with_for_update()
     assert "FOR UPDATE" in str(following.compile(dialect=dialect))
     journal.intents_of("o").compile(dialect=dialect)

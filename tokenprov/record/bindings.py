@@ -15,7 +15,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, select, update
+from sqlalchemy import Connection, Select, bindparam, case, select, update
 
 from tokenprov.errors import StationError, WrongToken
 from tokenprov.model import Json, OrderState, TokenId
@@ -24,11 +24,12 @@ from tokenprov.record.canonical import timestamp
 from tokenprov.record.journal import settle_envelopes
 from tokenprov.record.rows import OrderRecord, order_from_row, to_text, token_to_text
 
+_LOCKED_ORDER = select(t.orders).where(t.orders.c.id == bindparam("order")).with_for_update()
+
 
 def locked_order(connection: Connection, order_id: str) -> dict[str, Any]:
     """The order's row, held by this transaction. Raises StationError: there is none."""
-    statement = select(t.orders).where(t.orders.c.id == order_id).with_for_update()
-    row = connection.execute(statement).mappings().first()
+    row = connection.execute(_LOCKED_ORDER, {"order": order_id}).mappings().first()
     if row is None:
         raise StationError(
             f"there is no order {order_id}", remedy="See `tokenprov batch status` for the orders."

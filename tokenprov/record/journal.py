@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from tokenprov.errors import StationError
 from tokenprov.model import OrderState
@@ -28,6 +29,8 @@ from tokenprov.record.rows import (
     envelope_to_row,
     to_text,
 )
+
+_NEW_INTENT, _NEW_ENVELOPES = insert(t.intents), insert(t.envelopes)
 
 
 def journal(
@@ -60,17 +63,18 @@ def journal(
         "step": intent.step,
         "generation": intent.generation,
     }
-    if connection.execute(select(t.intents).filter_by(**key)).first():
+    values = {"parameters": to_text(intent.parameters), "at": timestamp(intent.at)}
+    try:
+        connection.execute(_NEW_INTENT, key | values)
+    except IntegrityError as error:  # the order is there: what is doubled is the key
         raise StationError(
             f"{intent.step} generation {intent.generation} of order {intent.order} is "
             "journalled already",
             remedy="Resume with the journalled intent, or draw the next generation.",
-        )
-    values = {"parameters": to_text(intent.parameters), "at": timestamp(intent.at)}
-    connection.execute(insert(t.intents), key | values)
+        ) from error
     if envelopes:
         rows = [envelope_to_row(envelope, intent) for envelope in envelopes]
-        connection.execute(insert(t.envelopes), rows)
+        connection.execute(_NEW_ENVELOPES, rows)
 
 
 def intents_of(order_id: str) -> Select[Any]:
