@@ -150,6 +150,7 @@ USES = (
     Use(name="key in 9a", make=key_in(SLOT.AUTHENTICATION), says="slot 9a holds a key"),
     Use(name="key in 9c", make=key_in(SLOT.SIGNATURE), says="slot 9c holds a key"),
     Use(name="key in 9d", make=key_in(SLOT.KEY_MANAGEMENT), says="slot 9d holds a key"),
+    Use(name="key in 82", make=key_in(SLOT.RETIRED1), says="slot 82 holds a key"),
     Use(name="certificate", make=put_certificate, says="slot 9a holds a certificate"),
     Use(name="CHUID", make=put_chuid, says="it holds a CHUID"),
     Use(name="slot 2", make=hmac_in(OTP_SLOT.TWO), says="OTP slot 2 holds a credential"),

@@ -7,28 +7,29 @@ from yubikit.piv import OBJECT_ID, SLOT
 from tokenprov.errors import NotSupported
 from tokenprov.inventory.known import known
 from tokenprov.model import Json
-from tokenprov.token import Token, Tries
+from tokenprov.token import PivApplet, Token, Tries
 
 PIV_SLOTS = (SLOT.AUTHENTICATION, SLOT.SIGNATURE, SLOT.KEY_MANAGEMENT, SLOT.CARD_AUTH)
+# Somebody's old decryption keys: lost with the PIN that we would set (SP 800-73-4 part 1, 3.3.4)
+RETIRED_SLOTS = tuple(slot for slot in SLOT if SLOT.RETIRED1 <= slot <= SLOT.RETIRED20)
 
 
 def piv_inventory(token: Token, used: list[str]) -> Json:
-    """Keys and certificates of the four slots, tries, and what is still the factory's."""
+    """Keys and certificates of the four slots, retired keys, tries, what is still the factory's."""
     piv = token.piv()
     slots: dict[str, Json] = {}
     for slot in PIV_SLOTS:
-        found: dict[str, Json] = {}
-        slots[f"{slot:02x}"] = found
-        try:
-            key = piv.key(slot)
-            found["key"] = key.algorithm.name.lower() if key else None
-        except NotSupported:
-            found["key"] = "unknown"
-        found["certificate"] = piv.certificate(slot) is not None
-        if found["key"]:
+        key, certificate = _key(piv, slot), piv.certificate(slot) is not None
+        slots[f"{slot:02x}"] = {"key": key, "certificate": certificate}
+        if key:
             used.append(f"slot {slot:02x} holds a key")
-        if found["certificate"]:
+        if certificate:
             used.append(f"slot {slot:02x} holds a certificate")
+    for slot in RETIRED_SLOTS:
+        key = _key(piv, slot)
+        if key:
+            slots[f"{slot:02x}"] = {"key": key}
+            used.append(f"slot {slot:02x} holds a key")
     pin, puk = piv.pin_tries(), piv.puk_tries()
     management_key = piv.management_key_is_default()
     for what, is_default in (
@@ -49,6 +50,15 @@ def piv_inventory(token: Token, used: list[str]) -> Json:
         "chuid": piv.object(OBJECT_ID.CHUID) is not None,
         "ccc": piv.object(OBJECT_ID.CAPABILITY) is not None,
     }
+
+
+def _key(piv: PivApplet, slot: SLOT) -> str | None:
+    """The algorithm of the key in a slot, "unknown" for one that cannot be read."""
+    try:
+        key = piv.key(slot)
+    except NotSupported:
+        return "unknown"
+    return key.algorithm.name.lower() if key else None
 
 
 def _tries(tries: Tries) -> Json:
