@@ -19,6 +19,9 @@ RandomBytes = Callable[[int], bytes]
 PIV_PIN_LENGTH = range(6, 9)  # SP 800-73-4 part 2, 2.4.3: 6 to 8 bytes
 FIDO_PIN_LENGTH = range(4, 64)  # CTAP 2.1, 6.5.1: 4 code points to 63 bytes
 
+DIGITS = "0123456789"
+LETTERS_AND_DIGITS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is taken for another
+
 _SEQUENCES = ("0123456789", "9876543210", "abcdefghijklmnopqrstuvwxyz", "qwertzuiop", "qwertyuiop")
 
 
@@ -87,19 +90,28 @@ _COMMON = frozenset(
         *("12345678", "123456", "11223344", "112233", "121212", "123123", "12341234", "00112233"),
         *("13579246", "24681357", "147258", "159753", "123321", "696969", "102030"),
         *("password", "passw0rd", "qwerty", "letmein", "welcome", "changeme"),
+        # YubiKey Technical Manual, "PIN complexity": what a token that enforces it refuses
+        *("111222", "112358", "123654", "159357", "456789", "520520", "654321", "789456"),
+        *("123abc", "1q2w3e", "1q2w3e4r", "abc123", "abcdef", "asdfgh", "football", "iloveyou"),
+        *("monkey", "password1", "qazwsx", "qwerty123", "zaq12wsx"),
     )
 )
 
 
 def draw_digits(length: int, random: RandomBytes = secrets.token_bytes) -> Secret:
     """A uniformly drawn PIN of that many decimal digits; a weak one is drawn again."""
+    return draw_text(length, DIGITS, random)
+
+
+def draw_text(length: int, alphabet: str, random: RandomBytes = secrets.token_bytes) -> Secret:
+    """A uniformly drawn PIN of that many characters of an alphabet; a weak one is drawn again."""
+    usable = 256 - 256 % len(alphabet)  # a byte from here on would favour the first characters
     while True:
-        digits = ""
-        while len(digits) < length:
-            # 250 is the largest multiple of 10 in a byte: no digit is likelier than another
-            digits += "".join(str(b % 10) for b in random(length) if b < 250)
-        if weakness(digits[:length]) is None:
-            return Secret(digits[:length])
+        text = ""
+        while len(text) < length:
+            text += "".join(alphabet[b % len(alphabet)] for b in random(length) if b < usable)
+        if weakness(text[:length]) is None:
+            return Secret(text[:length])
 
 
 def draw_bytes(length: int, random: RandomBytes = secrets.token_bytes) -> Secret:
