@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from typing import Any
 
 Json = Any  # what rfc8785 can write: dict, list, str, int, bool, None
+
+# The identifier of a Windows account, as people write it: S-1-5-21-… ([MS-DTYP], 2.4.2.1)
+SECURITY_IDENTIFIER = re.compile(r"S-1-[0-9]{1,15}(-[0-9]{1,10}){1,15}", re.ASCII)
 
 
 class Purpose(StrEnum):

@@ -7,8 +7,7 @@ Rules:
 - Subject: the common name alone, 64 characters at the most (X.520, ub-common-name).
 - Alternative names: mail (rfc822Name) and user principal name (otherName 1.3.6.1.4.1.311.20.2.3,
   a UTF8String), as the profile wants.
-- Key usage digitalSignature, critical; extended key usages; basic constraints, critical; key
-  identifiers of both keys.
+- Extensions by `extensions`; basic constraints, critical; key identifiers of both keys.
 - Keys that cannot sign, or are weaker than 112 bits (SP 800-57 part 1, 5.6.1), are refused.
 """
 
@@ -20,14 +19,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import NameOID
 
 from tokenprov.errors import IssuerError
-from tokenprov.issuer.protocol import CertificateRequest, Usage
+from tokenprov.issuer.extensions import (
+    account_sid,
+    authority_key_usage,
+    extended_usages,
+    holder_key_usage,
+)
+from tokenprov.issuer.protocol import CertificateRequest
 from tokenprov.secret import RandomBytes
 
 OID_UPN = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3")  # szOID_NT_PRINCIPAL_NAME
-OID_SMARTCARD_LOGON = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.2")
 
 BACKDATED = timedelta(minutes=5)
 SERIAL_LENGTH = 20  # bytes, RFC 5280, 4.1.2.2
@@ -35,10 +39,6 @@ _MAX_COMMON_NAME = 64  # characters, RFC 5280, A.1: ub-common-name
 _MIN_RSA = 2048  # bits
 _UTF8_STRING = 0x0C
 
-_USAGES = {
-    Usage.CLIENT_AUTH: ExtendedKeyUsageOID.CLIENT_AUTH,
-    Usage.SMARTCARD_LOGON: OID_SMARTCARD_LOGON,
-}
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
 
@@ -65,8 +65,8 @@ def build_certificate(
         .not_valid_before(start)
         .not_valid_after(_end(request, authority, now))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(digital_signature=True), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(_usages(request)), critical=False)
+        .add_extension(holder_key_usage(request.settings, public_key), critical=True)
+        .add_extension(extended_usages(request.settings), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
@@ -78,6 +78,8 @@ def build_certificate(
     names = _alternative_names(request)
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    if request.settings.sid:
+        builder = builder.add_extension(account_sid(request.settings.sid), critical=False)
     return builder.sign(key, hashes.SHA256())
 
 
@@ -95,7 +97,7 @@ def build_authority(
         .not_valid_before(now - BACKDATED)
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(key_cert_sign=True, crl_sign=True), critical=True)
+        .add_extension(authority_key_usage(), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
@@ -171,15 +173,6 @@ def _end(request: CertificateRequest, authority: x509.Certificate, now: datetime
     return min(ends)
 
 
-def _usages(request: CertificateRequest) -> list[x509.ObjectIdentifier]:
-    if not request.settings.usages:
-        raise IssuerError(
-            "a certificate without usages is good for nothing",
-            remedy=f"Name usages in the profile: {', '.join(Usage)}.",
-        )
-    return [_USAGES[usage] for usage in dict.fromkeys(request.settings.usages)]
-
-
 def _alternative_names(request: CertificateRequest) -> list[x509.GeneralName]:
     holder, names = request.holder, list[x509.GeneralName]()
     if request.settings.email:
@@ -205,19 +198,3 @@ def _utf8_string(text: str) -> bytes:
     size = len(content).to_bytes((len(content).bit_length() + 7) // 8 or 1)
     length = size if len(content) < 0x80 else bytes([0x80 | len(size)]) + size  # X.690, 8.1.3
     return bytes([_UTF8_STRING]) + length + content
-
-
-def _key_usage(
-    *, digital_signature: bool = False, key_cert_sign: bool = False, crl_sign: bool = False
-) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=digital_signature,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=key_cert_sign,
-        crl_sign=crl_sign,
-        encipher_only=False,
-        decipher_only=False,
-    )

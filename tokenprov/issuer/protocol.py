@@ -24,6 +24,7 @@ class Usage(StrEnum):
 
     CLIENT_AUTH = "client-auth"  # 1.3.6.1.5.5.7.3.2, RFC 5280, 4.2.1.12
     SMARTCARD_LOGON = "smartcard-logon"  # 1.3.6.1.4.1.311.20.2.2, Windows logon
+    EMAIL_PROTECTION = "email-protection"  # 1.3.6.1.5.5.7.3.4, RFC 5280, 4.2.1.12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,8 @@ class CertificateSettings:
     upn: bool = False  # the holder's user principal name as an alternative name
     email: bool = False  # the holder's mail address as an alternative name
     usages: tuple[Usage, ...] = (Usage.CLIENT_AUTH,)
+    encryption: bool = False  # for a key that decrypts: it signs nothing
+    sid: str = ""  # security identifier of the holder's Windows account; "": left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
