@@ -233,7 +233,11 @@ def test_select_and_reset_end_the_channel(on: Wire) -> None:
     assert on.send(SELECT_PIV) == 0x9000
     assert_ended(on, channel)
     channel = open_scp03(on)
+    messaging = on.token.secure_messaging
+    assert messaging is not None
+    assert messaging.channel is not None
     on.token.reset()
+    assert messaging.channel is None
     assert on.send(SELECT_PIV) == 0x9000
     assert_ended(on, channel)
 

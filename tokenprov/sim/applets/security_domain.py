@@ -64,8 +64,7 @@ class SecurityDomainApplet:
         """It holds nothing: the token ends the channel."""
 
     def power_up(self) -> None:
-        """The channel is gone."""
-        self._messaging.end()
+        """It holds nothing: the token ends the channel."""
 
     def process(self, command: Command) -> bytes:
         """Answer one command that does not open a channel. Raises `Refusal`."""
