@@ -134,7 +134,7 @@ def test_two_interrupts_end_it_at_once_and_it_goes_on_later(
     running.send_signal(signal.SIGINT)
     time.sleep(0.3)
     running.send_signal(signal.SIGINT)
-    time.sleep(0.1)
+    time.sleep(0.3)
     touch_again(pair)  # a thread in a PC/SC call cannot be interrupted
     said = ended(running)
     assert said.code == 130
@@ -179,6 +179,19 @@ def test_the_line_takes_a_reader_up_when_it_is_let_go(
         said = ended(running)
     assert said.code == 0, said.err
     assert issued(said) == {token.serial}
+
+
+def test_the_line_passes_over_a_reader_that_stays_held(
+    station: Station, token: TokenUnderTest, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When its patience (10 s, here less) is over, the line names the program and goes on."""
+    monkeypatch.setattr("tokenprov.line.BUSY_PATIENCE", 0.1)
+    wire.clear()
+    with holding(token.reader, station.environment) as pid:
+        said = station.tell(*station.batch())
+    assert said.code == 8
+    assert f"({pid})" in said.only("TokenPassedOver")["reason"]
+    assert wire.commands == []
 
 
 def test_sixteen_tokens_at_once(tmp_path: Path) -> None:
