@@ -17,8 +17,9 @@ ENTRIES = 300  # more than a tile (256) holds, so that a full one is among them
 
 
 def measure(folder: Path) -> dict[str, Figure]:
-    """A roster of 100,000 rows read, checked and digested; entries appended one by one, each with
-    two blobs and an opening and durable on return (median); the whole folder verified.
+    """A roster of 100,000 rows read, checked and digested, in processor time: its wall time on a
+    machine with nothing else to do. Entries appended one by one, each with two blobs and an
+    opening and durable on return (median). The whole folder verified.
     """
     return _roster(folder) | _manifest(folder / "manifest")
 
@@ -33,9 +34,9 @@ def _roster(folder: Path) -> dict[str, Figure]:
                 f"E{row:06},Zoë Ann Número {row},{who}@example.test,{who}@corp.example.test,"
                 "staff;engineering,2031-06-30,Engineering\n"
             )
-    began = time.perf_counter()
+    began = time.process_time()
     read = load_roster(path, today=date(2026, 1, 1))
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     if len(read) != ROWS:
         raise AssertionError(f"{len(read)} rows were read")
     return {"roster.read_100000_rows": Figure(value=seconds, unit="s", at_most=5)}
