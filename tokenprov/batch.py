@@ -44,7 +44,8 @@ def new_batch(
     Raises `ProfileError` for what a row of the roster lacks.
     """
     check_roster(profile, roster)
-    found = home.ledger.find_batch(roster.digest, profile.digest, kit_size)
+    digest = profile.digest
+    found = home.ledger.find_batch(roster.digest, digest, kit_size)
     if found is not None:
         return found
     created = home.clock()
@@ -56,7 +57,7 @@ def new_batch(
             holder=holder,
             position=position,
             profile=profile.name,
-            profile_digest=profile.digest,
+            profile_digest=digest,
         )
         for row, holder in enumerate(roster.holders)
         for position in range(kit_size)
@@ -65,7 +66,7 @@ def new_batch(
         id=batch_id,
         roster_digest=roster.digest,
         profile_name=profile.name,
-        profile_digest=profile.digest,
+        profile_digest=digest,
         profile_source=canonical(profile.to_json()).decode(),
         kit_size=kit_size,
         orders=orders,

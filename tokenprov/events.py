@@ -83,6 +83,23 @@ class TouchDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReinsertWanted:
+    """That token, and no other, is to be taken out and put in again, within so many seconds."""
+
+    reader: str
+    label: str
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReinsertDone:
+    """It is in again, perhaps in another reader, or is no longer waited for."""
+
+    reader: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenIssued:
     """The entry is durable; the token can be taken out."""
 
@@ -93,6 +110,14 @@ class TokenIssued:
     position: int
     entry: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderHeld:
+    """Another program holds the reader; it is waited for. `holders` are those that can be seen."""
+
+    reader: str
+    holders: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +175,10 @@ Event = (
     | StepStarted
     | TouchWanted
     | TouchDone
+    | ReinsertWanted
+    | ReinsertDone
     | TokenIssued
+    | ReaderHeld
     | TokenReady
     | TokenPassedOver
     | OrderFailed

@@ -52,6 +52,16 @@ class StationOperator:
         finally:
             self.listener(events.TouchDone(reader=reader))
 
+    @contextmanager
+    def reinsert(self, reader: str, label: str, reason: str, seconds: float) -> Iterator[None]:
+        """Say which token is to be taken out and put in again, and when it is there."""
+        wanted = events.ReinsertWanted(reader=reader, label=label, reason=reason, seconds=seconds)
+        self.listener(wanted)
+        try:
+            yield
+        finally:
+            self.listener(events.ReinsertDone(reader=reader))
+
 
 @dataclass(slots=True)
 class _Lane:
@@ -150,7 +160,7 @@ class Line:
 
     def _turn(self, reader: str) -> None:
         """One token from insertion to its end; only what stops the whole line is raised."""
-        resets, busy_since = 0, time.monotonic()
+        resets, told, busy_since = 0, False, time.monotonic()
         while True:
             try:
                 with opened(reader, self._operator) as token:
@@ -163,6 +173,9 @@ class Line:
             except ReaderBusy as error:
                 if time.monotonic() - busy_since > BUSY_PATIENCE:
                     return self._pass_over(reader, "", error)
+                if not told:
+                    told = True
+                    self._listener(events.ReaderHeld(reader=reader, holders=error.holders))
                 time.sleep(1.0)
             except StationError:
                 raise

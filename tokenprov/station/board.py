@@ -16,6 +16,7 @@ class Light(StrEnum):
     EMPTY = "empty"  # insert a token
     WORKING = "working"  # wait
     TOUCH = "touch"  # touch it now
+    REINSERT = "reinsert"  # take it out and put it in again, now
     READY = "ready"  # take it out, it is issued
     STOPPED = "stopped"  # take it out and read why
 
@@ -76,13 +77,18 @@ class Board:
                 row.step, row.steps = event.number, event.total
             case events.TouchWanted():
                 row.light, row.text = Light.TOUCH, f"touch it now: {event.reason}"
-            case events.TouchDone():
+            case events.ReinsertWanted():
+                row.light, row.label = Light.REINSERT, event.label
+                row.text = f"take {event.label} out and put it in again: {event.reason}"
+            case events.TouchDone() | events.ReinsertDone():
                 row.light = Light.WORKING
             case events.TokenIssued():
                 self.issued += 1
                 self.issued_now += 1
                 row.light, row.step = Light.READY, row.steps
                 row.text = f"issued in {event.seconds:.1f} s: take it out"
+            case events.ReaderHeld():
+                row.light, row.text = Light.WORKING, f"held by {_names(event.holders)}: waits"
             case events.TokenReady():
                 row.label, row.light, row.text = event.label, Light.READY, event.reason
             case events.TokenPassedOver():
@@ -102,3 +108,7 @@ class Board:
     def minutes_left(self) -> float | None:
         """At this rate; None before the first token is done."""
         return (self.total - self.issued) / self.per_minute if self.issued_now else None
+
+
+def _names(holders: tuple[str, ...]) -> str:
+    return ", ".join(holders) or "another program"

@@ -27,6 +27,7 @@ _STYLES = {
     Light.EMPTY: "dim",
     Light.WORKING: "cyan",
     Light.TOUCH: "bold black on yellow",
+    Light.REINSERT: "bold black on yellow",
     Light.READY: "bold green",
     Light.STOPPED: "bold red",
 }
@@ -127,12 +128,18 @@ _LINES: dict[type[Event], Callable[..., str]] = {
         f" ({kit_name(e.position)}) in {_short(e.reader)}"
     ),
     events.TouchWanted: lambda e: f"{e.label}: touch it now ({e.reason})",
+    events.ReinsertWanted: lambda e: (
+        f"{e.label}: take it out and put it in again within {e.seconds:.0f} s ({e.reason})"
+    ),
     events.TokenIssued: lambda e: (
         f"{e.label}: issued to {e.holder} ({kit_name(e.position)}) in {e.seconds:.1f} s"
     ),
     events.TokenPassedOver: lambda e: f"{e.label}: passed over: {e.reason}\n  {e.remedy}",
     events.OrderFailed: lambda e: f"{e.label}: stopped: {e.reason}\n  {e.remedy}",
     events.ServiceLost: lambda e: f"the PC/SC service is gone ({e.reason}); try {e.attempt}",
+    events.ReaderHeld: lambda e: (
+        f"{_short(e.reader)} is held by {', '.join(e.holders) or 'another program'}: waiting for it"
+    ),
     events.TokenReady: lambda e: f"{e.reason}: take it out",
     events.BatchPaused: lambda e: f"{e.left} orders are left and no reader has a token for them",
 }
