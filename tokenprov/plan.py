@@ -1,7 +1,8 @@
 """From a profile and an order to ordered steps, and what they would do to the token that is here.
 
 The order of the steps is the order in which a token can take them: an applet's steps stand
-together, because selecting another one forgets what was authenticated.
+together, because selecting another one forgets what was authenticated. OTP comes first: that a slot
+is behind somebody's access code shows only when it is written, and then nothing else was.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from tokenprov.token import Token
 def steps_for(profile: Profile, order: Order, services: Services) -> tuple[Step, ...]:
     """The steps of a profile for one order, in the order in which they run."""
     steps: list[Step] = []
+    if profile.otp is not None:
+        steps += otp_steps(profile.otp, order)
     if profile.piv is not None:
         steps += piv_steps(profile.piv, order, services)
-    if profile.otp is not None:
-        steps += otp_steps(profile.otp)
     if profile.fido2 is not None:
         steps += fido2_steps(profile.fido2, order, services)
     return tuple(steps)

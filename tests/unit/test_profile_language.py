@@ -97,6 +97,7 @@ def test_digest_is_of_what_is_set() -> None:
         "name": "a",
         "description": "",
         "otp": {
+            "swap": False,
             "slot2": {
                 "kind": "hmac-sha1",
                 "access-code": True,

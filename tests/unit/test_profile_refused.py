@@ -107,7 +107,7 @@ KEYS = (
         'kind = "yubico-otp"\ntouch = true',
         "otp.slot1.touch",
         "no key 'touch'",
-        "access-code, append-enter, kind, replace-factory",
+        "The keys here are access-code, append-enter, delays, fast-trigger, kind, numeric-keypad,",
     ),
     Case(
         name="missing key",
@@ -131,7 +131,7 @@ KEYS = (
         key="otp.slot2",
         line=23,
         says="'kind' is missing",
-        remedy='kind = "hmac-sha1" or "yubico-otp"',
+        remedy='kind = "empty" or "hmac-sha1" or "hotp" or "static-password" or "yubico-otp"',
     ),
 )
 VALUES = (

@@ -7,13 +7,15 @@ registered).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tokenprov.errors import Problem, RosterError
 from tokenprov.model import Holder
 from tokenprov.profile.fields import EXTRA, Template, field_of
 from tokenprov.profile.language import Profile
+from tokenprov.profile.modhex import public_id_fault, token_id_fault
+from tokenprov.profile.otp import HotpSlot, OtpSection, YubicoOtpSlot
 from tokenprov.roster import Roster
 from tokenprov.roster.check import MAX_COMMON_NAME
 
@@ -30,6 +32,7 @@ class Need:
     template: Template | None = None
     max_characters: int = 0  # 0: no limit
     max_bytes: int = 0
+    fault: Callable[[str], str] | None = None  # why a text that it comes to cannot be used, or ""
 
 
 def needs(profile: Profile) -> Iterator[Need]:
@@ -47,6 +50,8 @@ def needs(profile: Profile) -> Iterator[Need]:
         )
         if certificate.upn:
             yield Need(key=f"{path}.upn", fields=frozenset(["upn"]))
+    if profile.otp is not None:
+        yield from _otp_needs(profile.otp)
     for index, credential in enumerate(profile.fido2.credentials if profile.fido2 else ()):
         for name, template in (
             ("user-name", credential.user_name),
@@ -58,6 +63,19 @@ def needs(profile: Profile) -> Iterator[Need]:
                 template=template,
                 max_bytes=MAX_USER_NAME,
             )
+
+
+def _otp_needs(section: OtpSection) -> Iterator[Need]:
+    """Identities that name the holder; `serial` and the like name nobody."""
+    for number, slot in ((1, section.slot1), (2, section.slot2)):
+        if isinstance(slot, YubicoOtpSlot) and slot.public_id.fields:
+            key, template, fault = "public-id", slot.public_id, public_id_fault
+        elif isinstance(slot, HotpSlot) and slot.token_id.fields:
+            key, template, fault = "token-id", slot.token_id, token_id_fault
+        else:
+            continue
+        path = f"otp.slot{number}.{key}"
+        yield Need(key=path, fields=template.fields, template=template, fault=fault)
 
 
 def check_roster(profile: Profile, roster: Roster) -> None:
@@ -98,15 +116,23 @@ def check_roster(profile: Profile, roster: Roster) -> None:
                 )
             lacking |= missing
             if not missing:
-                problems.extend(_too_long(need, holder, line))
+                problems.extend(_unfit(need, holder, line))
     if problems:
         raise RosterError.of_file(roster.name, tuple(problems[:SHOWN]), len(problems))
 
 
-def _too_long(need: Need, holder: Holder, line: int) -> Iterator[Problem]:
+def _unfit(need: Need, holder: Holder, line: int) -> Iterator[Problem]:
     if need.template is None:
         return
     text = need.template.render(holder)
+    fault = need.fault(text) if need.fault is not None else ""
+    if fault:
+        yield Problem(
+            line=line,
+            field="",
+            message=f"the profile's {need.key}: {fault}",
+            remedy="Correct the cells that it is made of, or the text in the profile.",
+        )
     for length, limit, unit in (
         (len(text), need.max_characters, "characters"),
         (len(text.encode()), need.max_bytes, "bytes"),

@@ -16,6 +16,7 @@ class Keyring:
 
     def __init__(self) -> None:
         self._held: dict[tuple[SecretKind, str], Secret] = {}
+        self.by_touch: set[SecretKind] = set()  # kinds whose use waits for a touch, where known
 
     def put(self, kind: SecretKind, name: str, value: Secret) -> None:
         """Remember a journalled secret under its name, for example "piv/pin"."""
@@ -24,6 +25,10 @@ class Keyring:
     def get(self, kind: SecretKind) -> Secret | None:
         """The one secret of that kind, if there is one (PIN, PUK, management key)."""
         return next((value for (held, _), value in self._held.items() if held is kind), None)
+
+    def named(self, kind: SecretKind, name: str) -> Secret | None:
+        """The secret of that kind and name; None where it was not promised."""
+        return self._held.get((kind, name))
 
     def __iter__(self) -> Iterator[tuple[SecretKind, str]]:
         return iter(self._held)

@@ -10,8 +10,9 @@ from contextlib import nullcontext
 from yubikit.yubiotp import HmacSha1SlotConfiguration
 
 from tokenprov.model import SecretKind
+from tokenprov.profile.otp import HmacSha1Slot
 from tokenprov.secret import RandomBytes, draw_bytes
-from tokenprov.step import Drawn, DrawnSecret, Finding, Intent, State
+from tokenprov.step import Drawn, Finding, Intent, State
 from tokenprov.steps.otp.slot import SlotStep
 from tokenprov.token import Token
 
@@ -21,17 +22,16 @@ HMAC_KEY_SIZE = 20  # bytes
 class HmacSha1Step(SlotStep):
     """HMAC-SHA1 challenge-response, proved by a response to a random challenge."""
 
-    def __init__(self, slot: int, *, access_code: bool, replace_factory: bool, touch: bool) -> None:
-        super().__init__(slot, access_code=access_code, replace_factory=replace_factory)
-        self._touch = touch
+    def __init__(self, slot: int, settings: HmacSha1Slot, *, after_swap: bool = False) -> None:
+        super().__init__(slot, settings, after_swap=after_swap)
+        self._touch = settings.touch
 
     def draw(self, random: RandomBytes) -> Drawn:
         """A 160-bit key (RFC 2104: the length of the hash) and an access code."""
-        seed = DrawnSecret(kind=SecretKind.HMAC_SEED, value=draw_bytes(HMAC_KEY_SIZE, random))
-        return Drawn(secrets={self.seed_name: seed, **self.draw_access_code(random)})
+        return self.drawn(SecretKind.HMAC_SEED, draw_bytes(HMAC_KEY_SIZE, random), random)
 
     def observe(self, token: Token, intent: Intent | None) -> Finding:
-        """Empty, or ours if it answers as ours does."""
+        """Empty, or ours if it answers as ours does; its access code only where it was proved."""
         if intent is None:
             return self.observe_untouched(token)
         otp = token.otp()
@@ -46,13 +46,11 @@ class HmacSha1Step(SlotStep):
         expected = hmac.digest(intent.secret(self.seed_name).reveal(), challenge, hashlib.sha1)
         if not hmac.compare_digest(response, expected):
             return self.not_ours()
-        return Finding(
-            state=State.MATCH,
-            facts={"kind": "hmac-sha1", "touch": self._touch},
-            unread=self.unread(),
-        )
+        if self.has_access_code and not intent.applied:
+            return self.unknown()
+        return self.matching(intent, {"kind": "hmac-sha1", "touch": self._touch})
 
     def apply(self, token: Token, intent: Intent) -> None:
-        """One command."""
+        """One write, and the proof of its access code."""
         configuration = HmacSha1SlotConfiguration(intent.secret(self.seed_name).reveal())
         self.put(token, configuration.require_touch(self._touch), intent)

@@ -1,32 +1,44 @@
-"""What the OTP slots have in common: access code, factory credential, writing over our own.
+"""What the OTP slots that are written have in common: access code, factory credential, proof.
 
-A slot is written in one command, its access code with it, so a slot holds all of it or nothing.
-A seed cannot be read back. Flags that let software read the serial are set with every write.
+Rules:
+- A slot is written in one command, its access code with it: it holds all of it or nothing.
+- Flags that let software read the serial are set with every write.
+- An access code is proved where it was set: the same write without it is refused, and with it
+  accepted. All three writes are the same to the bit, so that a cut between any two changes nothing,
+  and none is an update: firmware 4.3.2 to 4.3.5 takes no access code by one.
+- A seed cannot be read back, nor can flags.
 """
 
 from __future__ import annotations
 
 from yubikit.yubiotp import SlotConfiguration
 
-from tokenprov.errors import AuthenticationFailed
-from tokenprov.model import SecretKind
+from tokenprov.errors import AuthenticationFailed, NotVerified
+from tokenprov.model import Json, SecretKind
+from tokenprov.profile.otp import Slot
 from tokenprov.secret import RandomBytes, Secret, draw_bytes
-from tokenprov.step import DrawnSecret, Finding, Intent, State
-from tokenprov.token import Token
+from tokenprov.step import Drawn, DrawnSecret, Finding, Intent, State
+from tokenprov.token import OtpApplet, Token
 
 ACCESS_CODE_SIZE = 6  # bytes; Yubico, "YubiKey configuration reference"
 
 
-class SlotStep:
-    """What the slots have in common: access code, factory credential, and writing over our own."""
+def access_code_name(slot: int) -> str:
+    """What the access code of a slot is called in escrow."""
+    return f"otp/{slot}/access-code"
 
-    def __init__(self, slot: int, *, access_code: bool, replace_factory: bool) -> None:
+
+class SlotStep:
+    """A slot that is written. `after_swap`: what is in slot 1 now moves to slot 2 before."""
+
+    def __init__(self, slot: int, settings: Slot, *, after_swap: bool = False) -> None:
         self.slot = slot
         self.id = f"otp/{slot}"
         self.title = f"OTP slot {slot}"
         self.seed_name = f"otp/{slot}/seed"
-        self._access_code_name = f"otp/{slot}/access-code" if access_code else None
-        self.replace_factory = replace_factory
+        self.has_access_code = settings.access_code
+        self.replace_factory = settings.replace_factory
+        self._after_swap = after_swap
 
     def observe_untouched(self, token: Token) -> Finding:
         """Before anything was promised: empty, or in slot 1 what may be the factory's.
@@ -34,9 +46,10 @@ class SlotStep:
         The factory's credential is one that a touch sends; it cannot be told from another such.
         """
         otp = token.otp()
-        if not otp.configured(self.slot):
+        now_in = 2 if self._after_swap and not otp.configured(2) else self.slot
+        if not otp.configured(now_in):
             return Finding(state=State.ABSENT)
-        if self.slot == 1 and otp.touch_triggered(self.slot):
+        if self.slot == 1 and otp.touch_triggered(1) and not self._after_swap:
             if self.replace_factory:
                 return Finding(state=State.ABSENT, facts={"replaces": "factory credential"})
             return Finding(
@@ -50,27 +63,47 @@ class SlotStep:
     def not_ours(self) -> Finding:
         return Finding(state=State.CONFLICT, reason=f"OTP slot {self.slot} holds what is not ours")
 
-    def draw_access_code(self, random: RandomBytes) -> dict[str, DrawnSecret]:
-        if self._access_code_name is None:
-            return {}
-        value = draw_bytes(ACCESS_CODE_SIZE, random)
-        return {self._access_code_name: DrawnSecret(kind=SecretKind.OTP_ACCESS_CODE, value=value)}
+    def unknown(self) -> Finding:
+        return Finding(state=State.UNKNOWN, reason="whether the slot was written cannot be read")
 
-    def _access_code(self, intent: Intent) -> Secret | None:
-        return intent.secret(self._access_code_name) if self._access_code_name else None
+    def matching(self, intent: Intent, facts: dict[str, Json], *unread: str) -> Finding:
+        """It is as it should be; the access code counts as proved where this process proved it."""
+        if self.has_access_code and intent.applied:
+            facts = {**facts, "accessCode": "proved"}
+        return Finding(state=State.MATCH, facts=facts, unread=(*unread, "flags"))
 
-    def unread(self, *more: str) -> tuple[str, ...]:
-        return (*more, "access code") if self._access_code_name else more
+    def drawn(self, kind: SecretKind, seed: Secret, random: RandomBytes) -> Drawn:
+        """The seed, and an access code where the profile wants one."""
+        secrets = {self.seed_name: DrawnSecret(kind=kind, value=seed)}
+        if self.has_access_code:
+            secrets[access_code_name(self.slot)] = DrawnSecret(
+                kind=SecretKind.OTP_ACCESS_CODE, value=draw_bytes(ACCESS_CODE_SIZE, random)
+            )
+        return Drawn(secrets=secrets)
 
     def put(self, token: Token, configuration: SlotConfiguration, intent: Intent) -> None:
-        """Write; where the slot is protected already, it is by the same write cut off before."""
+        """Write, and prove the access code. Refused where somebody else's protects the slot."""
         configuration.serial_api_visible(True).serial_usb_visible(True)
-        secret = self._access_code(intent)
-        code = secret.reveal() if secret is not None else None
         otp = token.otp()
+        if not self.has_access_code:
+            otp.put(self.slot, configuration, None, None)
+            return
+        code = intent.secret(access_code_name(self.slot)).reveal()
+        # Refused at once where the slot is protected: by the same write, cut off before.
+        protected = not self._takes(otp, configuration, code) or not self._takes(
+            otp, configuration, code
+        )
+        if not protected:
+            raise NotVerified(
+                f"{self.title} is overwritten without its access code",
+                remedy="Set the token aside: it does not protect what it holds.",
+            )
+        otp.put(self.slot, configuration, code, code)
+
+    def _takes(self, otp: OtpApplet, configuration: SlotConfiguration, code: bytes) -> bool:
+        """Whether the slot is written by somebody who has no access code."""
         try:
             otp.put(self.slot, configuration, code, None)
         except AuthenticationFailed:
-            if code is None:
-                raise
-            otp.put(self.slot, configuration, code, code)
+            return False
+        return True
