@@ -120,3 +120,9 @@ class Operator(Protocol):
     def touch(self, reader: str, label: str, reason: str) -> AbstractContextManager[None]:
         """While entered, the token in that reader waits to be touched."""
         ...
+
+    def reinsert(
+        self, reader: str, label: str, reason: str, seconds: float
+    ) -> AbstractContextManager[None]:
+        """While entered, that token is waited for: out of its reader and into any, in `seconds`."""
+        ...

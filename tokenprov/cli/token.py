@@ -25,6 +25,10 @@ class Nobody:
         """Nothing to do."""
         return nullcontext()
 
+    def reinsert(self, reader: str, label: str, reason: str, seconds: float) -> nullcontext[None]:
+        """Nothing to do."""
+        return nullcontext()
+
 
 @click.group()
 def token() -> None:

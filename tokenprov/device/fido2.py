@@ -1,53 +1,64 @@
 """A FIDO2 authenticator, by fido2's CTAP classes, over CCID or HID.
 
-Over CCID some tokens fold every CTAP error into one code: whether a PIN was refused is then told by
-the retry counter, read before and after.
+Over CCID some tokens fold every CTAP error into one code: whether a credential is there is then
+told by the list of them, and what a PIN was worth by its counter (fido2_pin).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from fido2.ctap import CtapDevice, CtapError
-from fido2.ctap2.base import AssertionResponse, AttestationResponse, Ctap2, Info
+from fido2.ctap2.base import AssertionResponse, AttestationResponse, Info
 from fido2.ctap2.config import Config
 from fido2.ctap2.credman import CredentialManagement
-from fido2.ctap2.pin import ClientPin
-from fido2.hid import CtapHidDevice, list_descriptors, open_connection
+from fido2.ctap2.pin import PinProtocol
 from fido2.utils import sha256
-from yubikit.core import CommandError
 from yubikit.core.fido import SmartCardCtapDevice
 from yubikit.core.smartcard import AID
-from yubikit.management import ManagementSession
 
-from tokenprov.device.translate import refused, translated
-from tokenprov.errors import NotSupported
+from tokenprov.device.fido2_pin import Permission, PinAccess
+from tokenprov.device.translate import translated
+from tokenprov.errors import NotSupported, NotVerified
 
 Touch = Callable[[str], AbstractContextManager[None]]
+T = TypeVar("T")
+
+U2F = "U2F_V2"  # in getInfo's versions (CTAP 2.1, 6.4)
+PLATFORM_MANAGED = 2  # enterprise attestation that this platform vouches for (CTAP 2.1, 7.1.3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the token's device information says of FIDO, asked at each use."""
+
+    u2f_enabled: Callable[[], bool] = lambda: True  # on any transport
+    enforces_complexity: Callable[[], bool] = lambda: False
 
 
 class Fido2:
     """Implements `token.FidoApplet`."""
 
-    def __init__(self, device: CtapDevice, touch: Touch) -> None:
+    def __init__(
+        self, device: CtapDevice, touch: Touch, surroundings: Surroundings | None = None
+    ) -> None:
         self._touch = touch
         self._device = device
-        self._connect()
+        self._surroundings = surroundings or Surroundings()
+        self._access = PinAccess(device)
+        self._room: int | None = None  # for credentials, where it was read
 
-    def _connect(self) -> None:
-        """Read getInfo, now and after each write that changes it."""
-        with translated("reading the FIDO2 authenticator"):
-            try:
-                self._ctap = Ctap2(self._device, strict_cbor=False)
-            except ValueError as error:
-                raise NotSupported(
-                    "this token has no FIDO2, only U2F", remedy="Use a token with FIDO2."
-                ) from error
+    def refresh(self) -> None:
+        """Read getInfo again."""
+        self._room = None
+        self._access.refresh()
 
     def select_again(self) -> None:
         """Come back after another applet was selected on the same connection."""
+        self._access.forget()
         if isinstance(self._device, SmartCardCtapDevice):
             with translated("selecting FIDO2"):
                 self._device.protocol.select(AID.FIDO)
@@ -55,72 +66,100 @@ class Fido2:
     @property
     def info(self) -> Info:
         """What getInfo said after the last write."""
-        return self._ctap.info
+        return self._access.ctap.info
 
-    def _pin(self) -> ClientPin:
-        try:
-            return ClientPin(self._ctap)
-        except ValueError as error:
-            raise NotSupported(
-                "the FIDO2 authenticator takes no PIN", remedy="Use another token."
-            ) from error
+    @property
+    def u2f(self) -> bool:
+        """Whether U2F works: alwaysUv takes it away (CTAP 2.1, 7.2.4), and so does the maker's
+        switch for the application.
+        """
+        return U2F in self.info.versions and self._surroundings.u2f_enabled()
+
+    @property
+    def enforces_complexity(self) -> bool | None:
+        """Whether weak PINs are refused; None where neither getInfo nor the device says so."""
+        if self._surroundings.enforces_complexity():
+            return True
+        return self.info.pin_complexity_policy
+
+    # --- the PIN ---------------------------------------------------------------------------
 
     def pin_retries(self) -> tuple[int, bool]:
         """Tries left and whether the token must be re-inserted before the next."""
-        with translated("reading the FIDO2 PIN's tries"):
-            retries, power_cycle = self._pin().get_pin_retries()
-            return retries, bool(power_cycle)
+        return self._access.retries()
 
     def set_pin(self, pin: str) -> None:
         """Set the first PIN."""
-        with translated("setting the FIDO2 PIN"):
-            self._pin().set_pin(pin)
-        self._connect()
-
-    def _token(self, pin: str, permission: ClientPin.PERMISSION, rp_id: str | None = None) -> bytes:
-        return self._pin().get_pin_token(pin, permission, rp_id)
+        self._access.set(pin)
 
     def check_pin(self, pin: str) -> None:
-        """Ask for a token by PIN; being told to change the PIN means that it was right.
+        """Raises `AuthenticationFailed`; a PIN that must be changed counts as right."""
+        self._access.check(pin)
 
-        CTAP 2.1, 6.5.5.7: PIN_POLICY_VIOLATION comes after the PIN was found right.
-        """
-        doing = "checking the FIDO2 PIN"
-        before, power_cycle = self.pin_retries()
-        if power_cycle:
-            with translated(doing):
-                raise CtapError(CtapError.ERR.PIN_AUTH_BLOCKED)
-        try:
-            self._token(pin, ClientPin.PERMISSION.GET_ASSERTION, "tokenprov.invalid")
-        except CtapError as error:
-            after, _ = self.pin_retries()
-            told_to_change = error.code == CtapError.ERR.PIN_POLICY_VIOLATION or (
-                error.code == CtapError.ERR.PIN_INVALID and self.info.force_pin_change
-            )
-            if told_to_change and after >= before:
-                return
-            if error.code == CtapError.ERR.PIN_INVALID or after < before:
-                raise refused(doing, after) from error
-            with translated(doing):
-                raise
+    # --- authenticatorConfig (CTAP 2.1, 6.11) ----------------------------------------------
 
-    def can_force_pin_change(self) -> bool:
-        """Whether it has setMinPINLength, which carries the demand (CTAP 2.1, 6.11.4)."""
+    def can_set_pin_policy(self) -> bool:
+        """Whether it has setMinPINLength: least length, forced change (CTAP 2.1, 6.11.4)."""
         return Config.is_supported(self.info) and bool(self.info.options.get("setMinPINLength"))
+
+    def set_minimum_pin_length(self, length: int, rp_ids: tuple[str, ...], pin: str) -> None:
+        """The least length in code points, and who may learn it, in one write."""
+        readers = list(rp_ids) or None
+        self._configure(
+            "setting the minimum length of the FIDO2 PIN",
+            pin,
+            lambda config: config.set_min_pin_length(min_pin_length=length, rp_ids=readers),
+        )
+
+    def enforce_complexity(self, pin: str) -> None:
+        """From now on weak PINs are refused (CTAP 2.3, 6.11.4)."""
+        self._configure(
+            "setting PIN complexity",
+            pin,
+            lambda config: config.set_min_pin_length(pin_complexity_policy=True),
+        )
 
     def force_pin_change(self, pin: str) -> None:
         """The PIN must be changed before its next use (CTAP 2.1, 6.11.4)."""
-        with translated("forcing a change of the FIDO2 PIN"):
-            if not self.can_force_pin_change():
-                raise NotSupported(
-                    "the FIDO2 authenticator cannot force a change of the PIN",
-                    remedy='Say force-change = "if-supported" in the profile.',
+        self._configure(
+            "forcing a change of the FIDO2 PIN",
+            pin,
+            lambda config: config.set_min_pin_length(force_change_pin=True),
+        )
+        self._access.forget()
+
+    def switch_always_uv_on(self, pin: str) -> None:
+        """Toggle alwaysUv where getInfo, read now, says that it is off (CTAP 2.1, 6.11.2)."""
+        self.refresh()
+        if not self.info.options.get("alwaysUv"):
+            self._configure("setting alwaysUv", pin, Config.toggle_always_uv)
+
+    def enable_enterprise_attestation(self, pin: str) -> None:
+        """Nothing happens where it is on already (CTAP 2.1, 6.11.1)."""
+        self._configure(
+            "enabling enterprise attestation", pin, Config.enable_enterprise_attestation
+        )
+
+    def _configure(self, doing: str, pin: str, command: Callable[[Config], None]) -> None:
+        missing = NotSupported(
+            f"{doing}: the FIDO2 authenticator cannot do it",
+            remedy='Say "if-supported" in the profile, or use another token.',
+        )
+        if not Config.is_supported(self.info):
+            raise missing
+        with translated(doing):
+            try:
+                self._access.authorized(
+                    pin,
+                    Permission.AUTHENTICATOR_CFG,
+                    None,
+                    lambda protocol, token: command(Config(self._access.ctap, protocol, token)),
                 )
-            token = self._token(pin, ClientPin.PERMISSION.AUTHENTICATOR_CFG)
-            Config(self._ctap, self._pin().protocol, token).set_min_pin_length(
-                force_change_pin=True
-            )
-        self._connect()
+            except ValueError as error:  # not among the subcommands that getInfo lists
+                raise missing from error
+        self.refresh()
+
+    # --- credentials -----------------------------------------------------------------------
 
     def make_credential(
         self,
@@ -130,90 +169,115 @@ class Fido2:
         parameters: list[Mapping[str, Any]],
         pin: str,
         reason: str,
+        *,
+        extensions: Mapping[str, Any] | None = None,
+        enterprise: bool = False,
     ) -> AttestationResponse:
         """Make a discoverable credential, with PIN and touch."""
-        with translated(f"making a credential for {rp['id']}"):
-            token = self._token(pin, ClientPin.PERMISSION.MAKE_CREDENTIAL, rp["id"])
-            protocol = self._pin().protocol
+
+        def make(protocol: PinProtocol, token: bytes) -> AttestationResponse:
             with self._touch(reason):
-                return self._ctap.make_credential(
+                return self._access.ctap.make_credential(
                     client_data_hash,
                     rp,
                     user,
                     parameters,
+                    extensions=dict(extensions) if extensions else None,
                     options={"rk": True},
                     pin_uv_param=protocol.authenticate(token, client_data_hash),
                     pin_uv_protocol=protocol.VERSION,
+                    enterprise_attestation=PLATFORM_MANAGED if enterprise else None,
                 )
+
+        with translated(f"making a credential for {rp['id']}"):
+            made = self._access.authorized(pin, Permission.MAKE_CREDENTIAL, rp["id"], make)
+        self._access.touched()
+        if self._room is not None:
+            self._room -= 1
+        return made
 
     def get_assertion(
         self, rp_id: str, client_data_hash: bytes, credential_id: bytes, pin: str | None
     ) -> AssertionResponse | None:
         """Assert without a touch ("up": false; CTAP 2.1, 6.2.1), with a PIN where one is given."""
-        doing = f"asserting for {rp_id}"
-        parameter = version = None
-        with translated(doing):
-            if pin is not None:
-                token = self._token(pin, ClientPin.PERMISSION.GET_ASSERTION, rp_id)
-                protocol = self._pin().protocol
-                parameter = protocol.authenticate(token, client_data_hash)
-                version = protocol.VERSION
+
+        def ask(**proof: Any) -> AssertionResponse:
+            return self._access.ctap.get_assertion(
+                rp_id,
+                client_data_hash,
+                [{"type": "public-key", "id": credential_id}],
+                options={"up": False},
+                **proof,
+            )
+
+        def ask_with(protocol: PinProtocol, token: bytes) -> AssertionResponse:
+            parameter = protocol.authenticate(token, client_data_hash)
+            return ask(pin_uv_param=parameter, pin_uv_protocol=protocol.VERSION)
+
+        with translated(f"asserting for {rp_id}"):
             try:
-                return self._ctap.get_assertion(
-                    rp_id,
-                    client_data_hash,
-                    [{"type": "public-key", "id": credential_id}],
-                    options={"up": False},
-                    pin_uv_param=parameter,
-                    pin_uv_protocol=version,
-                )
+                if pin is None:
+                    return ask()
+                return self._access.authorized(pin, Permission.GET_ASSERTION, rp_id, ask_with)
             except CtapError as error:
                 if error.code == CtapError.ERR.NO_CREDENTIALS:
                     return None
-                raise
+                if error.code != CtapError.ERR.OTHER or pin is None or not self._can_list():
+                    raise
+                folded = error
+        if any(known == credential_id for _, known in self.discoverable(rp_id, pin)):
+            with translated(f"asserting for {rp_id}"):
+                raise folded
+        return None
+
+    def _can_list(self) -> bool:
+        return CredentialManagement.is_supported(self.info)
+
+    def _manage(self, pin: str, command: Callable[[CredentialManagement], T]) -> T:
+        return self._access.authorized(
+            pin,
+            Permission.CREDENTIAL_MGMT,
+            None,
+            lambda protocol, token: command(
+                CredentialManagement(self._access.ctap, protocol, token)
+            ),
+        )
 
     def discoverable(self, rp_id: str, pin: str) -> tuple[tuple[bytes, bytes], ...]:
         """What credential management lists for a relying party."""
-        if not CredentialManagement.is_supported(self.info):
+        if not self._can_list():
             raise NotSupported(
                 "the FIDO2 authenticator cannot list its credentials", remedy="Use another token."
             )
+        fields = CredentialManagement.RESULT
         with translated("listing FIDO2 credentials"):
-            token = self._token(pin, ClientPin.PERMISSION.CREDENTIAL_MGMT)
-            manager = CredentialManagement(self._ctap, self._pin().protocol, token)
-            fields = CredentialManagement.RESULT
-            return tuple(
-                (found[fields.USER]["id"], found[fields.CREDENTIAL_ID]["id"])
-                for found in manager.enumerate_creds(sha256(rp_id.encode()))
+            listed = self._manage(pin, lambda m: m.enumerate_creds(sha256(rp_id.encode())))
+        return tuple(
+            (found[fields.USER]["id"], found[fields.CREDENTIAL_ID]["id"]) for found in listed
+        )
+
+    def room(self, pin: str) -> int | None:
+        """How many more discoverable credentials fit (CTAP 2.1, 6.4 and 6.8.2); None: unknown."""
+        if self._room is None:
+            self._room = self.info.remaining_disc_creds
+        if self._room is None and self._can_list():
+            with translated("reading the room for FIDO2 credentials"):
+                metadata = self._manage(pin, CredentialManagement.get_metadata)
+            self._room = metadata[CredentialManagement.RESULT.MAX_REMAINING_COUNT]
+        return self._room
+
+    # --- reset -----------------------------------------------------------------------------
+
+    def reset(self, reason: str) -> None:
+        """Back to the factory, with a touch, soon after it was put in (CTAP 2.1, 6.6).
+
+        Raises `TokenRefused` with CTAP's NOT_ALLOWED when it is too late for that.
+        """
+        self._access.forget()
+        with translated("resetting FIDO2"), self._touch(reason):
+            self._access.ctap.reset()
+        self.refresh()
+        if self.info.options.get("clientPin"):
+            raise NotVerified(
+                "FIDO2 was reset and still has a PIN", remedy="Run it again; then set it aside."
             )
-
-
-def over_hid(serial: str, devices: Iterable[CtapDevice] | None = None) -> CtapDevice:
-    """The FIDO interface of the YubiKey with that serial, among the HID devices.
-
-    A YubiKey gives its serial there by the maker's own command; others are passed over. Raises
-    `NotSupported` when none has it.
-    """
-    for device in _hid_devices() if devices is None else devices:
-        try:
-            found = ManagementSession(device).read_device_info().serial
-        except (CommandError, CtapError, OSError, ValueError):  # not a YubiKey, or taken away
-            found = None
-        if found is not None and str(found) == serial:
-            return device
-        device.close()
-    raise NotSupported(
-        f"no FIDO interface of token {serial}: not over CCID, and none of the HID devices has"
-        " this serial",
-        remedy="Check that the FIDO application is enabled over USB and that you may open its"
-        " hidraw node.",
-    )
-
-
-def _hid_devices() -> Iterable[CtapDevice]:
-    for descriptor in list_descriptors():  # type: ignore[no-untyped-call]  # fido2 has no types here
-        try:
-            connection = open_connection(descriptor)  # type: ignore[no-untyped-call]  # it has no types here either
-            yield CtapHidDevice(descriptor, connection)
-        except OSError:  # no right to open it, or gone: the error of `over_hid` says so
-            continue

@@ -18,7 +18,8 @@ from yubikit.core.smartcard import SmartCardConnection
 from yubikit.management import CAPABILITY, DeviceInfo, ManagementSession
 from yubikit.support import get_name, read_info
 
-from tokenprov.device.fido2 import Fido2, over_hid
+from tokenprov.device.fido2 import Fido2, Surroundings
+from tokenprov.device.hid import over_hid
 from tokenprov.device.otp import Otp
 from tokenprov.device.pcsc import PcscConnection, connected
 from tokenprov.device.piv import Piv
@@ -63,6 +64,11 @@ class YubiKey:
         enabled = self._info.config.enabled_capabilities.get(self._connection.transport)
         return enabled is None or bool(enabled & capability)
 
+    def _enabled_anywhere(self, capability: CAPABILITY) -> bool:
+        """Whether an application is enabled on any transport, or may be."""
+        enabled = self._info.config.enabled_capabilities
+        return not enabled or any(switches & capability for switches in enabled.values())
+
     def piv(self) -> Piv:
         """PIV, selected; its serial must be the token's."""
         if not isinstance(self._selected, Piv):
@@ -88,7 +94,14 @@ class YubiKey:
         if not isinstance(self._selected, Fido2):
             self._require(CAPABILITY.FIDO2, "FIDO2")
             if self._fido2 is None:
-                self._fido2 = Fido2(self._fido_device(), self.touch)
+                self._fido2 = Fido2(
+                    self._fido_device(),
+                    self.touch,
+                    Surroundings(
+                        u2f_enabled=lambda: self._enabled_anywhere(CAPABILITY.U2F),
+                        enforces_complexity=lambda: self._info.pin_complexity,
+                    ),
+                )
             else:
                 self._fido2.select_again()
             self._selected = self._fido2

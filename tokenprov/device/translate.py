@@ -136,7 +136,33 @@ def _from_ctap(doing: str, code: int) -> Exception:
             return TokenRefused(
                 f"{doing}: no room for another discoverable credential",
                 remedy="Remove credentials from it, or use another token.",
-                code=code,
+                code=int(code),
+            )
+        case errors.PIN_POLICY_VIOLATION:
+            return TokenRefused(
+                f"{doing}: the token's PIN policy refuses it (its least length, its complexity, or"
+                " a change of the PIN that it waits for)",
+                remedy="Compare the profile's PIN with what token show says of this one.",
+                code=int(code),
+            )
+        case errors.PIN_NOT_SET | errors.PUAT_REQUIRED:
+            return TokenRefused(
+                f"{doing}: the token wants a PIN for it (CTAP 0x{int(code):02X})",
+                remedy="Set a PIN in the profile's [fido2].",
+                code=int(code),
+            )
+        case errors.NOT_ALLOWED:
+            return TokenRefused(
+                f"{doing}: the token does not allow it now",
+                remedy="For a reset, insert the token again and touch it within seconds.",
+                code=int(code),
+            )
+        case errors.OTHER:
+            return TokenRefused(
+                f"{doing}: the token refused and does not say why",
+                remedy="Insert the token again, touch it when it blinks, and run it again; if it"
+                " stays so, set it aside.",
+                code=int(code),
             )
         case errors.INVALID_COMMAND | errors.UNSUPPORTED_OPTION | errors.UNSUPPORTED_ALGORITHM:
             return NotSupported(

@@ -23,7 +23,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -152,12 +152,18 @@ class RelyingParty:
         )
 
     def complete_registration(
-        self, registration: Registration, attestation_object: bytes, *, now: datetime
+        self,
+        registration: Registration,
+        attestation_object: bytes,
+        *,
+        now: datetime,
+        accept: Callable[[FidoAttestation], None] = lambda attestation: None,
     ) -> CredentialRecord:
         """Check what the authenticator made, and keep it. An earlier one of the order is replaced.
 
-        `attestation_object` is CBOR (fmt, authData, attStmt); `now` is aware of its zone. Raises
-        `EvidenceError` (`AttestationError` for the attestation), `DurabilityError`.
+        `attestation_object` is CBOR (fmt, authData, attStmt); `now` is aware of its zone; `accept`
+        may refuse an attestation that holds, by raising. Raises `EvidenceError`
+        (`AttestationError` for the attestation), `DurabilityError`.
         """
         attestation = parse_attestation_object(attestation_object)
         credential = attestation.auth_data.credential_data
@@ -184,6 +190,7 @@ class RelyingParty:
             raise EvidenceError(
                 "the authenticator used an algorithm that was not offered", remedy=_REMEDY
             )
+        accept(judged[0])
         record = CredentialRecord(
             order_id=registration.order_id,
             rp_id=self.rp_id,

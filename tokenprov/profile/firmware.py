@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 from tokenprov.errors import Problem, ProfileError
-from tokenprov.profile.fido2 import ForceChange
+from tokenprov.profile.fido2_limits import fido2_limits
 from tokenprov.profile.language import Profile
 from tokenprov.profile.limits import Limit, Version, if_supported, needs, piv_keys
+from tokenprov.profile.otp_limits import otp_limits
 from tokenprov.profile.piv import (
     Algorithm,
     Attestation,
@@ -29,15 +30,9 @@ P384_SINCE = (4, 0, 0)
 CACHED_TOUCH_SINCE = (4, 3, 0)
 ATTESTATION_SINCE = (4, 3, 0)
 AES_MANAGEMENT_KEY_SINCE = (5, 4, 0)
-FIDO2_SINCE = (5, 0, 0)
-FORCE_CHANGE_SINCE = (5, 6, 0)  # the manual's 5.7 chapter "includes 5.6.x"
 NEW_ALGORITHMS_SINCE = (5, 7, 0)
-MANY_CREDENTIALS_SINCE = (5, 7, 0)
 YUBIKEY_4_FIPS = ((4, 4, 0), (4, 5, 0))  # a firmware of the FIPS series alone
 ROCA = ((4, 2, 0), (4, 3, 5))  # from, and first one mended
-
-FEW_CREDENTIALS = 25
-MANY_CREDENTIALS = 100
 
 _SINCE = {
     Algorithm.ECCP384: P384_SINCE,
@@ -106,7 +101,8 @@ def _limits(
     if version is not None:
         if kind is TokenKind.YUBIKEY:
             yield from _piv(profile, version)
-        yield from _fido2(profile, version)
+            yield from otp_limits(profile, version)
+        yield from fido2_limits(profile, version)
     if fips or (version is not None and YUBIKEY_4_FIPS[0] <= version < YUBIKEY_4_FIPS[1]):
         yield from fips_limits(profile, version)
 
@@ -162,31 +158,4 @@ def _piv(profile: Profile, version: Version) -> Iterator[Limit]:
                 version,
                 'Write "if-supported"',
             ),
-        )
-
-
-def _fido2(profile: Profile, version: Version) -> Iterator[Limit]:
-    section = profile.fido2
-    if section is None:
-        return
-    if version < FIDO2_SINCE:
-        yield from needs("fido2", "FIDO2", FIDO2_SINCE, version, "Use a profile without [fido2]")
-        return
-    if section.pin.force_change is not ForceChange.NO:
-        yield from if_supported(
-            section.pin.force_change is ForceChange.IF_SUPPORTED,
-            needs(
-                "fido2.pin.force-change",
-                "a forced change of the PIN",
-                FORCE_CHANGE_SINCE,
-                version,
-                'Write "if-supported"',
-            ),
-        )
-    room = MANY_CREDENTIALS if version >= MANY_CREDENTIALS_SINCE else FEW_CREDENTIALS
-    if len(section.credentials) > room:
-        yield Limit(
-            key="fido2.credentials",
-            message=f"{len(section.credentials)} credentials are more than the {room} it holds",
-            remedy=f"Keep at most {room}.",
         )

@@ -16,6 +16,16 @@ class FidoApplet(Protocol):
         """As the token says now (read again after each write)."""
         ...
 
+    @property
+    def u2f(self) -> bool:
+        """Whether it does U2F as well, on any transport."""
+        ...
+
+    @property
+    def enforces_complexity(self) -> bool | None:
+        """Whether it refuses weak PINs; None where it cannot tell."""
+        ...
+
     def pin_retries(self) -> tuple[int, bool]:
         """Tries left, and whether a power cycle is needed first (CTAP 2.1, 6.5.2.3)."""
         ...
@@ -25,8 +35,21 @@ class FidoApplet(Protocol):
         """Raises `AuthenticationFailed`; a PIN that must be changed counts as right."""
         ...
 
-    def can_force_pin_change(self) -> bool: ...
+    def can_set_pin_policy(self) -> bool:
+        """Whether a least PIN length and a change of the PIN can be demanded."""
+        ...
+
+    def set_minimum_pin_length(self, length: int, rp_ids: tuple[str, ...], pin: str) -> None:
+        """In code points; the relying parties may learn it from then on. It never shrinks."""
+        ...
+
+    def enforce_complexity(self, pin: str) -> None: ...
     def force_pin_change(self, pin: str) -> None: ...
+    def switch_always_uv_on(self, pin: str) -> None:
+        """Nothing happens where it is on already."""
+        ...
+
+    def enable_enterprise_attestation(self, pin: str) -> None: ...
     def make_credential(
         self,
         client_data_hash: bytes,
@@ -35,8 +58,15 @@ class FidoApplet(Protocol):
         parameters: list[Mapping[str, Any]],
         pin: str,
         reason: str,
+        *,
+        extensions: Mapping[str, Any] | None = None,
+        enterprise: bool = False,
     ) -> AttestationResponse:
         """A discoverable credential; the token waits to be touched."""
+        ...
+
+    def room(self, pin: str) -> int | None:
+        """How many more discoverable credentials fit; None where the token cannot tell."""
         ...
 
     def get_assertion(
@@ -47,4 +77,8 @@ class FidoApplet(Protocol):
 
     def discoverable(self, rp_id: str, pin: str) -> tuple[tuple[bytes, bytes], ...]:
         """(user id, credential id) of what it holds for a relying party; `NotSupported` without."""
+        ...
+
+    def reset(self, reason: str) -> None:
+        """Back to the factory, in the seconds after it was put in; the token waits for a touch."""
         ...

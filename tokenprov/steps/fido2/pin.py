@@ -1,36 +1,42 @@
-"""The FIDO2 PIN, and a forced change of it.
-
-The change is forced last: after it the PIN gives no token for anything but changing it (CTAP 2.1,
-6.5.5.7), so that no credential could be made.
-"""
+"""The FIDO2 PIN: the holder's first one, drawn and sealed."""
 
 from __future__ import annotations
 
 from tokenprov.errors import AuthenticationFailed, TokenConflict
 from tokenprov.model import SecretKind
-from tokenprov.secret import RandomBytes, draw_digits
+from tokenprov.profile.fido2 import Alphabet
+from tokenprov.secret import RandomBytes, draw_text
 from tokenprov.step import PROBE_RESERVE, Drawn, DrawnSecret, Finding, Intent, State
+from tokenprov.steps.fido2.policy import Policy
 from tokenprov.token import Token
 
 
 class PinStep:
-    """The holder's first FIDO2 PIN, drawn and sealed for the help desk."""
+    """The holder's first FIDO2 PIN, drawn and sealed for the help desk.
+
+    It is the first of the FIDO2 steps, so it is here that a fresh authenticator which cannot be
+    what the profile asks for is refused.
+    """
 
     id = "fido2/pin"
     title = "FIDO2 PIN"
 
-    def __init__(self, *, length: int) -> None:
-        self._length = length
+    def __init__(self, *, length: int, alphabet: Alphabet, policy: Policy) -> None:
+        """`length` counts code points (CTAP 2.1, 6.5.1)."""
+        self._length, self._alphabet, self._policy = length, alphabet, policy
 
     def draw(self, random: RandomBytes) -> Drawn:
-        """Decimal digits."""
-        value = draw_digits(self._length, random)
+        """Characters of the alphabet; none that a token with PIN complexity refuses."""
+        value = draw_text(self._length, self._alphabet.characters, random)
         return Drawn(secrets={self.id: DrawnSecret(kind=SecretKind.FIDO_PIN, value=value)})
 
     def observe(self, token: Token, intent: Intent | None) -> Finding:
         """By getInfo, and with an intent by asking for a token with ours."""
         fido = token.fido2()
         if not fido.info.options.get("clientPin"):
+            objections = "; ".join(self._policy.objections(fido))
+            if objections:
+                return Finding(state=State.CONFLICT, reason=objections)
             return Finding(state=State.ABSENT)
         if intent is None:
             return Finding(state=State.CONFLICT, reason="it has a FIDO2 PIN")
@@ -48,37 +54,6 @@ class PinStep:
     def apply(self, token: Token, intent: Intent) -> None:
         """The first PIN needs no other right."""
         token.fido2().set_pin(intent.secret(self.id).reveal_text())
-
-
-class ForcePinChangeStep:
-    """The holder must change the PIN before its first use."""
-
-    id = "fido2/force-pin-change"
-    title = "FIDO2 PIN change"
-
-    def __init__(self, *, required: bool) -> None:
-        self._required = required
-
-    def draw(self, random: RandomBytes) -> Drawn:
-        """Nothing."""
-        return Drawn()
-
-    def observe(self, token: Token, intent: Intent | None) -> Finding:
-        """By getInfo."""
-        fido = token.fido2()
-        if fido.info.force_pin_change:
-            return Finding(state=State.MATCH, facts={"forced": True})
-        if fido.can_force_pin_change():
-            return Finding(state=State.ABSENT)
-        if self._required:
-            return Finding(state=State.CONFLICT, reason="it cannot force a change of the FIDO2 PIN")
-        return Finding(
-            state=State.SKIPPED, reason="the token cannot force a change of the FIDO2 PIN"
-        )
-
-    def apply(self, token: Token, intent: Intent) -> None:
-        """Needs the PIN."""
-        token.fido2().force_pin_change(held_pin(token))
 
 
 def held_pin(token: Token) -> str:
