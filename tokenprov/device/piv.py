@@ -7,9 +7,6 @@ a witness per algorithm for the management key's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -23,80 +20,21 @@ from yubikit.piv import (
     PIN_POLICY,
     SLOT,
     TOUCH_POLICY,
-    ManagementKeyMetadata,
     PinMetadata,
-    PivSession,
-    SlotMetadata,
     decompress_certificate,
 )
 
+from tokenprov.device.piv_session import Session
 from tokenprov.device.translate import is_absent, is_missing, translated
 from tokenprov.errors import AuthenticationFailed, NotSupported
 from tokenprov.token import KeyState, Tries
+from tokenprov.token.piv import PrivateKey
 
 INS_VERIFY = 0x20  # SP 800-73-4 part 2, 3.2.1
-INS_GENERAL_AUTHENTICATE = 0x87  # part 2, 3.2.4
 REF_PIN = 0x80  # part 1, table 4b
-REF_MANAGEMENT = 0x9B
-TAG_DYNAMIC_AUTH = 0x7C  # part 2, table 7
-TAG_WITNESS, TAG_CHALLENGE, TAG_RESPONSE = 0x80, 0x81, 0x82
 TAG_CERTIFICATE, TAG_CERT_INFO = 0x70, 0x71  # part 1, table 10
 CERT_INFO_COMPRESSED = 0x01
-
-_PROBE_SIZES = {  # bytes that a signature input of this algorithm has
-    KEY_TYPE.ECCP256: 32,
-    KEY_TYPE.RSA2048: 256,
-    KEY_TYPE.ECCP384: 48,
-    KEY_TYPE.RSA1024: 128,
-}
-_T = TypeVar("_T")
-
-
-class _Session(PivSession):
-    """yubikit's session, on tokens whose version promises metadata that is not there."""
-
-    has_metadata = True
-
-    def _metadata(self, read: Callable[[], _T]) -> _T:
-        try:
-            return read()
-        except NotSupportedError:
-            self.has_metadata = False
-            raise
-        except ApduError as error:
-            if not is_missing(error.sw):
-                raise
-            self.has_metadata = False
-            raise NotSupportedError("no metadata") from error
-
-    def get_management_key_metadata(self) -> ManagementKeyMetadata:
-        return self._metadata(super().get_management_key_metadata)
-
-    def get_pin_metadata(self) -> PinMetadata:
-        return self._metadata(super().get_pin_metadata)
-
-    def get_puk_metadata(self) -> PinMetadata:
-        return self._metadata(super().get_puk_metadata)
-
-    def get_slot_metadata(self, slot: SLOT) -> SlotMetadata:
-        read = super().get_slot_metadata
-        return self._metadata(lambda: read(slot))
-
-    def find_management_key_type(self) -> None:
-        """Take the first algorithm for which the token gives a witness."""
-        for algorithm in MANAGEMENT_KEY_TYPE:
-            try:
-                self.protocol.send_apdu(
-                    0,
-                    INS_GENERAL_AUTHENTICATE,
-                    algorithm,
-                    REF_MANAGEMENT,
-                    Tlv(TAG_DYNAMIC_AUTH, Tlv(TAG_WITNESS)),
-                )
-            except ApduError:
-                continue
-            self._management_key_type = algorithm
-            return
+BIOMETRICS_SINCE = (5, 6, 0)  # firmware of the YubiKey Bio Multi-protocol edition
 
 
 class Piv:
@@ -104,7 +42,7 @@ class Piv:
 
     def __init__(self, connection: SmartCardConnection) -> None:
         with translated("selecting PIV"):
-            self._session = _Session(connection)
+            self._session = Session(connection)
             if not self._session.has_metadata:
                 self._session.find_management_key_type()
         self._authenticated = False
@@ -175,6 +113,26 @@ class Piv:
             except NotSupportedError:
                 return None
 
+    def management_key_touch(self) -> bool | None:
+        """Whether its use waits for a touch; None where the token does not say."""
+        with translated("reading the management key's metadata"):
+            try:
+                policy = self._session.get_management_key_metadata().touch_policy
+            except NotSupportedError:
+                return None
+            return policy is not TOUCH_POLICY.NEVER
+
+    def has_fingerprints(self) -> bool:
+        """Whether there is a fingerprint reader; older firmware has none."""
+        if self.version < BIOMETRICS_SINCE:
+            return False
+        with translated("asking for a fingerprint reader"):
+            try:
+                self._session.get_bio_metadata()
+            except NotSupportedError:
+                return False
+            return True
+
     def authenticate(self, key: bytes) -> None:
         """Mutual authentication with the management key."""
         if len(key) != self.management_key_type.key_len:
@@ -214,10 +172,12 @@ class Piv:
             self._session.set_pin_attempts(pin, puk)
         self._pin_verified = False
 
-    def set_management_key(self, algorithm: MANAGEMENT_KEY_TYPE, key: bytes) -> None:
-        """Replace the management key."""
+    def set_management_key(
+        self, algorithm: MANAGEMENT_KEY_TYPE, key: bytes, *, touch: bool = False
+    ) -> None:
+        """Replace the management key, in one command."""
         with translated("setting the management key"):
-            self._session.set_management_key(algorithm, key)
+            self._session.set_management_key(algorithm, key, touch)
 
     # Keys
 
@@ -244,7 +204,7 @@ class Piv:
         try:
             public_key = self._session.attest_key(slot).public_key()
         except (NotSupportedError, ApduError):
-            if self._holds_key(slot):
+            if self._session.holds_key(slot):
                 raise NotSupportedError("a key that cannot be read") from None
             return None
         return KeyState(
@@ -255,27 +215,17 @@ class Piv:
             generated=True,
         )
 
-    def _holds_key(self, slot: SLOT) -> bool:
-        """Ask for a signature without a PIN: a key answers, or says that security is missing."""
-        for algorithm, size in _PROBE_SIZES.items():
-            body = Tlv(TAG_RESPONSE) + Tlv(TAG_CHALLENGE, b"\0" * (size - 1) + b"\1")
-            try:
-                self._session.protocol.send_apdu(
-                    0, INS_GENERAL_AUTHENTICATE, algorithm, slot, Tlv(TAG_DYNAMIC_AUTH, body)
-                )
-            except ApduError as error:
-                if error.sw == SW.SECURITY_CONDITION_NOT_SATISFIED:
-                    return True
-                continue
-            return True
-        return False
-
     def generate_key(
         self, slot: SLOT, algorithm: KEY_TYPE, pin: PIN_POLICY, touch: TOUCH_POLICY
     ) -> bytes:
         """Generate, overwriting; the caller has looked."""
         with translated(f"generating a key in {slot:02x}"):
             return _spki(self._session.generate_key(slot, algorithm, pin, touch))
+
+    def import_key(self, slot: SLOT, key: PrivateKey, pin: PIN_POLICY, touch: TOUCH_POLICY) -> None:
+        """Import, overwriting; the caller has looked."""
+        with translated(f"importing a key into {slot:02x}"):
+            self._session.put_key(slot, key, pin, touch)
 
     def attest(self, slot: SLOT) -> tuple[bytes, bytes]:
         """The key's attestation and f9's certificate, which signed it."""
@@ -321,10 +271,12 @@ class Piv:
             return value
         return certificate
 
-    def put_certificate(self, slot: SLOT, certificate: x509.Certificate) -> None:
-        """Write a certificate, uncompressed; needs the management key."""
+    def put_certificate(
+        self, slot: SLOT, certificate: x509.Certificate, *, compress: bool = False
+    ) -> None:
+        """Write a certificate; needs the management key."""
         with translated(f"writing the certificate in {slot:02x}"):
-            self._session.put_certificate(slot, certificate)
+            self._session.put_certificate(slot, certificate, compress)
 
 
 def _tries(metadata: PinMetadata) -> Tries:

@@ -18,7 +18,8 @@ from tokenprov.profile.holders import check_roster
 from tokenprov.profile.language import Profile
 from tokenprov.profile.load import find_profile, load_profile, parse_profile, ready_folders
 from tokenprov.profile.otp import HmacSha1Slot, OtpSection, YubicoOtpSlot
-from tokenprov.profile.piv import Certificate, PivKey, PivSection
+from tokenprov.profile.piv import PivKey, PivSection
+from tokenprov.profile.piv_certificate import Certificate
 
 __all__ = [
     "Certificate",

@@ -23,6 +23,7 @@ from tokenprov.profile.piv import (
     PinPolicy,
     TouchPolicy,
 )
+from tokenprov.profile.piv_limits import piv_limits
 from tokenprov.profile.variants import card_limits, fips_limits
 
 POLICIES_SINCE = (4, 0, 0)
@@ -101,6 +102,7 @@ def _limits(
     if version is not None:
         if kind is TokenKind.YUBIKEY:
             yield from _piv(profile, version)
+            yield from piv_limits(profile, version)
             yield from otp_limits(profile, version)
         yield from fido2_limits(profile, version)
     if fips or (version is not None and YUBIKEY_4_FIPS[0] <= version < YUBIKEY_4_FIPS[1]):

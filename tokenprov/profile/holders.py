@@ -11,16 +11,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tokenprov.errors import Problem, RosterError
-from tokenprov.model import Holder
+from tokenprov.model import SECURITY_IDENTIFIER, Holder
 from tokenprov.profile.fields import EXTRA, Template, field_of
 from tokenprov.profile.language import Profile
 from tokenprov.profile.modhex import public_id_fault, token_id_fault
 from tokenprov.profile.otp import HotpSlot, OtpSection, YubicoOtpSlot
+from tokenprov.profile.piv import PivSection
+from tokenprov.profile.piv_certificate import SID_COLUMN, AccountSid, Certificate
+from tokenprov.profile.piv_objects import MAX_OBJECT
 from tokenprov.roster import Roster
 from tokenprov.roster.check import MAX_COMMON_NAME
 
 MAX_USER_NAME = 64  # bytes of UTF-8; WebAuthn 6.4.1
 SHOWN = 20  # problems shown; the rest are counted
+
+_SID = Template.parse(f"{{holder.extra.{SID_COLUMN}}}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,19 +42,8 @@ class Need:
 
 def needs(profile: Profile) -> Iterator[Need]:
     """What the profile needs of every holder."""
-    for index, key in enumerate(profile.piv.keys if profile.piv else ()):
-        certificate = key.certificate
-        if certificate is None:
-            continue
-        path = f"piv.keys[{index}].certificate"
-        yield Need(
-            key=f"{path}.subject",
-            fields=certificate.subject.fields,
-            template=certificate.subject,
-            max_characters=MAX_COMMON_NAME,
-        )
-        if certificate.upn:
-            yield Need(key=f"{path}.upn", fields=frozenset(["upn"]))
+    if profile.piv is not None:
+        yield from _piv_needs(profile.piv)
     if profile.otp is not None:
         yield from _otp_needs(profile.otp)
     for index, credential in enumerate(profile.fido2.credentials if profile.fido2 else ()):
@@ -63,6 +57,52 @@ def needs(profile: Profile) -> Iterator[Need]:
                 template=template,
                 max_bytes=MAX_USER_NAME,
             )
+
+
+def _piv_needs(section: PivSection) -> Iterator[Need]:
+    """What certificates and objects say of the holder."""
+    for index, key in enumerate(section.keys):
+        if key.certificate is not None:
+            yield from _certificate_needs(f"piv.keys[{index}].certificate", key.certificate)
+    printed = section.printed_information
+    for name, (template, limit) in (printed.templates if printed else {}).items():
+        yield Need(
+            key=f"piv.printed-information.{name}",
+            fields=template.fields,
+            template=template,
+            max_bytes=limit,
+        )
+    for index, one in enumerate(section.objects):
+        yield Need(
+            key=f"piv.objects[{index}].text",
+            fields=one.text.fields,
+            template=one.text,
+            max_bytes=MAX_OBJECT,
+        )
+
+
+def _certificate_needs(path: str, certificate: Certificate) -> Iterator[Need]:
+    yield Need(
+        key=f"{path}.subject",
+        fields=certificate.subject.fields,
+        template=certificate.subject,
+        max_characters=MAX_COMMON_NAME,
+    )
+    if certificate.upn:
+        yield Need(key=f"{path}.upn", fields=frozenset(["upn"]))
+    if certificate.sid is not AccountSid.NO:
+        yield Need(
+            key=f"{path}.sid",
+            fields=_SID.fields if certificate.sid is AccountSid.REQUIRED else frozenset(),
+            template=_SID,
+            fault=_sid_fault,
+        )
+
+
+def _sid_fault(text: str) -> str:
+    if SECURITY_IDENTIFIER.fullmatch(text):
+        return ""
+    return f"{text!r} is not the security identifier of a Windows account (S-1-5-21-…)"
 
 
 def _otp_needs(section: OtpSection) -> Iterator[Need]:
@@ -122,9 +162,10 @@ def check_roster(profile: Profile, roster: Roster) -> None:
 
 
 def _unfit(need: Need, holder: Holder, line: int) -> Iterator[Problem]:
-    if need.template is None:
-        return
-    text = need.template.render(holder)
+    template = need.template
+    if template is None or not all(field_of(holder, field) for field in template.fields):
+        return  # of a field that the profile can do without
+    text = template.render(holder)
     fault = need.fault(text) if need.fault is not None else ""
     if fault:
         yield Problem(

@@ -6,21 +6,23 @@ The YubiKey's own extensions (policies, attestation, Ed25519) are named as Yubic
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Any
 
 from pydantic import StrictBool, StrictInt, field_validator
 
 from tokenprov.profile.faults import Fault, Faults
-from tokenprov.profile.fields import Template
-from tokenprov.profile.section import Section, TemplateText, check_length, check_tries
+from tokenprov.profile.piv_certificate import Certificate, Usage
+from tokenprov.profile.piv_objects import DataObject, PrintedInformation
+from tokenprov.profile.section import Section, Text, check_length, check_tries
 from tokenprov.secret import PIV_PIN_LENGTH
 
-MAX_DAYS = 3650  # ten years; a certificate's term is a policy, this stops a slip of the finger
-
 # The four slots of a card, then its retired key management slots (SP 800-73-4 part 1, table 4b)
-SLOTS = ("9a", "9c", "9d", "9e", *(f"{reference:02x}" for reference in range(0x82, 0x96)))
+RETIRED_SLOTS = tuple(f"{reference:02x}" for reference in range(0x82, 0x96))
+SLOTS = ("9a", "9c", "9d", "9e", *RETIRED_SLOTS)
+MAX_URL = 118  # bytes; part 1, table 17
+DECRYPTING = ("9d", *RETIRED_SLOTS)  # slots whose keys decrypt
 
 
 class Algorithm(StrEnum):
@@ -42,6 +44,8 @@ class PinPolicy(StrEnum):
     NEVER = "never"
     ONCE = "once"
     ALWAYS = "always"
+    MATCH_ONCE = "match-once"  # a fingerprint or the PIN; a token with a fingerprint reader
+    MATCH_ALWAYS = "match-always"
 
 
 class TouchPolicy(StrEnum):
@@ -70,17 +74,11 @@ class ManagementKeyAlgorithm(StrEnum):
     AES256 = "aes256"
 
 
-class Usage(StrEnum):
-    """What a certificate is for (extended key usage)."""
+class Origin(StrEnum):
+    """Where a private key comes from."""
 
-    CLIENT_AUTH = "client-auth"  # RFC 5280 4.2.1.12
-    SMARTCARD_LOGON = "smartcard-logon"  # 1.3.6.1.4.1.311.20.2.2
-
-
-class IssuerKind(StrEnum):
-    """Who issues a certificate."""
-
-    LOCAL = "local"  # the station's own test authority
+    GENERATED = "generated"  # made on the token, which it never leaves
+    ESCROWED = "escrowed"  # drawn at the station, sealed to break-glass, imported
 
 
 class PivPin(Section):
@@ -111,49 +109,16 @@ class ManagementKey(Section):
     """The PIV management key, drawn for each token."""
 
     algorithm: ManagementKeyAlgorithm = ManagementKeyAlgorithm.AUTO
-
-
-class Certificate(Section):
-    """The certificate of a key."""
-
-    issuer: IssuerKind = IssuerKind.LOCAL
-    days: StrictInt = 365  # validity; less if the holder leaves before
-    subject: TemplateText = Template.parse("{holder.name}")  # the common name
-    upn: StrictBool = False  # user principal name, as Windows and Kerberos map it
-    email: StrictBool = True
-    usages: tuple[Usage, ...]
-
-    def rules(self) -> Iterator[Fault]:
-        """Days within reason, usages named once, Windows logon with what it needs."""
-        if not 1 <= self.days <= MAX_DAYS:
-            yield Fault(
-                at=("days",),
-                message=f"{self.days} days are not a term for a certificate",
-                remedy=f"Write from 1 to {MAX_DAYS}; 365 is a common choice.",
-            )
-        if not self.usages:
-            yield Fault(
-                at=("usages",),
-                message="a certificate without a usage is good for everything",
-                remedy='Name them, as in usages = ["client-auth"].',
-            )
-        for usage in sorted({one for one in self.usages if self.usages.count(one) > 1}):
-            yield Fault(
-                at=("usages",), message=f"{str(usage)!r} stands twice", remedy="Delete one."
-            )
-        if Usage.SMARTCARD_LOGON in self.usages and not self.upn:
-            yield Fault(
-                at=("upn",),
-                message="smartcard-logon finds the account by the UPN, which is left out",
-                remedy="Write upn = true, or take smartcard-logon out of usages.",
-            )
+    touch: StrictBool = False  # its use waits for a touch
+    pin_protected: StrictBool = False  # a copy on the token, for who knows the PIN
 
 
 class PivKey(Section):
-    """A key generated in a PIV slot."""
+    """A key in a PIV slot."""
 
     slot: str
     algorithm: Algorithm
+    origin: Origin = Origin.GENERATED
     pin_policy: PinPolicy = PinPolicy.DEFAULT
     touch_policy: TouchPolicy = TouchPolicy.DEFAULT
     attestation: Attestation = Attestation.REQUIRED
@@ -186,23 +151,73 @@ class PivKey(Section):
             )
         return value
 
+    @property
+    def encrypts(self) -> bool:
+        """Whether others encrypt to this key."""
+        return (
+            self.slot in DECRYPTING
+            and self.certificate is not None
+            and Usage.EMAIL_PROTECTION in self.certificate.usages
+        )
+
     def rules(self) -> Iterator[Fault]:
-        """What the algorithm cannot be used for."""
-        if self.certificate is None:
-            return
+        """What algorithm, origin and slot cannot be used for."""
+        if self.origin is Origin.ESCROWED:
+            yield from self._escrowed()
+        if self.certificate is not None:
+            yield from self._certified(self.certificate)
+
+    def _escrowed(self) -> Iterator[Fault]:
+        if self.slot not in DECRYPTING:
+            yield Fault(
+                at=("origin",),
+                message=f"the key in {self.slot} signs, and a key that signs is nobody else's",
+                remedy='Write origin = "generated"; 9d and 82 to 95 decrypt and can be escrowed.',
+            )
+        if self.algorithm is Algorithm.ED25519:
+            yield Fault(
+                at=("algorithm",),
+                message="an ed25519 key signs and cannot decrypt",
+                remedy='Write "eccp256", "eccp384" or "rsa2048".',
+            )
+        if "attestation" in self.model_fields_set and self.attestation is Attestation.REQUIRED:
+            yield Fault(
+                at=("attestation",),
+                message="a token attests no key that was imported",
+                remedy='Take it out, or write origin = "generated".',
+            )
+        if self.certificate is not None and self.certificate.usages != (Usage.EMAIL_PROTECTION,):
+            yield Fault(
+                at=("certificate", "usages"),
+                message="a key in escrow is for decrypting mail alone: it must not log in",
+                remedy='Write usages = ["email-protection"].',
+            )
+
+    def _certified(self, certificate: Certificate) -> Iterator[Fault]:
+        usages = certificate.usages
         if self.algorithm is Algorithm.X25519:
             yield Fault(
                 at=("certificate",),
                 message="an x25519 key agrees on keys and cannot sign, so it cannot log in",
                 remedy='Take the certificate out, or write algorithm = "ed25519" or "eccp256".',
             )
-        elif (
-            self.algorithm is Algorithm.ED25519 and Usage.SMARTCARD_LOGON in self.certificate.usages
-        ):
+        elif self.algorithm is Algorithm.ED25519 and Usage.SMARTCARD_LOGON in usages:
             yield Fault(
                 at=("algorithm",),
                 message="Windows logs on with RSA and NIST curves, not with ed25519",
                 remedy='Write "eccp256" or "rsa2048", or take smartcard-logon out of usages.',
+            )
+        elif self.algorithm is Algorithm.ED25519 and self.encrypts:
+            yield Fault(
+                at=("algorithm",),
+                message="an ed25519 key signs and cannot decrypt",
+                remedy='Write "eccp256", "eccp384" or "rsa2048".',
+            )
+        if self.encrypts and len(usages) > 1 and self.origin is Origin.GENERATED:
+            yield Fault(
+                at=("certificate", "usages"),
+                message=f"mail is encrypted to the key in {self.slot}: it must not log in, too",
+                remedy='Write usages = ["email-protection"], and log in with a key in 9a.',
             )
 
 
@@ -214,16 +229,66 @@ class PivSection(Section):
     management_key: ManagementKey = ManagementKey()
     chuid: StrictBool = True  # card holder unique identifier: Windows and macOS need it
     ccc: StrictBool = True  # card capability container: macOS needs it
+    printed_information: PrintedInformation | None = None
     keys: tuple[PivKey, ...] = ()
+    key_history_url: Text | None = None  # where certificates of retired keys are that lack one
+    objects: tuple[DataObject, ...] = ()
 
     def rules(self) -> Iterator[Fault]:
-        """A slot holds one key."""
-        first: dict[str, int] = {}
+        """A slot holds one key, an object one content, and Windows finds what it needs."""
+        yield from _unique("keys", "slot", [key.slot for key in self.keys])
+        yield from _unique("objects", "id", [one.id for one in self.objects])
+        yield from self._retired()
+        if self.management_key.pin_protected and self.printed_information is not None:
+            yield Fault(
+                at=("printed-information",),
+                message="a PIN-protected management key is kept in the same object (5fc109)",
+                remedy="Take [piv.printed-information] out, or write pin-protected = false.",
+            )
+        logs_on = any(
+            key.certificate is not None and Usage.SMARTCARD_LOGON in key.certificate.usages
+            for key in self.keys
+        )
+        for name, there in (("chuid", self.chuid), ("ccc", self.ccc)):
+            if logs_on and not there:
+                yield Fault(
+                    at=(name,),
+                    message=f"Windows logs on with no card that lacks a {name.upper()}",
+                    remedy=f"Write {name} = true, or take smartcard-logon out of usages.",
+                )
+
+    def _retired(self) -> Iterator[Fault]:
+        """Part 1, 3.3.3: readers count certificates from 82 on, and know no gap."""
+        certified = [key.slot for key in self.keys if key.slot in RETIRED_SLOTS and key.certificate]
+        wanted = RETIRED_SLOTS[: len(certified)]
         for index, key in enumerate(self.keys):
-            if key.slot in first:
+            if key.slot in certified and key.slot not in wanted:
                 yield Fault(
                     at=("keys", index, "slot"),
-                    message=f"slot {key.slot} holds the key of piv.keys[{first[key.slot]}] already",
-                    remedy="Choose another slot, or delete one of the two.",
+                    message=f"readers look for {len(certified)} certificates of retired keys in"
+                    f" {wanted[0]} to {wanted[-1]}, not in {key.slot}"
+                    " (SP 800-73-4 part 1, 3.3.3)",
+                    remedy="Use the retired slots from 82 on, without a gap.",
                 )
-            first.setdefault(key.slot, index)
+        url = self.key_history_url
+        if url is not None and not (
+            url.startswith("http://") and url.isascii() and len(url) <= MAX_URL
+        ):
+            yield Fault(
+                at=("key-history-url",),
+                message=f"{url!r} is no URL for a key history (SP 800-73-4 part 1, 3.3.3)",
+                remedy=f'Write one that begins with "http://", of at most {MAX_URL} characters.',
+            )
+
+
+def _unique(table: str, key: str, values: Sequence[str]) -> Iterator[Fault]:
+    what, holds = ("slot", "the key") if key == "slot" else ("object", "the text")
+    first: dict[str, int] = {}
+    for index, value in enumerate(values):
+        if value in first:
+            yield Fault(
+                at=(table, index, key),
+                message=f"{what} {value} holds {holds} of piv.{table}[{first[value]}] already",
+                remedy=f"Choose another {what}, or delete one of the two.",
+            )
+        first.setdefault(value, index)

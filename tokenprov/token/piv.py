@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from yubikit.piv import KEY_TYPE, MANAGEMENT_KEY_TYPE, PIN_POLICY, SLOT, TOUCH_POLICY
+
+PrivateKey = (
+    rsa.RSAPrivateKey
+    | ec.EllipticCurvePrivateKey
+    | ed25519.Ed25519PrivateKey
+    | x25519.X25519PrivateKey
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +49,14 @@ class PivApplet(Protocol):
     def pin_tries(self) -> Tries: ...
     def puk_tries(self) -> Tries: ...
     def management_key_is_default(self) -> bool | None: ...
+    def management_key_touch(self) -> bool | None:
+        """Whether its use waits for a touch; None where the token does not say."""
+        ...
+
+    def has_fingerprints(self) -> bool:
+        """Whether the token has a fingerprint reader that PIV keys can ask for."""
+        ...
+
     @property
     def management_key_type(self) -> MANAGEMENT_KEY_TYPE: ...
     @property
@@ -61,7 +77,9 @@ class PivApplet(Protocol):
         """PIN and PUK go back to the factory's. Needs management key and PIN."""
         ...
 
-    def set_management_key(self, algorithm: MANAGEMENT_KEY_TYPE, key: bytes) -> None: ...
+    def set_management_key(
+        self, algorithm: MANAGEMENT_KEY_TYPE, key: bytes, *, touch: bool = False
+    ) -> None: ...
     def key(self, slot: SLOT) -> KeyState | None:
         """The key in a slot; None where there is none. `NotSupported` where it cannot be told."""
         ...
@@ -70,6 +88,10 @@ class PivApplet(Protocol):
         self, slot: SLOT, algorithm: KEY_TYPE, pin: PIN_POLICY, touch: TOUCH_POLICY
     ) -> bytes:
         """Generate, and give the public key (SubjectPublicKeyInfo, DER)."""
+        ...
+
+    def import_key(self, slot: SLOT, key: PrivateKey, pin: PIN_POLICY, touch: TOUCH_POLICY) -> None:
+        """Write a private key, over whatever is there."""
         ...
 
     def attest(self, slot: SLOT) -> tuple[bytes, bytes]:
@@ -81,7 +103,7 @@ class PivApplet(Protocol):
         ...
 
     def object(self, object_id: int) -> bytes | None:
-        """A data object; None where there is none."""
+        """A data object; None where there is none. Some want the PIN (part 1, table 2)."""
         ...
 
     def put_object(self, object_id: int, data: bytes) -> None: ...
@@ -89,4 +111,6 @@ class PivApplet(Protocol):
         """The certificate in a slot, DER; None where there is none."""
         ...
 
-    def put_certificate(self, slot: SLOT, certificate: x509.Certificate) -> None: ...
+    def put_certificate(
+        self, slot: SLOT, certificate: x509.Certificate, *, compress: bool = False
+    ) -> None: ...

@@ -1,12 +1,15 @@
 """Getting the rights that PIV writes need, with the values that the token can hold by now.
 
 A token at work holds either the factory's value or the journalled one. Metadata says which;
-where it does not, the journalled one is tried first, and no try is spent of the last two.
+where it does not, the journalled one is tried first, and no try is spent of the last two. The
+management key counts no tries; one that waits for a touch (`Keyring.by_touch`) is prompted for.
 """
 
 from __future__ import annotations
 
-from tokenprov.errors import AuthenticationFailed, TokenConflict
+from contextlib import nullcontext
+
+from tokenprov.errors import AuthenticationFailed, TokenConflict, TokenReset, TouchTimeout
 from tokenprov.model import SecretKind
 from tokenprov.step import PROBE_RESERVE
 from tokenprov.token import Token
@@ -22,13 +25,14 @@ def affordable(remaining: int | None) -> bool:
     return remaining is None or remaining > PROBE_RESERVE
 
 
-def verify_pin(token: Token) -> None:
+def verify_pin(token: Token, *, again: bool = False) -> None:
     """Verify the PIN that is in force, unless it is verified. Do it before `authenticate`.
 
-    Raises `TokenConflict` when neither the journalled nor the factory's PIN can be it.
+    `again`: even if it is, as a key of policy "always" wants it. Raises `TokenConflict` when
+    neither the journalled nor the factory's PIN can be it.
     """
     piv = token.piv()
-    if piv.pin_verified:
+    if piv.pin_verified and not again:
         return
     tries = piv.pin_tries()
     held = token.keyring.get(SecretKind.PIV_PIN)
@@ -62,12 +66,49 @@ def authenticate(token: Token) -> None:
     candidates = [held.reveal()] if held is not None and is_default is not True else []
     if is_default is not False:
         candidates.append(FACTORY_MANAGEMENT_KEY)
-    for key in candidates:
-        try:
-            return piv.authenticate(key)
-        except AuthenticationFailed:
-            continue
+    if any(opens(token, key) for key in candidates):
+        return
+    if held is not None and _waits_for_touch(token):
+        raise not_touched(token)
     raise TokenConflict(
         f"token {token.id.label}: its PIV management key is neither the factory's nor ours",
         remedy="Use another token; this one is somebody's.",
     )
+
+
+def opens(token: Token, key: bytes) -> bool:
+    """Whether this is the management key; it is then authenticated."""
+    waits = key != FACTORY_MANAGEMENT_KEY and _waits_for_touch(token)
+    with token.touch("use its PIV management key") if waits else nullcontext():
+        try:
+            token.piv().authenticate(key)
+        except AuthenticationFailed:
+            return False
+    return True
+
+
+def not_touched(token: Token) -> TouchTimeout:
+    """What is said of a management key that was refused and waits for a touch."""
+    return TouchTimeout(
+        f"token {token.id.label}: its PIV management key was refused, as it is without a touch",
+        remedy="Run it again and touch the token when it blinks; if it stays so, set it aside.",
+    )
+
+
+def read_object(token: Token, object_id: int) -> bytes | None:
+    """An object that may want the PIN (part 1, table 2); None where there is none.
+
+    That it is absent may be told without a PIN, so that is asked first. Raises `TokenReset` where
+    the token shows it to nobody yet (a FIPS one before its approved mode).
+    """
+    piv = token.piv()
+    if not piv.pin_verified:
+        try:
+            return piv.object(object_id)
+        except TokenReset:
+            verify_pin(token)
+    return piv.object(object_id)
+
+
+def _waits_for_touch(token: Token) -> bool:
+    return SecretKind.PIV_MANAGEMENT_KEY in token.keyring.by_touch

@@ -1,29 +1,38 @@
 """From a profile's [piv] to steps, in the order in which they must run.
 
 Tries first (setting them puts PIN and PUK back to the factory's), then PIN, PUK and management
-key, then objects, keys and certificates.
+key (a FIPS token makes no key before all three are changed), then objects, keys and certificates,
+and last the key history, which tells readers of what is there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import date
 
 from yubikit.piv import KEY_TYPE, MANAGEMENT_KEY_TYPE, PIN_POLICY, SLOT, TOUCH_POLICY
 
 from tokenprov.issuer import CertificateSettings, Usage
 from tokenprov.model import Order
 from tokenprov.profile.piv import (
+    RETIRED_SLOTS,
     Attestation,
-    Certificate,
     ManagementKeyAlgorithm,
+    Origin,
     PivKey,
     PivSection,
 )
+from tokenprov.profile.piv_certificate import SID_COLUMN, AccountSid, Certificate
+from tokenprov.profile.piv_objects import PrintedInformation
 from tokenprov.step import Step
 from tokenprov.steps.piv.certificate import CertificateStep
+from tokenprov.steps.piv.data_objects import PrintedInformationStep, TextObjectStep
+from tokenprov.steps.piv.history import KeyHistoryStep
+from tokenprov.steps.piv.imported_key import ImportedKeyStep
 from tokenprov.steps.piv.key import KeyStep
+from tokenprov.steps.piv.management_key import ManagementKeyStep
 from tokenprov.steps.piv.objects import CccStep, ChuidStep
-from tokenprov.steps.piv.reference_data import ManagementKeyStep, PinStep, PukStep, TriesStep
+from tokenprov.steps.piv.reference_data import PinStep, PukStep, TriesStep
 from tokenprov.steps.services import Services
 
 _MANAGEMENT_KEYS = {
@@ -40,11 +49,12 @@ def piv_steps(section: PivSection, order: Order, services: Services) -> Iterator
     yield TriesStep(pin=section.pin.retries, puk=section.puk.retries)
     yield PinStep(length=section.pin.length)
     yield PukStep(length=section.puk.length)
-    yield ManagementKeyStep(algorithm=_MANAGEMENT_KEYS[section.management_key.algorithm])
-    if section.chuid:
-        yield ChuidStep(today=lambda: services.clock().date())
-    if section.ccc:
-        yield CccStep()
+    yield ManagementKeyStep(
+        algorithm=_MANAGEMENT_KEYS[section.management_key.algorithm],
+        touch=section.management_key.touch,
+        pin_protected=section.management_key.pin_protected,
+    )
+    yield from _objects(section, order, services)
     for wanted in section.keys:
         key = _key_step(wanted, services)
         yield key
@@ -53,29 +63,79 @@ def piv_steps(section: PivSection, order: Order, services: Services) -> Iterator
                 key=key,
                 order=order.id,
                 holder=order.holder,
-                settings=_settings(wanted.certificate, order),
+                settings=_settings(wanted, wanted.certificate, order),
                 issuer=services.issuer(wanted.certificate.issuer),
                 clock=services.clock,
+                compress=wanted.certificate.compress,
             )
+    yield from _key_history(section)
 
 
-def _key_step(key: PivKey, services: Services) -> KeyStep:
+def _objects(section: PivSection, order: Order, services: Services) -> Iterator[Step]:
+    def today() -> date:
+        return services.clock().date()
+
+    if section.chuid:
+        yield ChuidStep(today=today)
+    if section.ccc:
+        yield CccStep()
+    if section.printed_information is not None:
+        yield _printed(section.printed_information, order, today)
+    for one in section.objects:
+        yield TextObjectStep(object_id=one.number, text=one.text.render(order.holder))
+
+
+def _printed(
+    wanted: PrintedInformation, order: Order, today: Callable[[], date]
+) -> PrintedInformationStep:
+    holder, texts = order.holder, dict.fromkeys(("affiliation", "organization"), "")
+    texts |= {key: template.render(holder) for key, (template, _) in wanted.templates.items()}
+    return PrintedInformationStep(
+        **texts,
+        issuer=wanted.issuer or "",
+        days=wanted.days,
+        last_day=holder.last_day,
+        today=today,
+    )
+
+
+def _key_history(section: PivSection) -> Iterator[Step]:
+    """Where retired slots hold certificates, or where a URL tells of those that are elsewhere."""
+    retired = [key for key in section.keys if key.slot in RETIRED_SLOTS]
+    on_card = sum(key.certificate is not None for key in retired)
+    url = section.key_history_url or ""
+    if retired and (on_card or url):
+        off_card = len(retired) - on_card if url else 0
+        yield KeyHistoryStep(on_card=on_card, off_card=off_card, url=url)
+
+
+def _key_step(key: PivKey, services: Services) -> KeyStep | ImportedKeyStep:
+    slot, algorithm = SLOT(int(key.slot, 16)), KEY_TYPE[key.algorithm.upper()]
+    pin_policy = PIN_POLICY[key.pin_policy.upper().replace("-", "_")]
+    touch_policy = TOUCH_POLICY[key.touch_policy.upper()]
+    if key.origin is Origin.ESCROWED:
+        return ImportedKeyStep(
+            slot=slot, algorithm=algorithm, pin_policy=pin_policy, touch_policy=touch_policy
+        )
     return KeyStep(
-        slot=SLOT(int(key.slot, 16)),
-        algorithm=KEY_TYPE[key.algorithm.upper()],
-        pin_policy=PIN_POLICY[key.pin_policy.upper()],
-        touch_policy=TOUCH_POLICY[key.touch_policy.upper()],
+        slot=slot,
+        algorithm=algorithm,
+        pin_policy=pin_policy,
+        touch_policy=touch_policy,
         attestation_required=key.attestation is Attestation.REQUIRED,
         anchors=services.anchors,
         clock=services.clock,
     )
 
 
-def _settings(certificate: Certificate, order: Order) -> CertificateSettings:
+def _settings(key: PivKey, certificate: Certificate, order: Order) -> CertificateSettings:
+    named = certificate.sid is not AccountSid.NO
     return CertificateSettings(
         days=certificate.days,
         subject=certificate.subject.render(order.holder),
         upn=certificate.upn,
         email=certificate.email,
         usages=tuple(Usage(usage) for usage in certificate.usages),
+        encryption=key.encrypts,
+        sid=order.holder.extra.get(SID_COLUMN, "") if named else "",
     )

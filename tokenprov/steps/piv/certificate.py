@@ -2,40 +2,47 @@
 
 The request is the key's attestation where the token attests, else a PKCS#10 request that the key
 signs. The issuer gives the same certificate for the same request, so a second run writes the
-same bytes.
+same bytes. A certificate that its object has no room for is refused before it is written.
 """
 
 from __future__ import annotations
+
+import gzip
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tokenprov.errors import NotSupported
 from tokenprov.issuer import CertificateRequest, CertificateSettings, Issuer
-from tokenprov.model import Holder
+from tokenprov.model import Holder, Json
 from tokenprov.secret import RandomBytes
 from tokenprov.step import Drawn, Evidence, Finding, Intent, State
-from tokenprov.steps.piv.access import authenticate, verify_pin
-from tokenprov.steps.piv.key import Clock, KeyStep
+from tokenprov.steps.piv.access import authenticate
+from tokenprov.steps.piv.key import Clock
 from tokenprov.steps.piv.signature import certification_request
+from tokenprov.steps.piv.slot_key import SlotKey, conflict
 from tokenprov.token import Token
+
+MAX_CERTIFICATE = 3052  # bytes that an object holds, compressed or not (Yubico, PIV "Slots")
 
 
 class CertificateStep:
-    """The certificate in a slot."""
+    """The certificate in a slot, from an issuer."""
 
     def __init__(
         self,
         *,
-        key: KeyStep,
+        key: SlotKey,
         order: str,
         holder: Holder,
         settings: CertificateSettings,
         issuer: Issuer,
         clock: Clock,
+        compress: bool = False,
     ) -> None:
         self._key, self._holder, self._settings = key, holder, settings
-        self._issuer, self._clock = issuer, clock
+        self._issuer, self._clock, self._compress = issuer, clock, compress
         self._request = f"{order}/{key.slot:02x}"
         self.id = f"piv/{key.slot:02x}/certificate"
         self.title = f"certificate in {key.slot:02x}"
@@ -46,35 +53,16 @@ class CertificateStep:
 
     def observe(self, token: Token, intent: Intent | None) -> Finding:
         """The certificate on the token is the one issued, and it is for the key beside it."""
-        there = token.piv().certificate(self._key.slot)
         slot = f"{self._key.slot:02x}"
+        there = token.piv().certificate(self._key.slot)
         if there is None:
             return Finding(state=State.ABSENT)
         if intent is None:
-            return Finding(state=State.CONFLICT, reason=f"slot {slot} holds a certificate")
+            return conflict(f"slot {slot} holds a certificate")
         issued = self._issuer.find(self._request)
         if issued is None or issued.der != there:
-            return Finding(
-                state=State.CONFLICT, reason=f"the certificate in {slot} is not the one issued"
-            )
-        certificate = x509.load_der_x509_certificate(there)
-        public_key = certificate.public_key().public_bytes(
-            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-        )
-        if public_key != self._key.public_key(token):
-            return Finding(
-                state=State.CONFLICT, reason=f"the certificate in {slot} is for another key"
-            )
-        return Finding(
-            state=State.MATCH,
-            facts={
-                "sha256": certificate.fingerprint(hashes.SHA256()).hex(),
-                "serialNumber": f"{certificate.serial_number:x}",
-                "issuer": certificate.issuer.rfc4514_string(),
-                "notAfter": certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            },
-            evidence=(Evidence(type="certificate", data=there),),
-        )
+            return conflict(f"the certificate in {slot} is not the one issued")
+        return found_certificate(token, self._key, there, compressed=self._compress)
 
     def apply(self, token: Token, intent: Intent) -> None:
         """Ask the issuer, then write what it gave. Needs the management key."""
@@ -90,13 +78,49 @@ class CertificateStep:
             settings=self._settings,
         )
         issued = self._issuer.issue(request, self._clock())
-        authenticate(token)
-        token.piv().put_certificate(self._key.slot, x509.load_der_x509_certificate(issued.der))
+        put_certificate(token, self._key, issued.der, compress=self._compress)
 
     def _sign_request(self, token: Token, public_key: bytes) -> bytes:
         def sign(message: bytes) -> bytes:
-            verify_pin(token)
-            with token.touch(f"sign the request for {self.title}"):
-                return token.piv().sign(self._key.slot, self._key.algorithm, message)
+            return self._key.sign(token, message, f"sign the request for {self.title}")
 
         return certification_request(public_key, self._key.algorithm, self._holder.name, sign)
+
+
+def found_certificate(token: Token, key: SlotKey, there: bytes, *, compressed: bool) -> Finding:
+    """MATCH for the right certificate (DER) in a slot, if it is for the key beside it."""
+    certificate = x509.load_der_x509_certificate(there)
+    public_key = certificate.public_key().public_bytes(
+        Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    )
+    if public_key != key.public_key(token):
+        return conflict(f"the certificate in {key.slot:02x} is for another key")
+    facts: dict[str, Json] = {
+        "sha256": certificate.fingerprint(hashes.SHA256()).hex(),
+        "serialNumber": f"{certificate.serial_number:x}",
+        "issuer": certificate.issuer.rfc4514_string(),
+        "notAfter": certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    if compressed:
+        facts["compressed"] = True
+    return Finding(
+        state=State.MATCH, facts=facts, evidence=(Evidence(type="certificate", data=there),)
+    )
+
+
+def put_certificate(token: Token, key: SlotKey, der: bytes, *, compress: bool) -> None:
+    """Write a certificate into a key's slot. Needs the management key.
+
+    Raises `NotSupported`, and writes nothing, where its object has no room for it.
+    """
+    size = len(gzip.compress(der) if compress else der)
+    if size > MAX_CERTIFICATE:
+        raise NotSupported(
+            f"the certificate for {key.slot:02x} has {size} bytes{' compressed' * compress}, and"
+            f" {MAX_CERTIFICATE} fit on the token",
+            remedy="Have the authority leave extensions out."
+            if compress
+            else "Write compress = true for it in the profile, where its readers can expand it.",
+        )
+    authenticate(token)
+    token.piv().put_certificate(key.slot, x509.load_der_x509_certificate(der), compress=compress)

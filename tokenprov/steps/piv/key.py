@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 
-from cryptography.hazmat.primitives import hashes
 from yubikit.piv import KEY_TYPE, PIN_POLICY, SLOT, TOUCH_POLICY
 
 from tokenprov.attestation import Anchors, NoAnchor, PivAttestation, verify_piv_attestation
@@ -19,15 +18,16 @@ from tokenprov.errors import AttestationError, NotSupported, NotVerified
 from tokenprov.model import Json
 from tokenprov.secret import RandomBytes
 from tokenprov.step import Drawn, Evidence, Finding, Intent, State
-from tokenprov.steps.piv.access import authenticate, verify_pin
+from tokenprov.steps.piv.access import authenticate
 from tokenprov.steps.piv.signature import verify_signature
+from tokenprov.steps.piv.slot_key import SlotKey, conflict, digest
 from tokenprov.token import KeyState, Token
 
 Clock = Callable[[], datetime]
 
 
-class KeyStep:
-    """A private key in a slot."""
+class KeyStep(SlotKey):
+    """A private key that the token makes in a slot."""
 
     def __init__(
         self,
@@ -40,28 +40,12 @@ class KeyStep:
         anchors: Anchors,
         clock: Clock,
     ) -> None:
-        self.slot, self.algorithm = slot, algorithm
-        self._pin_policy, self._touch_policy = pin_policy, touch_policy
+        super().__init__(
+            slot=slot, algorithm=algorithm, pin_policy=pin_policy, touch_policy=touch_policy
+        )
         self._required = attestation_required
         self._anchors, self._clock = anchors, clock
         self._generated: bytes | None = None  # in this process, for tokens that cannot show it
-        self.id = f"piv/{slot:02x}/key"
-        self.title = f"PIV key in {slot:02x}"
-
-    @property
-    def pin_policy(self) -> PIN_POLICY:
-        """What DEFAULT means in this slot (SP 800-73-4 part 1, table 4b)."""
-        if self._pin_policy is not PIN_POLICY.DEFAULT:
-            return self._pin_policy
-        if self.slot is SLOT.SIGNATURE:
-            return PIN_POLICY.ALWAYS
-        return PIN_POLICY.NEVER if self.slot is SLOT.CARD_AUTH else PIN_POLICY.ONCE
-
-    @property
-    def touch_policy(self) -> TOUCH_POLICY:
-        """DEFAULT is never."""
-        default = self._touch_policy is TOUCH_POLICY.DEFAULT
-        return TOUCH_POLICY.NEVER if default else self._touch_policy
 
     def draw(self, random: RandomBytes) -> Drawn:
         """The token draws the key itself."""
@@ -69,6 +53,8 @@ class KeyStep:
 
     def observe(self, token: Token, intent: Intent | None) -> Finding:
         """The key that is there against the one that is wanted."""
+        if intent is None:
+            self.require_reader(token)
         try:
             found = token.piv().key(self.slot)
         except NotSupported:
@@ -76,14 +62,14 @@ class KeyStep:
         if found is None:
             return Finding(state=State.ABSENT)
         if intent is None:
-            return _conflict(f"slot {self.slot:02x} holds a key")
+            return conflict(f"slot {self.slot:02x} holds a key")
         attested = self.attestation(token)
         wrong = self._differences(found, attested)
         if wrong:
-            return _conflict(f"the key in {self.slot:02x} {wrong}")
+            return conflict(f"the key in {self.slot:02x} {wrong}")
         facts: dict[str, Json] = {
             "algorithm": found.algorithm.name.lower(),
-            "publicKey": _digest(found.public_key),
+            "publicKey": digest(found.public_key),
         }
         if attested is None:
             return Finding(state=State.MATCH, facts=facts, unread=("attestation",))
@@ -139,12 +125,9 @@ class KeyStep:
             return f"is {found.algorithm.name.lower()}, not {self.algorithm.name.lower()}"
         if found.generated is False:
             return "was imported, not generated on the token"
-        for name, wanted, there in (
-            ("PIN", self.pin_policy, found.pin_policy),
-            ("touch", self.touch_policy, found.touch_policy),
-        ):
-            if there is not None and there is not wanted:
-                return f"has the {name} policy {there.name.lower()}, not {wanted.name.lower()}"
+        wrong = self.wrong_policy(found)
+        if wrong:
+            return wrong
         if attested is not None:
             try:
                 attested[0].require(
@@ -159,30 +142,18 @@ class KeyStep:
     def _observe_unseen(self, token: Token, intent: Intent | None) -> Finding:
         """A key is there that cannot be read: ours if a signature says so."""
         if intent is None:
-            return _conflict(f"slot {self.slot:02x} holds a key that cannot be read")
+            return conflict(f"slot {self.slot:02x} holds a key that cannot be read")
         if self._generated is None:
             return Finding(state=State.UNKNOWN, reason="the key was made, but its half was lost")
         challenge = os.urandom(32)
-        verify_pin(token)
-        with token.touch(f"prove the key in {self.slot:02x}"):
-            signature = token.piv().sign(self.slot, self.algorithm, challenge)
+        signature = self.sign(token, challenge, f"prove the key in {self.slot:02x}")
         if not verify_signature(self._generated, signature, challenge):
-            return _conflict(f"the key in {self.slot:02x} is not the one that was generated")
+            return conflict(f"the key in {self.slot:02x} is not the one that was generated")
         return Finding(
             state=State.MATCH,
             facts={
                 "algorithm": self.algorithm.name.lower(),
-                "publicKey": _digest(self._generated),
+                "publicKey": digest(self._generated),
             },
             unread=("PIN policy", "touch policy", "attestation"),
         )
-
-
-def _digest(public_key: bytes) -> str:
-    digest = hashes.Hash(hashes.SHA256())
-    digest.update(public_key)
-    return digest.finalize().hex()
-
-
-def _conflict(reason: str) -> Finding:
-    return Finding(state=State.CONFLICT, reason=reason)

@@ -10,14 +10,17 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import partial
 
 from yubikit.core import Tlv
 from yubikit.piv import OBJECT_ID, Chuid, FascN
 
+from tokenprov.errors import TokenReset
 from tokenprov.model import Json
+from tokenprov.profile.piv_objects import PIN_TO_READ
 from tokenprov.secret import RandomBytes
 from tokenprov.step import Drawn, Finding, Intent, State
-from tokenprov.steps.piv.access import authenticate
+from tokenprov.steps.piv.access import authenticate, read_object, verify_pin
 from tokenprov.token import Token
 
 # SP 800-73-4 part 1, 3.1.2: agency code 9999 says that the issuer is not a federal one
@@ -30,40 +33,53 @@ PKCS15_NONE = 0x00
 DATA_MODEL = 0x10  # SP 800-73
 
 
-class _ObjectStep(ABC):
+class ObjectStep(ABC):
     """An object whose whole value stands in the intent."""
 
     id: str
     title: str
-    _object: OBJECT_ID
+    object_id: int
 
     @abstractmethod
-    def _value(self, public: Mapping[str, Json]) -> bytes:
+    def value(self, public: Mapping[str, Json]) -> bytes:
         """The object's bytes from what was drawn."""
 
     def observe(self, token: Token, intent: Intent | None) -> Finding:
         """The object as it is, byte for byte."""
-        there = token.piv().object(self._object)
+        wants_pin = self.object_id in PIN_TO_READ
+        read = partial(read_object, token) if wants_pin else token.piv().object
+        try:
+            there = read(self.object_id)
+        except TokenReset:
+            if intent is not None or not wants_pin:
+                raise
+            return Finding(state=State.ABSENT, unread=(self.title,))  # FIPS, in its factory state
         if there is None:
             return Finding(state=State.ABSENT)
         if intent is None:
             return Finding(state=State.CONFLICT, reason=f"it holds a {self.title}")
-        if there != self._value(intent.public):
+        if there != self.value(intent.public):
             return Finding(state=State.CONFLICT, reason=f"its {self.title} is not ours")
-        return Finding(state=State.MATCH, facts=dict(intent.public))
+        return Finding(state=State.MATCH, facts=self.facts(intent))
+
+    def facts(self, intent: Intent) -> dict[str, Json]:
+        """What an entry says of it."""
+        return dict(intent.public)
 
     def apply(self, token: Token, intent: Intent) -> None:
         """One write. Needs the management key."""
+        if self.object_id in PIN_TO_READ:
+            verify_pin(token)  # before, because it may start the session anew
         authenticate(token)
-        token.piv().put_object(self._object, self._value(intent.public))
+        token.piv().put_object(self.object_id, self.value(intent.public))
 
 
-class ChuidStep(_ObjectStep):
+class ChuidStep(ObjectStep):
     """Card Holder Unique Identifier, with a drawn GUID."""
 
     id = "piv/chuid"
     title = "CHUID"
-    _object = OBJECT_ID.CHUID
+    object_id = OBJECT_ID.CHUID
 
     def __init__(self, *, today: Callable[[], date]) -> None:
         self._today = today
@@ -75,7 +91,7 @@ class ChuidStep(_ObjectStep):
         expires = expires.replace(year=expires.year + CHUID_YEARS)
         return Drawn(public={"guid": guid.hex, "expires": expires.isoformat()})
 
-    def _value(self, public: Mapping[str, Json]) -> bytes:
+    def value(self, public: Mapping[str, Json]) -> bytes:
         chuid = Chuid(
             fasc_n=NON_FEDERAL,
             guid=bytes.fromhex(public["guid"]),
@@ -85,18 +101,18 @@ class ChuidStep(_ObjectStep):
         return bytes(chuid)
 
 
-class CccStep(_ObjectStep):
+class CccStep(ObjectStep):
     """Card Capability Container, with a drawn card identifier."""
 
     id = "piv/ccc"
     title = "CCC"
-    _object = OBJECT_ID.CAPABILITY
+    object_id = OBJECT_ID.CAPABILITY
 
     def draw(self, random: RandomBytes) -> Drawn:
         """The rest of the card identifier."""
         return Drawn(public={"cardIdentifier": (CARD_IDENTIFIER_PREFIX + random(14)).hex()})
 
-    def _value(self, public: Mapping[str, Json]) -> bytes:
+    def value(self, public: Mapping[str, Json]) -> bytes:
         fields = {
             0xF0: bytes.fromhex(public["cardIdentifier"]),
             0xF1: bytes([CCC_VERSION]),

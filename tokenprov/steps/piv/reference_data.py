@@ -1,18 +1,15 @@
-"""Tries, PIN, PUK and management key: the PIV reference data (SP 800-73-4 part 2, 3.2).
+"""Tries, PIN and PUK: the PIV reference data of the holder (SP 800-73-4 part 2, 3.2).
 
 Where metadata tells whether a value is the factory's, nothing is probed that could cost a try.
 """
 
 from __future__ import annotations
 
-from yubikit.piv import MANAGEMENT_KEY_TYPE
-
-from tokenprov.errors import AuthenticationFailed, NotSupported, TokenRefused
+from tokenprov.errors import AuthenticationFailed
 from tokenprov.model import SecretKind
-from tokenprov.secret import RandomBytes, Secret, draw_bytes, draw_digits
+from tokenprov.secret import RandomBytes, draw_digits
 from tokenprov.step import Drawn, DrawnSecret, Finding, Intent, State
 from tokenprov.steps.piv.access import (
-    FACTORY_MANAGEMENT_KEY,
     FACTORY_PIN,
     FACTORY_PUK,
     affordable,
@@ -51,6 +48,9 @@ class TriesStep:
         facts = {"pinTries": pin.total, "pukTries": puk.total}
         if (pin.total, puk.total) == (self._pin, self._puk):
             return Finding(state=State.MATCH, facts=facts)
+        if piv.has_fingerprints():  # the YubiKey Bio has no command to set them
+            reason = "a token with a fingerprint reader keeps its own numbers of tries"
+            return Finding(state=State.SKIPPED, reason=reason, facts=facts)
         if intent is None and not (pin.is_default and puk.is_default):
             return _conflict("its PIN or PUK is not the factory's")
         return Finding(state=State.ABSENT, facts=facts)
@@ -149,67 +149,10 @@ class PukStep:
         token.piv().change_puk(FACTORY_PUK, intent.secret(self.id).reveal_text())
 
 
-class ManagementKeyStep:
-    """The PIV management key, drawn and sealed for token administration."""
-
-    id = "piv/management-key"
-    title = "PIV management key"
-
-    def __init__(self, *, algorithm: MANAGEMENT_KEY_TYPE | None) -> None:
-        """`algorithm` None: AES-192 where the token has it (5.4), else 3DES; 24 bytes both."""
-        self._algorithm = algorithm
-
-    def draw(self, random: RandomBytes) -> Drawn:
-        """A key of the algorithm's length."""
-        value = draw_bytes((self._algorithm or MANAGEMENT_KEY_TYPE.AES192).key_len, random)
-        kind = SecretKind.PIV_MANAGEMENT_KEY
-        return Drawn(secrets={self.id: DrawnSecret(kind=kind, value=value)})
-
-    def observe(self, token: Token, intent: Intent | None) -> Finding:
-        """By metadata and by authenticating; no tries are counted on this key."""
-        piv = token.piv()
-        is_default = piv.management_key_is_default()
-        if is_default is True:
-            return Finding(state=State.ABSENT)
-        if intent is not None and _authenticates(piv, intent.secret(self.id)):
-            algorithm = piv.management_key_type
-            if self._algorithm not in (None, algorithm):
-                return _conflict(f"its management key is {algorithm.name}")
-            return Finding(state=State.MATCH, facts={"algorithm": algorithm.name.lower()})
-        if is_default is None and _authenticates(piv, Secret(FACTORY_MANAGEMENT_KEY)):
-            return Finding(state=State.ABSENT)
-        return _conflict("its PIV management key is not the factory's")
-
-    def apply(self, token: Token, intent: Intent) -> None:
-        """The token keeps the old key until it has the new one."""
-        authenticate(token)
-        piv = token.piv()
-        key = intent.secret(self.id).reveal()
-        if self._algorithm is not None:
-            piv.set_management_key(self._algorithm, key)
-            return
-        preferred = MANAGEMENT_KEY_TYPE.AES192
-        if piv.version >= (5, 4, 0):
-            try:
-                return piv.set_management_key(preferred, key)
-            except (NotSupported, TokenRefused):
-                if piv.management_key_type is preferred:
-                    raise
-        piv.set_management_key(MANAGEMENT_KEY_TYPE.TDES, key)
-
-
 def _changes(piv: PivApplet, puk: str) -> bool:
     """Whether this is the PUK: changing it to itself says so (and costs a try if not)."""
     try:
         piv.change_puk(puk, puk)
-    except AuthenticationFailed:
-        return False
-    return True
-
-
-def _authenticates(piv: PivApplet, key: Secret) -> bool:
-    try:
-        piv.authenticate(key.reveal())
     except AuthenticationFailed:
         return False
     return True

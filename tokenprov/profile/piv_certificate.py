@@ -1,0 +1,81 @@
+"""The certificate of a PIV key, as a profile describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from pydantic import StrictBool, StrictInt
+
+from tokenprov.profile.faults import Fault
+from tokenprov.profile.fields import Template
+from tokenprov.profile.section import Section, TemplateText
+
+SID_COLUMN = "sid"  # of the roster: the security identifier of the holder's Windows account
+MAX_DAYS = 3650  # ten years; a certificate's term is a policy, this stops a slip of the finger
+
+
+class Usage(StrEnum):
+    """What a certificate is for (extended key usage)."""
+
+    CLIENT_AUTH = "client-auth"  # RFC 5280 4.2.1.12
+    SMARTCARD_LOGON = "smartcard-logon"  # 1.3.6.1.4.1.311.20.2.2
+    EMAIL_PROTECTION = "email-protection"  # RFC 5280 4.2.1.12; what the slot does: sign or decrypt
+
+
+class IssuerKind(StrEnum):
+    """Who issues a certificate."""
+
+    LOCAL = "local"  # the station's own test authority
+
+
+class AccountSid(StrEnum):
+    """Whether a certificate names the Windows account by its security identifier."""
+
+    IF_PRESENT = "if-present"  # where the holder has one in the roster's column `sid`
+    REQUIRED = "required"
+    NO = "no"
+
+
+class Certificate(Section):
+    """The certificate of a key."""
+
+    issuer: IssuerKind = IssuerKind.LOCAL
+    days: StrictInt = 365  # validity; less if the holder leaves before
+    subject: TemplateText = Template.parse("{holder.name}")  # the common name
+    upn: StrictBool = False  # user principal name, as Windows and Kerberos map it
+    email: StrictBool = True
+    sid: AccountSid = AccountSid.IF_PRESENT  # strong mapping of Windows domains
+    compress: StrictBool = False  # not every reader expands it
+    usages: tuple[Usage, ...]
+
+    def rules(self) -> Iterator[Fault]:
+        """Days within reason, usages named once, each with what it needs."""
+        if not 1 <= self.days <= MAX_DAYS:
+            yield Fault(
+                at=("days",),
+                message=f"{self.days} days are not a term for a certificate",
+                remedy=f"Write from 1 to {MAX_DAYS}; 365 is a common choice.",
+            )
+        if not self.usages:
+            yield Fault(
+                at=("usages",),
+                message="a certificate without a usage is good for everything",
+                remedy='Name them, as in usages = ["client-auth"].',
+            )
+        for usage in sorted({one for one in self.usages if self.usages.count(one) > 1}):
+            yield Fault(
+                at=("usages",), message=f"{str(usage)!r} stands twice", remedy="Delete one."
+            )
+        if Usage.SMARTCARD_LOGON in self.usages and not self.upn:
+            yield Fault(
+                at=("upn",),
+                message="smartcard-logon finds the account by the UPN, which is left out",
+                remedy="Write upn = true, or take smartcard-logon out of usages.",
+            )
+        if Usage.EMAIL_PROTECTION in self.usages and not self.email:
+            yield Fault(
+                at=("email",),
+                message="email-protection is for a mail address, which is left out",
+                remedy="Write email = true, or take email-protection out of usages.",
+            )

@@ -1,0 +1,171 @@
+"""The PIV management key: drawn, sealed for token administration, and if asked kept on the token.
+
+A PIN-protected management key is kept as the maker's programs find it (ykman's "pivman" data): the
+key itself in the printed information's object, which wants the PIN, and a flag in 5FFF00. The
+order of writes is such that no cut loses it:
+
+- it is sealed before anything is written;
+- its copy is written and read back, then the flag, and only then the key is changed; so a token
+  that takes the key and not the copy keeps the factory's key;
+- where the copy cannot be read back yet (a FIPS token shows that object in approved mode only, and
+  changing the key is what brings it there), it is written again after the change.
+
+A key derived from the PIN, which the maker's programs once made, is never made.
+"""
+
+from __future__ import annotations
+
+from yubikit.core import Tlv
+from yubikit.piv import MANAGEMENT_KEY_TYPE, OBJECT_ID
+
+from tokenprov.errors import NotSupported, NotVerified, TokenRefused, TokenReset
+from tokenprov.model import Json, SecretKind
+from tokenprov.secret import RandomBytes, Secret, draw_bytes
+from tokenprov.step import Drawn, DrawnSecret, Finding, Intent, State
+from tokenprov.steps.piv.access import (
+    FACTORY_MANAGEMENT_KEY,
+    authenticate,
+    not_touched,
+    opens,
+    read_object,
+    verify_pin,
+)
+from tokenprov.token import Token
+
+ADMIN_DATA = 0x5FFF00  # the maker's object for what its programs know of a token
+TAG_ADMIN, TAG_FLAGS = 0x80, 0x81
+FLAG_PROTECTED = 0x02  # the management key is in the printed information
+TAG_PROTECTED, TAG_KEY = 0x88, 0x89
+
+_KIND = SecretKind.PIV_MANAGEMENT_KEY
+_FLAG = bytes(Tlv(TAG_ADMIN, Tlv(TAG_FLAGS, bytes([FLAG_PROTECTED]))))
+
+
+class ManagementKeyStep:
+    """The PIV management key."""
+
+    id = "piv/management-key"
+    title = "PIV management key"
+
+    def __init__(
+        self,
+        *,
+        algorithm: MANAGEMENT_KEY_TYPE | None,
+        touch: bool = False,
+        pin_protected: bool = False,
+    ) -> None:
+        """`algorithm` None: AES-192 where the token has it (5.4), else 3DES; 24 bytes both."""
+        self._algorithm, self._touch, self._protected = algorithm, touch, pin_protected
+
+    def draw(self, random: RandomBytes) -> Drawn:
+        """A key of the algorithm's length."""
+        value = draw_bytes((self._algorithm or MANAGEMENT_KEY_TYPE.AES192).key_len, random)
+        return Drawn(secrets={self.id: DrawnSecret(kind=_KIND, value=value)})
+
+    def observe(self, token: Token, intent: Intent | None) -> Finding:
+        """By metadata and by authenticating; no tries are counted on this key."""
+        piv = token.piv()
+        is_default = piv.management_key_is_default()
+        if is_default is True:
+            return self._factory(token, intent)
+        if intent is not None:
+            if self._touch:
+                token.keyring.by_touch.add(_KIND)
+            if self._protected:
+                verify_pin(token)  # first: where there is no metadata, the session starts anew
+            if opens(token, intent.secret(self.id).reveal()):
+                return self._ours(token, intent.secret(self.id))
+        if is_default is None and opens(token, FACTORY_MANAGEMENT_KEY):
+            return self._factory(token, intent)
+        if intent is not None and self._touch:
+            raise not_touched(token)
+        return _conflict("its PIV management key is not the factory's")
+
+    def apply(self, token: Token, intent: Intent) -> None:
+        """The token keeps the old key until it has the new one."""
+        key = intent.secret(self.id)
+        if self._protected:
+            verify_pin(token)
+        authenticate(token)
+        seen = not self._protected or self._keep(token, key)
+        self._change(token, key)
+        if not seen:
+            token.piv().put_object(OBJECT_ID.PRINTED, _copy(key))
+
+    def _factory(self, token: Token, intent: Intent | None) -> Finding:
+        """The key is the factory's; before a promise, nothing may stand where its copy goes."""
+        if intent is None and self._protected:
+            if token.piv().object(ADMIN_DATA) is not None:
+                return _conflict("another program keeps its own data on the PIV application")
+            try:
+                there = read_object(token, OBJECT_ID.PRINTED)
+            except TokenReset:  # a FIPS token in its factory state
+                return Finding(state=State.ABSENT, unread=("printed information",))
+            if there is not None:
+                return _conflict("it holds printed information")
+        return Finding(state=State.ABSENT)
+
+    def _ours(self, token: Token, key: Secret) -> Finding:
+        """The key is the sealed one: whether it is as it is wanted, with its copy beside it."""
+        piv = token.piv()
+        algorithm = piv.management_key_type
+        if self._algorithm not in (None, algorithm):
+            return _conflict(f"its management key is {algorithm.name}")
+        facts: dict[str, Json] = {"algorithm": algorithm.name.lower()}
+        unread: tuple[str, ...] = ()
+        if self._touch:
+            waits = piv.management_key_touch()
+            if waits is False:
+                return _conflict("its management key works without a touch")
+            facts |= {"touch": True}
+            unread = ("touch policy",) if waits is None else ()
+        if self._protected:
+            copy = read_object(token, OBJECT_ID.PRINTED)
+            flag = piv.object(ADMIN_DATA)
+            if copy is None or flag is None:
+                return Finding(state=State.ABSENT, facts=facts)
+            if copy != _copy(key) or flag != _FLAG:
+                return _conflict("the copy of its management key is not ours")
+            facts |= {"pinProtected": True}
+        return Finding(state=State.MATCH, facts=facts, unread=unread)
+
+    def _keep(self, token: Token, key: Secret) -> bool:
+        """Write the copy and its flag; whether the copy could be read back.
+
+        Raises `NotVerified`, before the key is changed, where it reads back as anything else.
+        """
+        piv = token.piv()
+        piv.put_object(OBJECT_ID.PRINTED, _copy(key))
+        try:
+            seen, visible = read_object(token, OBJECT_ID.PRINTED), True
+        except TokenReset:
+            seen, visible = None, False
+        if visible and seen != _copy(key):
+            raise NotVerified(
+                f"token {token.id.label} did not keep the copy of its management key",
+                remedy="The key was not changed. Run it again, or write pin-protected = false.",
+            )
+        piv.put_object(ADMIN_DATA, _FLAG)
+        return visible
+
+    def _change(self, token: Token, secret: Secret) -> None:
+        piv, key = token.piv(), secret.reveal()
+        if self._algorithm is not None:
+            piv.set_management_key(self._algorithm, key, touch=self._touch)
+            return
+        preferred = MANAGEMENT_KEY_TYPE.AES192
+        if piv.version >= (5, 4, 0):
+            try:
+                return piv.set_management_key(preferred, key, touch=self._touch)
+            except (NotSupported, TokenRefused):
+                if piv.management_key_type is preferred:
+                    raise
+        piv.set_management_key(MANAGEMENT_KEY_TYPE.TDES, key, touch=self._touch)
+
+
+def _copy(key: Secret) -> bytes:
+    return bytes(Tlv(TAG_PROTECTED, Tlv(TAG_KEY, key.reveal())))
+
+
+def _conflict(reason: str) -> Finding:
+    return Finding(state=State.CONFLICT, reason=reason)
