@@ -25,14 +25,15 @@ from tokenprov.sim.applets.otp_frame import (
 
 REFERENCE = "cbdefghijklnrtuv"  # sent first with SEND_REF, to learn the keyboard's layout
 SHIFT = 0x80  # the maker's mark on a scan code
+# 0x32 is a key of European keyboards; in a US layout computers take it for 0x31, the backslash.
 _PLAIN = {0x28: "\n", 0x2B: "\t", 0x2C: " "}
 _PLAIN |= {0x04 + n: letter for n, letter in enumerate("abcdefghijklmnopqrstuvwxyz")}
 _PLAIN |= {0x1E + n: digit for n, digit in enumerate("1234567890")}
-_PLAIN |= dict(zip(range(0x2D, 0x33), "-=[]\\#", strict=True))
+_PLAIN |= dict(zip(range(0x2D, 0x33), "-=[]\\\\", strict=True))
 _PLAIN |= dict(zip(range(0x33, 0x39), ";'`,./", strict=True))
 _SHIFTED = {0x04 + n: letter for n, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ")}
 _SHIFTED |= {0x1E + n: sign for n, sign in enumerate("!@#$%^&*()")}
-_SHIFTED |= dict(zip(range(0x2D, 0x33), "_+{}|~", strict=True))
+_SHIFTED |= dict(zip(range(0x2D, 0x33), "_+{}||", strict=True))
 _SHIFTED |= dict(zip(range(0x33, 0x39), ':"~<>?', strict=True))
 
 
