@@ -53,13 +53,17 @@ DISK_CALLS: dict[str, tuple[int, ...]] = {
 HEADER = 4  # bytes of an APDU that are shown: class, instruction and parameters, never data
 CHAINING = 0x10  # bit of the class byte: more is to come (ISO/IEC 7816-4, 5.4.1)
 CTAP = (0x80, 0x10)  # class (without chaining) and instruction that carry a CTAP command
-_DRAWN = re.compile(r"(?<![0-9a-z])([0-9a-f]{64}|[0-9a-f]{2}|\d{8}-[0-9a-f]{6})(?![0-9a-z])")
+# What differs from run to run in names: digests and their folders, ids of batches and processes
+_DRAWN = re.compile(
+    r"(?<![0-9a-z])([0-9a-f]{64}|[0-9a-f]{2}|\d{8}-[0-9a-f]{6}|\d+(?=\.new))(?![0-9a-z])"
+)
 
 
 # Instructions that change nothing on a token, and CTAP's (the rest is taken for writing):
-# ISO/IEC 7816-4 (SELECT, GET RESPONSE), SP 800-73-4 part 2, 3.1.2 (GET DATA), the maker's for
-# metadata, attestation, serial, version, OTP status and device information; CTAP 2.1, 6.4
-READS = {"a4", "c0", "cb", "f7", "f9", "f8", "fd", "03", "1d"}
+# ISO/IEC 7816-4 (SELECT, GET RESPONSE), SP 800-73-4 part 2, 3.1.2 and 3.2.4 (GET DATA; GENERAL
+# AUTHENTICATE, which counts no tries), the maker's for metadata, attestation, serial, version, OTP
+# status and device information; CTAP 2.1, 6.4
+READS = {"a4", "c0", "cb", "87", "f7", "f9", "f8", "fd", "03", "1d"}
 CTAP_GET_INFO = "ctap-4"
 ANY = "*"  # as a name: every point counts
 

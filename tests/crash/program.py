@@ -19,6 +19,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -129,6 +130,9 @@ def serve() -> None:
     """Answer requests until the input ends."""
     from tests.crash import live  # here, so that the client does without them
     from tokenprov.cli.main import main
+
+    for command in ("batch", "init"):  # which `main` loads only when they are called
+        import_module(f"tokenprov.cli.{command}")
 
     programs = {TOKENPROV: main, LIVE: live.main}
 
