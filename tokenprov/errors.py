@@ -57,11 +57,13 @@ class Problem:
     field: str  # a column of a roster, the path of a profile's key, "" for the file as a whole
     message: str
     remedy: str
+    file: str = ""  # where it stands in another file than the one that was asked for
 
     @property
     def where(self) -> str:
-        """Line and field, as people say them."""
-        return ", ".join(filter(None, [f"line {self.line}" if self.line else "", self.field]))
+        """File, line and field, as people say them."""
+        line = f"line {self.line}" if self.line else ""
+        return ", ".join(filter(None, [self.file, line, self.field]))
 
 
 class InputError(TokenprovError):
@@ -84,7 +86,7 @@ class InputError(TokenprovError):
         """All that is wrong in one file, of `total` problems those that were kept."""
         if total == 1:
             (only,) = problems
-            where = f"{name}, {only.where}" if only.where else name
+            where = ", ".join(filter(None, ["" if only.file else name, only.where]))
             return cls(only.message, remedy=only.remedy, where=where, problems=problems)
         lines = [f"{total} problems, and nothing was read from it"]
         for problem in problems:

@@ -12,8 +12,8 @@ from pydantic_core import ErrorDetails
 
 from tokenprov.errors import Problem
 from tokenprov.profile.faults import Faults, path_text, shown
+from tokenprov.profile.inheritance import EXTENDS, WITHOUT, Node
 from tokenprov.profile.language import Profile
-from tokenprov.profile.lines import KeyLines
 from tokenprov.profile.section import Section
 
 _QUOTED = re.compile(r"'([^']*)'")
@@ -28,26 +28,47 @@ _TYPES = {
 }
 
 
-def explain(error: ValidationError, lines: KeyLines) -> list[Problem]:
-    """One problem for each thing that is wrong, by line."""
-    problems = [problem for detail in error.errors() for problem in _problems(detail, lines)]
-    return sorted(problems, key=lambda problem: problem.line)
+def explain(error: ValidationError, document: Node, file: str) -> list[Problem]:
+    """One problem for each thing that is wrong in a document, by file and line.
+
+    Those in `file` come first; the others name theirs.
+    """
+    problems = [
+        problem for detail in error.errors() for problem in _problems(detail, document, file)
+    ]
+    return sorted(problems, key=lambda problem: (problem.file, problem.line))
 
 
-def _problems(detail: ErrorDetails, lines: KeyLines) -> Iterator[Problem]:
+def explain_faults(faults: Faults, document: Node, file: str) -> list[Problem]:
+    """The same for rules that are not pydantic's."""
+    return [
+        _problem(fault.at, document, file, fault.message, fault.remedy) for fault in faults.faults
+    ]
+
+
+def _problems(detail: ErrorDetails, document: Node, file: str) -> Iterator[Problem]:
     location = detail["loc"]
     path = tuple(part for part in location if part not in _TAGS)
     cause = detail.get("ctx", {}).get("error")
     if isinstance(cause, Faults):
         for fault in cause.faults:
-            yield _problem((*path, *fault.at), lines, fault.message, fault.remedy)
+            yield _problem((*path, *fault.at), document, file, fault.message, fault.remedy)
         return
     message, remedy = _words(detail, location, path)
-    yield _problem(path, lines, message, remedy)
+    yield _problem(path, document, file, message, remedy)
 
 
-def _problem(path: Sequence[str | int], lines: KeyLines, message: str, remedy: str) -> Problem:
-    return Problem(line=lines.line(path), field=path_text(path), message=message, remedy=remedy)
+def _problem(
+    path: Sequence[str | int], document: Node, file: str, message: str, remedy: str
+) -> Problem:
+    place = document.place_of(path)
+    return Problem(
+        line=place.line,
+        field=path_text(path),
+        message=message,
+        remedy=remedy,
+        file=place.file if place.file != file else "",
+    )
 
 
 def _words(
@@ -57,7 +78,7 @@ def _words(
     context: dict[str, Any] = detail.get("ctx", {})
     key = path[-1] if path else ""
     if kind == "extra_forbidden":
-        keys = sorted(_keys(location[:-1]))
+        keys = sorted(_keys(location[:-1]) | ({EXTENDS, WITHOUT} if len(path) == 1 else set()))
         near = _near(str(key), keys)
         return f"there is no key {shown(key)} here", f"{near}The keys here are {', '.join(keys)}."
     if kind == "missing":

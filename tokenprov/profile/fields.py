@@ -1,14 +1,16 @@
-"""Texts of a profile that name the holder.
+"""Texts of a profile that name the holder, the token or the day.
 
-Grammar: `{holder.FIELD}` stands for a field, `{{` and `}}` for a brace; nothing else in braces.
-FIELD is id, name, email or upn, or `extra.COLUMN` for a further column of the roster, under the
-name that the roster gives it (lower case, `_` for spaces and dashes).
+Grammar: `{holder.FIELD}` stands for a field, `{token.serial}` for the token's serial, `{date}` for
+the day of issue (2026-03-02) and `{year}` for its year, `{{` and `}}` for a brace; nothing else in
+braces. FIELD is id, name, email or upn, or `extra.COLUMN` for a further column of the roster, under
+the name that the roster gives it (lower case, `_` for spaces and dashes).
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from difflib import get_close_matches
 from typing import Any
 
@@ -18,6 +20,8 @@ from tokenprov.profile.faults import Fault, Faults, shown
 
 BASE_FIELDS = ("id", "name", "email", "upn")
 EXTRA = "extra."
+SERIAL, DATE, YEAR = "token.serial", "date", "year"
+OF_ISSUE = (SERIAL, DATE, YEAR)  # known when a token is there
 
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _EXTRA_COLUMN = re.compile(r"extra\.[^\s{}]+\Z")
@@ -25,7 +29,10 @@ _EXTRA_COLUMN = re.compile(r"extra\.[^\s{}]+\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """A text over the holder; `pieces` are each a literal text and the field after it, or ""."""
+    """A text with fields; `pieces` are each a literal text and the field after it, or "".
+
+    `settle` puts in what belongs to the token and the day, `render` what belongs to the holder.
+    """
 
     text: str
     pieces: tuple[tuple[str, str], ...]
@@ -66,11 +73,37 @@ class Template:
 
     @property
     def fields(self) -> frozenset[str]:
-        """The fields it uses: "name", "extra.department"."""
-        return frozenset(field for _, field in self.pieces if field)
+        """The holder's fields that it uses: "name", "extra.department"."""
+        return frozenset(field for _, field in self.pieces if field and field not in OF_ISSUE)
+
+    def settle(self, *, serial: str | None, day: date) -> Template:
+        """The same with the token's serial and the day put in; itself where it names neither.
+
+        Raises ProfileError if it names the serial and there is none.
+        """
+        values = {SERIAL: serial, DATE: day.isoformat(), YEAR: f"{day:%Y}"}
+        if not any(field in values for _, field in self.pieces):
+            return self
+        text = ""
+        for literal, field in self.pieces:
+            text += literal.replace("{", "{{").replace("}", "}}")
+            if field in values:
+                value = values[field]
+                if not value:
+                    raise ProfileError(
+                        f"{self.text!r} needs the token's serial, which cannot be read on this one",
+                        remedy="Take it out of the profile, or insert a token with a serial.",
+                    )
+                text += value
+            elif field:
+                text += f"{{holder.{field}}}"
+        return Template.parse(text)
 
     def render(self, holder: Holder) -> str:
-        """The text for one holder. Raises ProfileError if the holder lacks a field."""
+        """The text for one holder, once it is settled.
+
+        Raises ProfileError if the holder lacks a field.
+        """
         parts: list[str] = []
         for literal, field in self.pieces:
             parts.append(literal)
@@ -114,12 +147,17 @@ def field_of(holder: Holder, field: str) -> str:
 
 
 def _field(name: str) -> str:
+    if name in OF_ISSUE:
+        return name
     field = name.removeprefix("holder.")
     if field != name and (field in BASE_FIELDS or _EXTRA_COLUMN.match(field)):
         return field
-    known = ", ".join(f"{{holder.{base}}}" for base in BASE_FIELDS)
+    words = [*(f"holder.{base}" for base in BASE_FIELDS), *OF_ISSUE]
+    known = ", ".join(f"{{{word}}}" for word in words)
     near = get_close_matches(field.strip().lower(), BASE_FIELDS, n=1)
     hint = f"Did you mean {{holder.{near[0]}}}? " if near else ""
+    if not near and (closest := get_close_matches(name.strip().lower(), words, n=1)):
+        hint = f"Did you mean {{{closest[0]}}}? "
     raise Faults(
         [
             Fault(

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from tokenprov.errors import Problem, ProfileError
 from tokenprov.profile.fido2_limits import fido2_limits
+from tokenprov.profile.fitting import Fitted, fit
 from tokenprov.profile.language import Profile
 from tokenprov.profile.limits import Limit, Version, if_supported, needs, piv_keys
 from tokenprov.profile.otp_limits import otp_limits
@@ -65,15 +66,29 @@ def check_firmware(
     `version` is None where it is unknown: then nothing is refused for the firmware's sake.
     Raises ProfileError, which names each key, the firmware that it needs and the remedy.
     """
-    limits = list(_limits(profile, version, kind, fips))
+    fitted = fit_to(profile, version, kind, fips=fips)
     problems = [
         Problem(line=0, field=limit.key, message=limit.message, remedy=limit.remedy)
-        for limit in limits
+        for limit in fitted.limits
         if not limit.left_out
     ]
     if problems:
         raise ProfileError.of_file(profile.name, tuple(problems), len(problems))
-    return [f"{limit.key}: {limit.message}" for limit in limits]
+    return [
+        *(f"{one.setting}: {one.reason}" for one in fitted.left_out),
+        *(f"{limit.key}: {limit.message}" for limit in fitted.limits),
+    ]
+
+
+def fit_to(
+    profile: Profile,
+    version: Version | None,
+    kind: TokenKind = TokenKind.YUBIKEY,
+    *,
+    fips: bool = False,
+) -> Fitted:
+    """As much of the profile as such a token can take; refuses nothing."""
+    return fit(profile, lambda smaller: tuple(_limits(smaller, version, kind, fips)))
 
 
 def _limits(

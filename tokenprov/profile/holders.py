@@ -19,6 +19,7 @@ from tokenprov.profile.otp import HotpSlot, OtpSection, YubicoOtpSlot
 from tokenprov.profile.piv import PivSection
 from tokenprov.profile.piv_certificate import SID_COLUMN, AccountSid, Certificate
 from tokenprov.profile.piv_objects import MAX_OBJECT
+from tokenprov.profile.settle import ANY_DAY, LONGEST_SERIAL, settled
 from tokenprov.roster import Roster
 from tokenprov.roster.check import MAX_COMMON_NAME
 
@@ -124,7 +125,7 @@ def check_roster(profile: Profile, roster: Roster) -> None:
     Raises RosterError with the lines of the rows that lack something, or once for a column that
     the whole roster lacks.
     """
-    wanted = list(needs(profile))
+    wanted = list(needs(settled(profile, serial=LONGEST_SERIAL, day=ANY_DAY)))
     problems: list[Problem] = []
     absent: set[str] = set()
     for field in sorted({field for need in wanted for field in need.fields}):

@@ -5,25 +5,36 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from typing import Annotated, Any
 
 import rfc8785
-from pydantic import field_validator
+from pydantic import PlainValidator, WithJsonSchema, field_validator
 
 from tokenprov.model import Json
 from tokenprov.profile.faults import Fault, Faults
 from tokenprov.profile.fido2 import Fido2Section
+from tokenprov.profile.fields import plain_text
+from tokenprov.profile.optional import KEY, check_optional
 from tokenprov.profile.otp import OtpSection
 from tokenprov.profile.piv import PivSection
-from tokenprov.profile.section import Section, Text
+from tokenprov.profile.section import Section
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
+
+
+def _described(value: Any) -> str:
+    return "" if value == "" else plain_text(value)  # as a resolved profile has it without one
+
+
+Description = Annotated[str, PlainValidator(_described), WithJsonSchema({"type": "string"})]
 
 
 class Profile(Section):
     """The desired state of a token."""
 
     name: str
-    description: Text = ""
+    description: Description = ""
+    if_supported: tuple[str, ...] = ()  # paths of settings that are left out where they must be
     piv: PivSection | None = None
     otp: OtpSection | None = None
     fido2: Fido2Section | None = None
@@ -43,15 +54,22 @@ class Profile(Section):
         )
 
     def rules(self) -> Iterator[Fault]:
-        """A profile sets something."""
-        if self.piv is None and self.otp is None and self.fido2 is None:
+        """A profile sets something, and names what it may leave out."""
+        if not any(isinstance(getattr(self, name), Section) for name in type(self).model_fields):
             yield Fault(
                 message="the profile sets nothing", remedy="Add [piv], [otp] or [fido2] to it."
             )
+        yield from check_optional(
+            self.if_supported,
+            self.to_json(),
+            lambda document: type(self).model_validate(document, by_alias=True, by_name=False),
+        )
 
     def to_json(self) -> dict[str, Json]:
         """The resolved profile, defaults written out, keys as in the file."""
         document: dict[str, Json] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if not self.if_supported:
+            del document[KEY]
         return document
 
     @property

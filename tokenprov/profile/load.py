@@ -1,4 +1,8 @@
-"""Profiles from files: found by path or by name, read, and refused with line and key."""
+"""Profiles from files: found by path or by name, read, and refused with file, line and key.
+
+A profile that extends another is put together with it first: `extends` names a profile beside it
+or a ready one, or is a path from its own folder.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,9 @@ from pydantic import ValidationError
 
 import tokenprov
 from tokenprov.errors import ProfileError
-from tokenprov.profile.explain import explain
+from tokenprov.profile.explain import explain, explain_faults
+from tokenprov.profile.faults import Fault, Faults, shown
+from tokenprov.profile.inheritance import EXTENDS, WITHOUT, Node, extended, located
 from tokenprov.profile.language import Profile
 from tokenprov.profile.lines import KeyLines
 
@@ -53,25 +59,99 @@ def load_profile(path_or_name: str | Path, folders: Sequence[Path] | None = None
 
     `folders` are searched for names, `ready_folders()` if None. Raises ProfileError.
     """
+    searched = ready_folders() if folders is None else folders
+    path = _path(path_or_name, searched)
+    return _made(_resolved(_read(path), str(path), (path.resolve(),), searched), str(path))
+
+
+def parse_profile(data: bytes, name: str) -> Profile:
+    """The profile in these bytes; `name` is for messages, and it may extend ready profiles.
+
+    Raises ProfileError.
+    """
+    return _made(_resolved(data, name, (), ready_folders()), name)
+
+
+def _path(path_or_name: str | Path, folders: Sequence[Path]) -> Path:
     path = Path(path_or_name)
     if isinstance(path_or_name, str) and path.name == path_or_name and path.suffix != SUFFIX:
-        path = find_profile(path_or_name, ready_folders() if folders is None else folders)
+        return find_profile(path_or_name, folders)
+    return path
+
+
+def _read(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as exc:
         raise ProfileError(
             f"cannot be read: {exc.strerror}",
             remedy="Check the path and that you may read the file.",
             where=str(path),
         ) from exc
-    return parse_profile(data, str(path))
 
 
-def parse_profile(data: bytes, name: str) -> Profile:
-    """The profile in these bytes; `name` is for messages. Raises ProfileError."""
-    text = _text(data, name)
+def _made(document: Node, name: str) -> Profile:
     try:
-        document = tomllib.loads(text)
+        return Profile.model_validate(document.plain, by_alias=True, by_name=False)
+    except ValidationError as exc:
+        problems = explain(exc, document, name)
+        raise ProfileError.of_file(name, tuple(problems[:SHOWN]), len(problems)) from exc
+
+
+def _resolved(data: bytes, name: str, chain: tuple[Path, ...], folders: Sequence[Path]) -> Node:
+    """The document in these bytes, laid over what it extends; `chain` leads here, itself last."""
+    text = _text(data, name)
+    document = located(_parsed(text, name), name, KeyLines(text))
+    own = dict(document.value)
+    parent, left_out = own.pop(EXTENDS, None), own.pop(WITHOUT, None)
+    child = Node(own, document.place)
+    try:
+        if parent is None:
+            if left_out is not None:
+                raise _fault(WITHOUT, "it leaves out of nothing", f'Add {EXTENDS} = "…" beside it.')
+            return child
+        texts = _texts(left_out)
+        path = _parent_path(parent.plain, chain, folders)
+        if path.resolve() in chain:
+            names = " extends ".join(one.stem for one in (*chain, path))
+            raise _fault(EXTENDS, f"it comes back to itself: {names}", "Extend another profile.")
+        base = _resolved(_read(path), str(path), (*chain, path.resolve()), folders)
+        return extended(base, child, texts)
+    except Faults as exc:
+        problems = explain_faults(exc, document, name)
+        raise ProfileError.of_file(name, tuple(problems[:SHOWN]), len(problems)) from exc
+
+
+def _parent_path(value: object, chain: Sequence[Path], folders: Sequence[Path]) -> Path:
+    """The file that `extends` means, from the folder of the profile that says so."""
+    if not isinstance(value, str) or not value.strip():
+        raise _fault(EXTENDS, f"{shown(value)} names no profile", "Write a name, in quotes.")
+    beside = chain[-1].parent if chain else None
+    if Path(value).name == value and not value.endswith(SUFFIX):
+        try:
+            return find_profile(value, [*([beside] if beside else []), *folders])
+        except ProfileError as exc:
+            raise _fault(EXTENDS, exc.message, exc.remedy) from exc
+    path = beside / value if beside else Path(value)
+    if not path.is_file():
+        raise _fault(EXTENDS, f"there is no file {path}", "Write a path from this file's folder.")
+    return path
+
+
+def _texts(node: Node | None) -> Sequence[str]:
+    value = [] if node is None else node.plain
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    raise _fault(WITHOUT, f"{shown(value)} is not an array of paths", 'Write as in ["otp.slot2"].')
+
+
+def _fault(key: str, message: str, remedy: str) -> Faults:
+    return Faults([Fault(at=(key,), message=message, remedy=remedy)])
+
+
+def _parsed(text: str, name: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise _syntax(str(exc), text, name) from exc
     except (ValueError, RecursionError) as exc:
@@ -80,11 +160,6 @@ def parse_profile(data: bytes, name: str) -> Profile:
             remedy="Start again from a ready profile.",
             where=name,
         ) from exc
-    try:
-        return Profile.model_validate(document, by_alias=True, by_name=False)
-    except ValidationError as exc:
-        problems = explain(exc, KeyLines(text))
-        raise ProfileError.of_file(name, tuple(problems[:SHOWN]), len(problems)) from exc
 
 
 def _text(data: bytes, name: str) -> str:
