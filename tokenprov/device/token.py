@@ -4,6 +4,7 @@ Rules:
 - The serial is read on the connection that will write, and the applets must agree on it.
 - A reader's name says nothing about the token in it.
 - One session per applet: selecting costs a round trip and forgets a verified PIN.
+- Every applet is talked to through `SecuredConnection`: over a secure channel where one is set.
 """
 
 from __future__ import annotations
@@ -12,41 +13,60 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from fido2.ctap import CtapDevice
-from yubikit.core import ApplicationNotAvailableError, NotSupportedError
+from yubikit.core import ApplicationNotAvailableError
 from yubikit.core.fido import SmartCardCtapDevice
-from yubikit.core.smartcard import SmartCardConnection
-from yubikit.management import CAPABILITY, DeviceInfo, ManagementSession
-from yubikit.support import get_name, read_info
+from yubikit.management import CAPABILITY, DeviceInfo
+from yubikit.support import get_name
 
+from tokenprov.device.comeback import Link
 from tokenprov.device.fido2 import Fido2, Surroundings
 from tokenprov.device.hid import over_hid
+from tokenprov.device.management import Management, device_info
 from tokenprov.device.otp import Otp
-from tokenprov.device.pcsc import PcscConnection, connected
+from tokenprov.device.pcsc import PcscConnection, ReaderState
 from tokenprov.device.piv import Piv
+from tokenprov.device.reset import Application, reset
+from tokenprov.device.secured import SecuredConnection
+from tokenprov.device.security_domain import SecurityDomain
 from tokenprov.device.translate import translated
 from tokenprov.errors import NotSupported, WrongToken
 from tokenprov.model import TokenId
 from tokenprov.step import Operator
-from tokenprov.token import Keyring
+from tokenprov.token import Keyring, SecureChannel
 
 
 class YubiKey:
     """Implements `token.Token` for a YubiKey."""
 
-    def __init__(self, connection: PcscConnection, operator: Operator) -> None:
-        self._connection = connection
+    def __init__(
+        self, connection: PcscConnection, operator: Operator, link: Link | None = None
+    ) -> None:
+        """With `link` the token is found again after a restart; without, it stays where it is."""
+        self._connection = SecuredConnection(connection)
+        self._link = link
         self._operator = operator
         self._selected: Piv | Otp | Fido2 | None = None
         self._fido2: Fido2 | None = None  # kept: what getInfo says changes by our writes alone
         self.keyring = Keyring()
         self.reader = connection.reader
-        self._info = _device_info(connection)
+        self._management = Management(
+            self._deselected, device_info(connection), connection.transport, self._restarting
+        )
         self.id = TokenId(
             maker="yubico",
             model=get_name(self._info, None),
             firmware=str(self._info.version),
             serial=str(self._info.serial) if self._info.serial else None,
         )
+
+    @property
+    def _info(self) -> DeviceInfo:
+        return self._management.info
+
+    @property
+    def moved(self) -> ReaderState | None:
+        """The reader and the insertion that it is in now, where it came back after a restart."""
+        return None if self._link is None else self._link.moved
 
     @property
     def firmware(self) -> tuple[int, int, int]:
@@ -68,6 +88,37 @@ class YubiKey:
         """Whether an application is enabled on any transport, or may be."""
         enabled = self._info.config.enabled_capabilities
         return not enabled or any(switches & capability for switches in enabled.values())
+
+    def management(self) -> Management:
+        """The device configuration; selected only when it is written, or read again."""
+        return self._management
+
+    def security_domain(self) -> SecurityDomain:
+        """The security domain, selected, on the plain connection. `NotSupported` without one."""
+        return SecurityDomain(self._deselected().plain)
+
+    def secure(self, channel: SecureChannel | None) -> None:
+        """Send every command to an applet through such a channel; FIDO2 over HID has none."""
+        self._deselected().secure(channel)
+
+    def _deselected(self) -> SecuredConnection:
+        """The connection, for another applet than the one that is selected."""
+        self._selected = None
+        return self._connection
+
+    def _restarting(self) -> Callable[[], None]:
+        link, serial = self._link, self.id.serial
+        if link is not None:
+            link.watch(serial)
+
+        def come_back() -> None:
+            self._selected = self._fido2 = None
+            if link is not None and serial is not None:
+                connection = link.again(serial)
+                self._connection.moved(connection)
+                self.reader = connection.reader
+
+        return come_back
 
     def piv(self) -> Piv:
         """PIV, selected; its serial must be the token's."""
@@ -116,6 +167,21 @@ class YubiKey:
                     raise
         return over_hid(self.id.serial)
 
+    @property
+    def applications(self) -> tuple[str, ...]:
+        """Those that it has here and that can be put back to the factory's, FIDO2 the last."""
+        supported = self._info.supported_capabilities.get(self._connection.transport)
+        return tuple(
+            str(one)
+            for one in Application
+            if self.has(one.capability) and (supported is None or supported & one.capability)
+        )
+
+    def reset(self, application: str) -> None:
+        """Put one back to the factory's; not FIDO2, which is done after it was put in again."""
+        self._selected = None
+        reset(self._connection, Application(application))
+
     def touch(self, reason: str) -> AbstractContextManager[None]:
         """Ask the operator to touch this token."""
         return self._operator.touch(self.reader, self.id.label, reason)
@@ -129,23 +195,6 @@ class YubiKey:
             )
 
 
-def _device_info(connection: SmartCardConnection) -> DeviceInfo:
-    """Read the management applet, which every YubiKey has and no other maker's card.
-
-    Raises `NotSupported` for a card that is no YubiKey, before any other command is sent to it.
-    """
-    with translated("reading what the token is"):
-        try:
-            return ManagementSession(connection).read_device_info()
-        except ApplicationNotAvailableError as error:
-            raise NotSupported(
-                "this card is not a YubiKey",
-                remedy="Other makers' cards are not programmed yet; use a YubiKey.",
-            ) from error
-        except NotSupportedError:  # firmware before 4.1: the maker's library knows other ways
-            return read_info(connection)
-
-
 @contextmanager
 def opened(
     reader: str, operator: Operator, expect: Callable[[TokenId], None] | None = None
@@ -154,8 +203,8 @@ def opened(
 
     Raises `TokenError`; `NotSupported` for a card that no applet here knows.
     """
-    with connected(reader) as connection:
-        token = YubiKey(connection, operator)
+    with Link(reader) as link:
+        token = YubiKey(link.connection, operator, link)
         if expect is not None:
             expect(token.id)
         yield token

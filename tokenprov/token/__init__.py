@@ -13,15 +13,22 @@ from typing import Protocol
 from tokenprov.model import TokenId
 from tokenprov.token.fido2 import FidoApplet
 from tokenprov.token.keyring import Keyring
+from tokenprov.token.management import ManagementApplet
 from tokenprov.token.otp import OtpApplet
 from tokenprov.token.piv import KeyState, PivApplet, Tries
+from tokenprov.token.security_domain import Scp03, Scp11b, SecureChannel, SecurityDomainApplet
 
 __all__ = [
     "FidoApplet",
     "Keyring",
     "KeyState",
+    "ManagementApplet",
     "OtpApplet",
     "PivApplet",
+    "Scp03",
+    "Scp11b",
+    "SecureChannel",
+    "SecurityDomainApplet",
     "Token",
     "Tries",
 ]
@@ -39,6 +46,12 @@ class Token(Protocol):
     def piv(self) -> PivApplet: ...
     def otp(self) -> OtpApplet: ...
     def fido2(self) -> FidoApplet: ...
+    def management(self) -> ManagementApplet: ...
+    def security_domain(self) -> SecurityDomainApplet: ...
+    def secure(self, channel: SecureChannel | None) -> None:
+        """From now on, send every command to an applet through such a channel."""
+        ...
+
     def touch(self, reason: str) -> AbstractContextManager[None]:
         """Around a command for which the token waits to be touched."""
         ...

@@ -1,0 +1,87 @@
+"""The device configuration of a YubiKey, through yubikit's management session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from yubikit.core import TRANSPORT, ApplicationNotAvailableError, NotSupportedError
+from yubikit.core.smartcard import SW, ApduError, SmartCardConnection
+from yubikit.management import DeviceConfig, DeviceInfo, ManagementSession
+from yubikit.support import read_info
+
+from tokenprov.device.translate import translated
+from tokenprov.errors import AuthenticationFailed, NotSupported, TokenGone
+from tokenprov.secret import Secret
+
+
+class Management:
+    """Implements `token.ManagementApplet`.
+
+    `connect` gives the connection when the applet is to be selected. `restarting` is called before
+    the token restarts, and what it gives afterwards: `connect` leads to the same token again then.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], SmartCardConnection],
+        info: DeviceInfo,
+        transport: TRANSPORT,
+        restarting: Callable[[], Callable[[], None]],
+    ) -> None:
+        self._connect, self._restarting = connect, restarting
+        self.transport = transport
+        self.info = info
+
+    def refresh(self) -> None:
+        """Read what the token says of itself."""
+        self.info = device_info(self._connect())
+
+    def write(
+        self,
+        config: DeviceConfig,
+        *,
+        reboot: bool = False,
+        lock_code: Secret | None = None,
+        new_lock_code: Secret | None = None,
+    ) -> None:
+        """One write, and what came of it; a token that restarts may take its answer with it."""
+        come_back = self._restarting() if reboot else None
+        with translated("writing the device configuration"):
+            session = ManagementSession(self._connect())
+            try:
+                session.write_device_config(
+                    config,
+                    reboot,
+                    lock_code.reveal() if lock_code else None,
+                    new_lock_code.reveal() if new_lock_code else None,
+                )
+            except ApduError as error:
+                if error.sw != SW.SECURITY_CONDITION_NOT_SATISFIED:
+                    raise
+                raise AuthenticationFailed(
+                    "writing the device configuration: the token has a lock code that is not ours",
+                    remedy="Remove the lock code with the tool that set it, or use another token.",
+                ) from error
+            except TokenGone:
+                if come_back is None:
+                    raise
+        if come_back is not None:
+            come_back()
+        self.refresh()
+
+
+def device_info(connection: SmartCardConnection) -> DeviceInfo:
+    """Read the management applet, which every YubiKey has and no other maker's card.
+
+    Raises `NotSupported` for a card that is no YubiKey, before any other command is sent to it.
+    """
+    with translated("reading what the token is"):
+        try:
+            return ManagementSession(connection).read_device_info()
+        except ApplicationNotAvailableError as error:
+            raise NotSupported(
+                "this card is not a YubiKey",
+                remedy="Other makers' cards are not programmed yet; use a YubiKey.",
+            ) from error
+        except NotSupportedError:  # firmware before 4.1: the maker's library knows other ways
+            return read_info(connection)
