@@ -16,6 +16,7 @@ from tokenprov.profile import Profile
 from tokenprov.run import look
 from tokenprov.step import Finding, State, Step
 from tokenprov.steps.fido2 import fido2_steps
+from tokenprov.steps.oath import oath_steps
 from tokenprov.steps.otp import otp_steps
 from tokenprov.steps.piv import piv_steps
 from tokenprov.steps.services import Services
@@ -31,6 +32,8 @@ def steps_for(profile: Profile, order: Order, services: Services) -> tuple[Step,
         steps += piv_steps(profile.piv, order, services)
     if profile.fido2 is not None:
         steps += fido2_steps(profile.fido2, order, services)
+    if profile.oath is not None:
+        steps += oath_steps(profile.oath, order)
     return tuple(steps)
 
 

@@ -22,6 +22,7 @@ from tokenprov.device.comeback import Link
 from tokenprov.device.fido2 import Fido2, Surroundings
 from tokenprov.device.hid import over_hid
 from tokenprov.device.management import Management, device_info
+from tokenprov.device.oath import Oath
 from tokenprov.device.otp import Otp
 from tokenprov.device.pcsc import PcscConnection, ReaderState
 from tokenprov.device.piv import Piv
@@ -45,7 +46,7 @@ class YubiKey:
         self._connection = SecuredConnection(connection)
         self._link = link
         self._operator = operator
-        self._selected: Piv | Otp | Fido2 | None = None
+        self._selected: Piv | Otp | Oath | Fido2 | None = None
         self._fido2: Fido2 | None = None  # kept: what getInfo says changes by our writes alone
         self.keyring = Keyring()
         self.reader = connection.reader
@@ -156,6 +157,13 @@ class YubiKey:
             else:
                 self._fido2.select_again()
             self._selected = self._fido2
+        return self._selected
+
+    def oath(self) -> Oath:
+        """OATH, selected."""
+        if not isinstance(self._selected, Oath):
+            self._require(CAPABILITY.OATH, "OATH")
+            self._selected = Oath(self._connection)
         return self._selected
 
     def _fido_device(self) -> CtapDevice:

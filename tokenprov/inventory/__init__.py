@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tokenprov.errors import NotSupported
 from tokenprov.inventory.fido2 import fido2_inventory
+from tokenprov.inventory.oath import oath_inventory
 from tokenprov.inventory.otp import otp_inventory
 from tokenprov.inventory.piv import piv_inventory
 from tokenprov.model import Json
@@ -16,7 +17,12 @@ from tokenprov.token import Token
 
 __all__ = ["Inventory", "take_inventory"]
 
-_APPLETS = {"piv": piv_inventory, "otp": otp_inventory, "fido2": fido2_inventory}
+_APPLETS = {
+    "piv": piv_inventory,
+    "otp": otp_inventory,
+    "fido2": fido2_inventory,
+    "oath": oath_inventory,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from tokenprov.profile.fido2_limits import fido2_limits
 from tokenprov.profile.fitting import Fitted, fit
 from tokenprov.profile.language import Profile
 from tokenprov.profile.limits import Limit, Version, if_supported, needs, piv_keys
+from tokenprov.profile.oath_limits import oath_limits
 from tokenprov.profile.otp_limits import otp_limits
 from tokenprov.profile.piv import (
     Algorithm,
@@ -96,8 +97,8 @@ def _limits(
 ) -> Iterator[Limit]:
     missing = {
         TokenKind.YUBIKEY: (),
-        TokenKind.SECURITY_KEY: ("piv", "otp"),
-        TokenKind.PIV_CARD: ("otp", "fido2"),
+        TokenKind.SECURITY_KEY: ("piv", "otp", "oath"),
+        TokenKind.PIV_CARD: ("otp", "fido2", "oath"),
     }[kind]
     called = {
         TokenKind.YUBIKEY: "YubiKey",
@@ -119,6 +120,7 @@ def _limits(
             yield from _piv(profile, version)
             yield from piv_limits(profile, version)
             yield from otp_limits(profile, version)
+            yield from oath_limits(profile, version)
         yield from fido2_limits(profile, version)
     if fips or (version is not None and YUBIKEY_4_FIPS[0] <= version < YUBIKEY_4_FIPS[1]):
         yield from fips_limits(profile, version)

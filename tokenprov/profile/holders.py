@@ -15,6 +15,8 @@ from tokenprov.model import SECURITY_IDENTIFIER, Holder
 from tokenprov.profile.fields import EXTRA, Template, field_of
 from tokenprov.profile.language import Profile
 from tokenprov.profile.modhex import public_id_fault, token_id_fault
+from tokenprov.profile.oath import MAX_ID as MAX_ACCOUNT
+from tokenprov.profile.oath import OathSection
 from tokenprov.profile.otp import HotpSlot, OtpSection, YubicoOtpSlot
 from tokenprov.profile.piv import PivSection
 from tokenprov.profile.piv_certificate import SID_COLUMN, AccountSid, Certificate
@@ -47,6 +49,8 @@ def needs(profile: Profile) -> Iterator[Need]:
         yield from _piv_needs(profile.piv)
     if profile.otp is not None:
         yield from _otp_needs(profile.otp)
+    if profile.oath is not None:
+        yield from _oath_needs(profile.oath)
     for index, credential in enumerate(profile.fido2.credentials if profile.fido2 else ()):
         for name, template in (
             ("user-name", credential.user_name),
@@ -117,6 +121,20 @@ def _otp_needs(section: OtpSection) -> Iterator[Need]:
             continue
         path = f"otp.slot{number}.{key}"
         yield Need(key=path, fields=template.fields, template=template, fault=fault)
+
+
+def _oath_needs(section: OathSection) -> Iterator[Need]:
+    """Names of accounts, which a token keeps in 64 bytes."""
+    for index, account in enumerate(section.accounts):
+        path = f"oath.accounts[{index}]"
+        yield Need(
+            key=f"{path}.issuer",
+            fields=account.issuer.fields,
+            template=account.issuer,
+            fault=lambda text: "a colon ends the issuer" if ":" in text else "",
+        )
+        name = account.identity
+        yield Need(key=f"{path}.name", fields=name.fields, template=name, max_bytes=MAX_ACCOUNT)
 
 
 def check_roster(profile: Profile, roster: Roster) -> None:

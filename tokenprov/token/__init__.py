@@ -13,6 +13,7 @@ from typing import Protocol
 from tokenprov.model import TokenId
 from tokenprov.token.fido2 import FidoApplet
 from tokenprov.token.keyring import Keyring
+from tokenprov.token.oath import OathApplet
 from tokenprov.token.management import ManagementApplet
 from tokenprov.token.otp import OtpApplet
 from tokenprov.token.piv import KeyState, PivApplet, Tries
@@ -22,6 +23,7 @@ __all__ = [
     "FidoApplet",
     "Keyring",
     "KeyState",
+    "OathApplet",
     "ManagementApplet",
     "OtpApplet",
     "PivApplet",
@@ -46,6 +48,7 @@ class Token(Protocol):
     def piv(self) -> PivApplet: ...
     def otp(self) -> OtpApplet: ...
     def fido2(self) -> FidoApplet: ...
+    def oath(self) -> OathApplet: ...
     def management(self) -> ManagementApplet: ...
     def security_domain(self) -> SecurityDomainApplet: ...
     def secure(self, channel: SecureChannel | None) -> None:
