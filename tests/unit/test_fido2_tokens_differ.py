@@ -1,0 +1,188 @@
+"""The FIDO2 steps on authenticators that lack or differ: said, left out or refused, not guessed."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from tests.ceremonies import NOW, ORDER
+from tests.fido2_applet import World
+from tests.fido2_device import Differing, Held, Notes, party
+from tokenprov.errors import (
+    AttestationError,
+    AuthenticationBlocked,
+    NotVerified,
+    TokenConflict,
+    TokenError,
+)
+from tokenprov.model import Holder, Order
+from tokenprov.profile import parse_profile
+from tokenprov.run import Outcome, provision
+from tokenprov.step import State, Step
+from tokenprov.steps.fido2 import fido2_steps
+from tokenprov.token import Token
+
+HOLDER = Holder(id="E1", name="Ada", email="ada@example.test", upn="ada@corp.example.test")
+CREDENTIAL = '[[fido2.credentials]]\nrp-id = "login.example.test"\nrp-name = "L"\nuser-name = "u"\n'
+PLAIN_OPTIONS = {"alwaysUv": None, "setMinPINLength": None, "authnrCfg": None, "ep": None}
+PLAIN_MEMBERS = {0x0D: None, 0x10: None, 0x14: None}  # least PIN length, readers, room
+
+
+class Services:
+    """Implements `steps.Services` for FIDO2 alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = lambda: NOW
+
+    def relying_party(self, rp_id: str, rp_name: str) -> Any:
+        """The one of the test."""
+        return party(self.folder)
+
+
+def steps_of(folder: Path, profile: str) -> tuple[Step, ...]:
+    """The FIDO2 steps of a profile."""
+    section = parse_profile(f'name = "test"\n[fido2]\n{profile}'.encode(), "test").fido2
+    assert section is not None
+    order = Order(id=ORDER, batch="b", holder=HOLDER, position=0, profile="test", profile_digest="")
+    return tuple(fido2_steps(section, order, cast(Any, Services(folder))))
+
+
+def made(held: Held, steps: Sequence[Step], notes: Notes | None = None) -> dict[str, Outcome]:
+    """Take the token through the steps."""
+    notes, token = notes or Notes(), cast(Token, held)
+
+    def begin() -> dict[str, Any]:
+        findings = {step.id: step.observe(token, None) for step in steps}
+        refusing = [one for one in findings.values() if one.state is State.CONFLICT]
+        if refusing:
+            raise TokenConflict(refusing[0].reason, remedy="")
+        return findings
+
+    outcomes = provision(
+        token, steps, notes, random=secrets.token_bytes, progress=notes, begin=begin
+    )
+    return {outcome.step.id: outcome for outcome in outcomes}
+
+
+def test_a_token_with_nothing_but_the_standard(tmp_path: Path) -> None:
+    """No AAGUID, certificate, serial, alwaysUv or PIN policy: issued, and the record says so."""
+    device = Differing(
+        World(), options=PLAIN_OPTIONS, members=PLAIN_MEMBERS, unattested=True, no_aaguid=True
+    )
+    steps = steps_of(
+        tmp_path,
+        'always-uv = "if-supported"\nenterprise-attestation = "if-supported"\n'
+        f'minimum-pin-length = {{ length = 6, support = "if-supported" }}\n{CREDENTIAL}',
+    )
+    outcomes = made(Held(device, serial=None), steps)
+    states = {name: outcome.finding.state for name, outcome in outcomes.items()}
+    credential = "fido2/credential/login.example.test"
+    assert {name for name, state in states.items() if state is State.MATCH} == {
+        "fido2/pin",
+        credential,
+    }
+    left = [o.finding for o in outcomes.values() if o.finding.state is State.SKIPPED]
+    assert len(left) == 4
+    assert all(finding.reason.startswith("the token cannot") for finding in left)
+    attestation = outcomes[credential].finding.facts["attestation"]
+    assert attestation == {
+        "grade": "none",
+        "format": "none",
+        "aaguid": "00000000-0000-0000-0000-000000000000",
+    }
+
+
+def test_an_aaguid_of_zeros_is_on_no_list(tmp_path: Path) -> None:
+    """A token that does not name its model is refused where the profile names models."""
+    steps = steps_of(tmp_path, 'aaguids = ["a25342c0-3cdc-4414-8e46-f4807fca511c"]\n')
+    with pytest.raises(TokenConflict, match="AAGUID 00000000-0000-0000-0000-000000000000"):
+        made(Held(Differing(World(), no_aaguid=True)), steps)
+
+
+def test_the_credential_must_be_of_the_model_in_hand(tmp_path: Path) -> None:
+    """The token and the credential name two models: nothing is registered."""
+    device = Differing(World(), members={3: bytes(16)})
+    with pytest.raises(AttestationError, match="attests AAGUID a25342c0"):
+        made(Held(device), steps_of(tmp_path, CREDENTIAL))
+    assert party(tmp_path).find(ORDER) is None
+
+
+ENTERPRISE = f'enterprise-attestation = "required"\n{CREDENTIAL}enterprise = true\n'
+
+
+def test_the_attested_serial_must_be_the_tokens(tmp_path: Path) -> None:
+    """An enterprise attestation with another serial registers nothing; with the right one, does."""
+    with pytest.raises(AttestationError, match="attests serial 31415926, the token says 27182818"):
+        made(Held(Differing(World()), serial="27182818"), steps_of(tmp_path, ENTERPRISE))
+    assert party(tmp_path).find(ORDER) is None
+    outcomes = made(Held(Differing(World())), steps_of(tmp_path / "right", ENTERPRISE))
+    facts = outcomes["fido2/credential/login.example.test"].finding.facts
+    assert facts["attestation"]["serial"] == "31415926"
+
+
+def test_an_enterprise_attestation_without_serial_is_refused(tmp_path: Path) -> None:
+    """The profile wants the serial in the attestation, and the token attests nothing."""
+    device = Differing(World(), unattested=True)
+    with pytest.raises(AttestationError, match=r"\(none\) names none"):
+        made(Held(device), steps_of(tmp_path, ENTERPRISE))
+    assert party(tmp_path).find(ORDER) is None
+
+
+def test_an_extension_that_the_token_only_claims(tmp_path: Path) -> None:
+    """The token lists credProtect and the credential comes without it: nothing is registered."""
+    world = World(model="yubikey-5.7.4")
+    world.applet.authenticator._core.features = _without(world, "credProtect")
+    device = Differing(world, members={2: ["credProtect", "hmac-secret"]})
+    with pytest.raises(NotVerified, match="made without credProtect"):
+        made(Held(device), steps_of(tmp_path, f'{CREDENTIAL}protection = "required"\n'))
+    assert party(tmp_path).find(ORDER) is None
+
+
+def _without(world: World, extension: str) -> Any:
+    features = world.applet.authenticator._core.features
+    kept = tuple(name for name in features.extensions if name != extension)
+    return dataclasses.replace(features, extensions=kept)
+
+
+def test_a_blocked_token_asks_for_no_pin(tmp_path: Path) -> None:
+    """Going on with a token that somebody tried PINs on: re-insert it, and no try is spent."""
+    world, notes = World(), Notes()
+    steps = steps_of(tmp_path, "")
+    made(Held(Differing(world)), steps, notes)
+    held = Held(Differing(world))
+    for _ in range(3):
+        with pytest.raises(TokenError):
+            held.fido2().check_pin("wrong-pin")
+    left = held.fido2().pin_retries()
+    with pytest.raises(AuthenticationBlocked, match="re-inserted"):
+        made(held, steps, notes)
+    assert held.fido2().pin_retries() == left
+    world.reinsert()
+    assert made(Held(Differing(world)), steps, notes)["fido2/pin"].written is False
+
+
+def test_a_second_run_writes_nothing(tmp_path: Path) -> None:
+    """Every setting is found set; nothing flips, nothing is made or asked for again."""
+    world, notes = World(), Notes()
+    profile = (
+        'pin = { length = 8, force-change = "required" }\nalways-uv = "required"\n'
+        'enterprise-attestation = "required"\n'
+        'minimum-pin-length = { length = 8, rp-ids = ["login.example.test"] }\n'
+        f'{CREDENTIAL}protection = "required"\n'
+    )
+    first = made(Held(Differing(world)), steps_of(tmp_path, profile), notes)
+    assert all(outcome.written for outcome in first.values())
+    before = world.applet.dump()
+    device = Differing(world)
+    second = made(Held(device), steps_of(tmp_path, profile), notes)
+    assert not any(outcome.written for outcome in second.values())
+    assert [o.finding.state for o in second.values()] == [State.MATCH] * len(second)
+    assert world.applet.dump() == before
+    unread = second["fido2/credential/login.example.test"].finding.unread
+    assert unread == ("that it signs now",)  # only with a PIN that must be changed first
