@@ -47,6 +47,7 @@ class Piv:
                 self._session.find_management_key_type()
         self._authenticated = False
         self._pin_verified = False
+        self._attesting: bytes | None = None  # f9's certificate: nothing here changes it
 
     @property
     def version(self) -> tuple[int, int, int]:
@@ -117,10 +118,10 @@ class Piv:
         """Whether its use waits for a touch; None where the token does not say."""
         with translated("reading the management key's metadata"):
             try:
-                policy = self._session.get_management_key_metadata().touch_policy
+                metadata = self._session.get_management_key_metadata()
+                return metadata.touch_policy is not TOUCH_POLICY.NEVER
             except NotSupportedError:
                 return None
-            return policy is not TOUCH_POLICY.NEVER
 
     def has_fingerprints(self) -> bool:
         """Whether there is a fingerprint reader; older firmware has none."""
@@ -128,10 +129,9 @@ class Piv:
             return False
         with translated("asking for a fingerprint reader"):
             try:
-                self._session.get_bio_metadata()
+                return self._session.get_bio_metadata() is not None
             except NotSupportedError:
                 return False
-            return True
 
     def authenticate(self, key: bytes) -> None:
         """Mutual authentication with the management key."""
@@ -139,14 +139,12 @@ class Piv:
             raise _wrong_management_key()
         try:
             self._session.authenticate(key)
-        except ApduError as error:
-            if is_missing(error.sw):
+        except (ApduError, BadResponseError) as error:
+            if isinstance(error, ApduError) and is_missing(error.sw):
                 raise NotSupported(
                     "authenticating with the management key: this token cannot do it",
                     remedy="Use another token.",
                 ) from error
-            raise _wrong_management_key() from error
-        except BadResponseError as error:
             raise _wrong_management_key() from error
         self._authenticated = True
 
@@ -231,8 +229,10 @@ class Piv:
         """The key's attestation and f9's certificate, which signed it."""
         with translated(f"attesting the key in {slot:02x}"):
             leaf = self._session.attest_key(slot)
-            issuer = self._session.get_certificate(SLOT.ATTESTATION)
-            return leaf.public_bytes(Encoding.DER), issuer.public_bytes(Encoding.DER)
+            if self._attesting is None:
+                issuer = self._session.get_certificate(SLOT.ATTESTATION)
+                self._attesting = issuer.public_bytes(Encoding.DER)
+            return leaf.public_bytes(Encoding.DER), self._attesting
 
     def sign(self, slot: SLOT, algorithm: KEY_TYPE, message: bytes) -> bytes:
         """A signature as X.509 has it for that algorithm."""

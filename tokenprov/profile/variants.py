@@ -15,6 +15,8 @@ from tokenprov.profile.piv import Algorithm, Attestation, ManagementKeyAlgorithm
 FIPS_140_3_SINCE = (5, 7, 0)  # the FIPS series on 5.4 is validated to 140-2
 FIPS_140_3_PIN = 8  # characters, PIV and FIDO2
 
+WITHOUT_PIN = "9e"  # the slot whose default policy is never (SP 800-73-4 part 1, table 5)
+
 _STANDARD_ALGORITHMS = frozenset(  # SP 800-78-5 table 3-1
     (Algorithm.RSA2048, Algorithm.RSA3072, Algorithm.ECCP256, Algorithm.ECCP384)
 )
@@ -29,10 +31,12 @@ def fips_limits(profile: Profile, version: Version | None) -> Iterator[Limit]:
                 message="the FIPS series has no x25519",
                 remedy='Write "eccp256" or "eccp384".',
             )
-        if key.pin_policy is PinPolicy.NEVER:
+        by_default = key.pin_policy is PinPolicy.DEFAULT and key.slot == WITHOUT_PIN
+        if key.pin_policy is PinPolicy.NEVER or by_default:
             yield Limit(
                 key=f"{path}.pin-policy",
-                message="the FIPS series has no key without a PIN",
+                message="the FIPS series has no key without a PIN"
+                + f", as keys in {WITHOUT_PIN} are by default" * by_default,
                 remedy='Write "once" or "always".',
             )
     if version is None or version < FIPS_140_3_SINCE:

@@ -66,6 +66,7 @@ class ImportedKeyStep(SlotKey):
             slot=slot, algorithm=algorithm, pin_policy=pin_policy, touch_policy=touch_policy
         )
         self._given = given
+        self._read: bytes | None = None  # the public key as it was last read back, in this process
 
     def draw(self, random: RandomBytes) -> Drawn:
         """The private key, PKCS#8 in DER. RSA primes are found by the library's generator."""
@@ -90,16 +91,20 @@ class ImportedKeyStep(SlotKey):
         wrong = self.wrong_policy(found)
         if wrong:
             return conflict(f"the key in {self.slot:02x} {wrong}")
+        self._read = found.public_key
         return Finding(state=State.MATCH, facts=self._facts(found.public_key))
 
     def apply(self, token: Token, intent: Intent) -> None:
         """Import it, in one command. Needs the management key."""
         authenticate(token)
+        self._read = None
         private = load_private(intent.secret(self.id))
         token.piv().import_key(self.slot, private, self._pin_policy, self._touch_policy)
 
     def public_key(self, token: Token) -> bytes:
         """As the token shows it, or the sealed key's where it shows none."""
+        if self._read is not None:
+            return self._read
         try:
             found = token.piv().key(self.slot)
         except NotSupported:
@@ -129,6 +134,7 @@ class ImportedKeyStep(SlotKey):
             return conflict(f"the key in {self.slot:02x} is of another kind than the sealed one")
         if not verify_signature(public_key, signature, challenge):
             return conflict(f"the key in {self.slot:02x} is not the sealed one")
+        self._read = public_key
         return Finding(
             state=State.MATCH,
             facts=self._facts(public_key),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from yubikit.piv import KEY_TYPE, PIN_POLICY, SLOT, TOUCH_POLICY
@@ -24,6 +25,15 @@ from tokenprov.steps.piv.slot_key import SlotKey, conflict, digest
 from tokenprov.token import KeyState, Token
 
 Clock = Callable[[], datetime]
+Attested = tuple[PivAttestation, tuple[Evidence, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """A key that was read back right."""
+
+    public_key: bytes
+    attested: Attested | None
 
 
 class KeyStep(SlotKey):
@@ -46,6 +56,7 @@ class KeyStep(SlotKey):
         self._required = attestation_required
         self._anchors, self._clock = anchors, clock
         self._generated: bytes | None = None  # in this process, for tokens that cannot show it
+        self._read: _Read | None = None  # the key as it was last read back, in this process
 
     def draw(self, random: RandomBytes) -> Drawn:
         """The token draws the key itself."""
@@ -63,10 +74,11 @@ class KeyStep(SlotKey):
             return Finding(state=State.ABSENT)
         if intent is None:
             return conflict(f"slot {self.slot:02x} holds a key")
-        attested = self.attestation(token)
+        attested = self._attest(token)
         wrong = self._differences(found, attested)
         if wrong:
             return conflict(f"the key in {self.slot:02x} {wrong}")
+        self._read = _Read(public_key=found.public_key, attested=attested)
         facts: dict[str, Json] = {
             "algorithm": found.algorithm.name.lower(),
             "publicKey": digest(found.public_key),
@@ -80,12 +92,15 @@ class KeyStep(SlotKey):
     def apply(self, token: Token, intent: Intent) -> None:
         """Generate the key. Needs the management key."""
         authenticate(token)
+        self._read = None
         self._generated = token.piv().generate_key(
             self.slot, self.algorithm, self._pin_policy, self._touch_policy
         )
 
     def public_key(self, token: Token) -> bytes:
         """The public key (SubjectPublicKeyInfo, DER) of the key in the slot."""
+        if self._read is not None:
+            return self._read.public_key
         try:
             found = token.piv().key(self.slot)
         except NotSupported:
@@ -98,12 +113,15 @@ class KeyStep(SlotKey):
             )
         return public_key
 
-    def attestation(self, token: Token) -> tuple[PivAttestation, tuple[Evidence, ...]] | None:
+    def attestation(self, token: Token) -> Attested | None:
         """The verified attestation of the key, and the documents; None where there is none.
 
         Raises `NotSupported` and `NoAnchor` where the profile wants one, `AttestationError` for
         a wrong one.
         """
+        return self._read.attested if self._read is not None else self._attest(token)
+
+    def _attest(self, token: Token) -> Attested | None:
         try:
             leaf, device = token.piv().attest(self.slot)
             attestation = verify_piv_attestation(leaf, device, self._anchors, now=self._clock())
@@ -118,9 +136,7 @@ class KeyStep(SlotKey):
         )
         return attestation, documents
 
-    def _differences(
-        self, found: KeyState, attested: tuple[PivAttestation, tuple[Evidence, ...]] | None
-    ) -> str:
+    def _differences(self, found: KeyState, attested: Attested | None) -> str:
         if found.algorithm is not self.algorithm:
             return f"is {found.algorithm.name.lower()}, not {self.algorithm.name.lower()}"
         if found.generated is False:
