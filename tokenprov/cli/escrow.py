@@ -15,7 +15,10 @@ from tokenprov.record.escrow import SealContext, load_private, open_envelope
 from tokenprov.record.rows import EnvelopeState
 from tokenprov.secret import Secret
 
-_TEXTS = {SecretKind.PIV_PIN, SecretKind.PIV_PUK, SecretKind.FIDO_PIN}
+_TEXTS = {
+    *(SecretKind.PIV_PIN, SecretKind.PIV_PUK, SecretKind.FIDO_PIN),
+    SecretKind.STATIC_PASSWORD,
+}
 
 
 @click.group()
