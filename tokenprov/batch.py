@@ -22,7 +22,7 @@ from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
 from tokenprov.issuance import issue
 from tokenprov.model import Order, OrderState, TokenId
-from tokenprov.plan import steps_for
+from tokenprov.plan import steps_on
 from tokenprov.profile import Profile, check_roster
 from tokenprov.promise import OrderJournal
 from tokenprov.record.canonical import canonical
@@ -174,7 +174,7 @@ class BatchWork:
         or bound to this token with the reason.
         """
         journal = OrderJournal(self._home, order.id, token.id.label)
-        steps = steps_for(self._profile, order, self._home)
+        steps = steps_on(token, self._profile, order, self._home, day=journal.day)
 
         def begin() -> Mapping[str, Finding]:
             inventory = take_inventory(token)

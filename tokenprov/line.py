@@ -29,7 +29,8 @@ from tokenprov.errors import (
 )
 from tokenprov.events import Listener
 from tokenprov.model import Order
-from tokenprov.profile import Profile, check_firmware
+from tokenprov.plan import check_token
+from tokenprov.profile import Profile
 
 POLL = 0.1  # seconds between looks at the readers
 RESETS = 3  # times that another program may reset a token before it is left alone
@@ -201,7 +202,7 @@ class Line:
                 )
             with self._work.order_for(token.id) as (order, begun):
                 if not begun:
-                    check_firmware(self._profile, token.firmware, fips=token.is_fips)
+                    check_token(self._profile, token)
                 self._make(token, order, begun, started)
         except (TokenReset, ReaderBusy, StationError):
             raise

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from tokenprov.inventory import Inventory, take_inventory
 from tokenprov.model import Json, Order
-from tokenprov.profile import Profile
+from tokenprov.profile import Profile, TokenKind, check_firmware
+from tokenprov.profile.firmware import fit_to
+from tokenprov.profile.settle import settled
 from tokenprov.run import look
 from tokenprov.step import Finding, State, Step
 from tokenprov.steps.fido2 import fido2_steps
+from tokenprov.steps.left_out import LeftOutStep
 from tokenprov.steps.oath import oath_steps
 from tokenprov.steps.otp import otp_steps
 from tokenprov.steps.piv import piv_steps
@@ -35,6 +39,32 @@ def steps_for(profile: Profile, order: Order, services: Services) -> tuple[Step,
     if profile.oath is not None:
         steps += oath_steps(profile.oath, order)
     return tuple(steps)
+
+
+def steps_on(
+    token: Token, profile: Profile, order: Order, services: Services, *, day: date
+) -> tuple[Step, ...]:
+    """The steps of as much of the profile as this token can take, and one for what is left out.
+
+    `day` is the day of issue: the same again when the work on a token is taken up later. Raises
+    `ProfileError` where a text of the profile names the serial and the token has none.
+    """
+    fitted = fit_to(profile, token.firmware, _kind(token), fips=token.is_fips)
+    made = settled(fitted.profile, serial=token.id.serial, day=day)
+    left_out = (LeftOutStep(one.setting, one.reason) for one in fitted.left_out)
+    return (*steps_for(made, order, services), *left_out)
+
+
+def check_token(profile: Profile, token: Token) -> list[str]:
+    """What of the profile is left out on this token, in words.
+
+    Raises `ProfileError` for what the token cannot do, with the firmware that can.
+    """
+    return check_firmware(profile, token.firmware, _kind(token), fips=token.is_fips)
+
+
+def _kind(token: Token) -> TokenKind:
+    return TokenKind.SECURITY_KEY if token.fido_only else TokenKind.YUBIKEY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

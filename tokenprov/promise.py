@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import date
 
 from tokenprov.home import Home
 from tokenprov.model import Purpose
@@ -23,6 +24,10 @@ class OrderJournal:
     def __init__(self, home: Home, order: str, token: str) -> None:
         """`token` is the label of the token that the order is bound to."""
         self._home, self._order, self._token = home, order, token
+        begun = home.ledger.intents(order)
+        self.day = (  # of issue: that on which the first promise of the order was made
+            date.fromisoformat(begun[0].parameters["day"]) if begun else home.clock().date()
+        )
 
     def intents(self) -> Mapping[str, Intent]:
         """What was promised to this token, with the secrets reopened.
@@ -61,7 +66,11 @@ class OrderJournal:
             IntentRecord(
                 order=self._order,
                 step=step,
-                parameters={"public": dict(drawn.public), "secrets": sorted(drawn.secrets)},
+                parameters={
+                    "public": dict(drawn.public),
+                    "secrets": sorted(drawn.secrets),
+                    "day": self.day.isoformat(),
+                },
                 at=self._home.clock(),
             ),
             envelopes,

@@ -73,7 +73,7 @@ def profile(token: TokenUnderTest, tmp_path: Path) -> str | Path:
 
 def steps_of(token: TokenUnderTest) -> list[str]:
     """The steps of the profile that this token gets."""
-    return [*PIV_STEPS, *OTP_STEPS, *(FIDO2_STEPS if token.firmware >= (5, 0, 0) else ())]
+    return [*OTP_STEPS, *PIV_STEPS, *(FIDO2_STEPS if token.firmware >= (5, 0, 0) else ())]
 
 
 @EVERY_MODEL

@@ -13,8 +13,8 @@ from tokenprov.device.token import opened
 from tokenprov.errors import TokenConflict
 from tokenprov.home import Home
 from tokenprov.model import Order
-from tokenprov.plan import Plan, plan_token, steps_for
-from tokenprov.profile import check_firmware, check_roster, load_profile
+from tokenprov.plan import Plan, check_token, plan_token, steps_on
+from tokenprov.profile import check_roster, load_profile
 from tokenprov.roster import load_roster
 
 _SIGNS = {"write": "+", "leave": "=", "skip": "-", "refuse": "!"}
@@ -49,10 +49,11 @@ def plan(
         profile_digest=profile.digest,
     )
     with opened(choose_reader(reader, serial), Nobody()) as token:
-        left_out = check_firmware(profile, token.firmware, fips=token.is_fips)
+        left_out = check_token(profile, token)
         if token.id.serial is not None:
             _refuse_known(home, token.id.serial)
-        made = plan_token(token, steps_for(profile, order, home))
+        steps = steps_on(token, profile, order, home, day=home.clock().date())
+        made = plan_token(token, steps)
     if as_json:
         print_json(
             {

@@ -80,6 +80,11 @@ class YubiKey:
         """Whether it is of the FIPS series."""
         return bool(self._info.is_fips)
 
+    @property
+    def fido_only(self) -> bool:
+        """Whether it is a Security Key, which has FIDO and nothing else."""
+        return bool(self._info.is_sky)
+
     def has(self, capability: CAPABILITY) -> bool:
         """Whether an application is enabled on this transport."""
         enabled = self._info.config.enabled_capabilities.get(self._connection.transport)
