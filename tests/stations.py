@@ -50,9 +50,9 @@ class Said:
         return found
 
 
-def tell(*arguments: str | Path) -> Said:
-    """Run a command in this process."""
-    out, err = io.StringIO(), io.StringIO()
+def tell(*arguments: str | Path, listener: io.StringIO | None = None) -> Said:
+    """Run a command in this process; `listener` hears at once what it says on standard error."""
+    out, err = io.StringIO(), listener or io.StringIO()
     before, sys.argv = sys.argv, ["tokenprov", *map(str, arguments)]
     code: object = 0
     try:
@@ -73,9 +73,9 @@ class Station:
     home: Path
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def tell(self, *arguments: str | Path) -> Said:
+    def tell(self, *arguments: str | Path, listener: io.StringIO | None = None) -> Said:
         """Run a command in this process, on the bench that this process knows."""
-        return tell("--home", self.home, *arguments)
+        return tell("--home", self.home, *arguments, listener=listener)
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
         """Start a command as a program of its own."""

@@ -4,6 +4,7 @@ Rules:
 - The same roster, profile and kit size are the same batch: running it again goes on with it.
 - A token that an order was begun with goes on with that order and no other.
 - An order is bound to a token when that token was seen to be nobody's, before its first write.
+- A used token is refused, or wiped first where an operator named its serial (`wipe`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ from tokenprov.run import conflicts, look, provision, refuse_used
 from tokenprov.secret import RandomBytes
 from tokenprov.step import Finding, Step
 from tokenprov.token import Token
+from tokenprov.wipe import Permission, WipeFirst, refuse_bound
 
 MAX_KIT = 5  # tokens of one holder
 
@@ -106,14 +108,17 @@ class BatchWork:
         operator: str,
         listener: Listener,
         random: RandomBytes = secrets.token_bytes,
+        permission: Permission | None = None,
     ) -> None:
+        """`permission`: which used tokens may be wiped."""
         self._home, self._profile, self._batch = home, profile, batch
+        self.permission = permission or Permission()
         self._operator, self._listener, self._random = operator, listener, random
         counts = home.ledger.count_orders(batch.id)
         self._left = sum(counts.values()) - counts[OrderState.ISSUED]
         self._open = deque(record.id for record in home.ledger.orders(batch.id, OrderState.OPEN))
         self._handing_out = threading.Lock()
-        self._issuing = threading.Lock()
+        self.recording = threading.Lock()  # one entry at a time
 
     @property
     def left(self) -> int:
@@ -126,11 +131,14 @@ class BatchWork:
         Raises `TokenIsReady` where it is finished, `TokenConflict` where it is spoken for
         elsewhere.
         """
+        self._go_on_wiping(token)
         found = self._home.ledger.order_of_token(None, token.label)
         if found is None:
             return None
         order = found.order
         if found.state is OrderState.ISSUED:
+            if self.permission.covers(token):
+                refuse_bound(self._home, token)
             raise TokenIsReady(
                 f"token {token.label} was issued to {order.holder.name} (order {order.id})",
                 remedy="Take it out.",
@@ -141,6 +149,18 @@ class BatchWork:
                 remedy="Run that batch again with this token in a reader.",
             )
         return found
+
+    def _go_on_wiping(self, token: TokenId) -> None:
+        """Raises `WipeFirst` for a token whose wipe was cut off, `TokenConflict` if unnamed."""
+        begun = self._home.ledger.open_wipe(token.label)
+        if begun is None:
+            return
+        if self.permission.covers(token):
+            raise WipeFirst(token, begun.found["used"])
+        raise TokenConflict(
+            f"the wipe of token {token.label}, begun by {begun.operator}, is not finished",
+            remedy=f"Finish it: run the same command with --wipe {token.label} and the reason.",
+        )
 
     @contextmanager
     def order_for(self, token: TokenId) -> Iterator[tuple[Order, bool]]:
@@ -178,9 +198,9 @@ class BatchWork:
 
         def begin() -> Mapping[str, Finding]:
             inventory = take_inventory(token)
-            refuse_used(token, inventory.used)  # before a step probes what may be somebody's PIN
+            self._refuse_used(token, inventory.used)  # before a step tries what may be a PIN
             findings = look(token, steps)
-            refuse_used(token, conflicts(findings))
+            self._refuse_used(token, conflicts(findings))
             self._home.ledger.claim(order.id, token.id, inventory.facts, self._home.clock())
             return findings
 
@@ -193,7 +213,7 @@ class BatchWork:
                 progress=_Progress(reader=token.reader, listener=self._listener),
                 begin=begin,
             )
-            with self._issuing:
+            with self.recording:
                 index = issue(
                     self._home,
                     order,
@@ -210,6 +230,11 @@ class BatchWork:
             if self._record(order.id).state is OrderState.WORKING:
                 self._home.ledger.fail(order.id, error.message, self._home.clock())
             raise
+
+    def _refuse_used(self, token: Token, reasons: Sequence[str]) -> None:
+        if reasons and self.permission.covers(token.id):
+            raise WipeFirst(token.id, reasons)
+        refuse_used(token, reasons)
 
     def _record(self, order_id: str) -> OrderRecord:
         record = self._home.ledger.order(order_id)

@@ -100,6 +100,24 @@ class ReinsertDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WipeStarted:
+    """A used token whose serial was named is being emptied; `used` says what is on it."""
+
+    reader: str
+    label: str
+    used: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenWiped:
+    """It is empty, the entry is durable, and it is taken for an order now."""
+
+    reader: str
+    label: str
+    entry: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenIssued:
     """The entry is durable; the token can be taken out."""
 
@@ -177,6 +195,8 @@ Event = (
     | TouchDone
     | ReinsertWanted
     | ReinsertDone
+    | WipeStarted
+    | TokenWiped
     | TokenIssued
     | ReaderHeld
     | TokenReady

@@ -78,6 +78,9 @@ def catch_up(home: Home) -> int:
         if entry["kind"] == Kind.ISSUED:
             _settle(home, entry["order"], index)
             behind += 1
+        elif entry["kind"] == Kind.WIPED:
+            home.ledger.finish_wipe(entry["wipe"], index)
+            behind += 1
     for order in home.resume_keys.orders():
         found = home.ledger.order(order)
         if found is not None and found.entry_index is not None:

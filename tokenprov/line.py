@@ -4,6 +4,8 @@ Rules:
 - One token in a reader is worked on once; taking it out and putting it in again is a new turn.
 - A fault of one token stops that token; the others go on. A fault of the station stops the line.
 - pcscd may be restarted under us: a new context is made, a bounded number of times.
+- A used token that may be wiped is emptied in a turn of its own reader, and taken up again in the
+  reader that it comes back in.
 - The first interrupt ends the line when the tokens in hand are done, the second one at once.
 """
 
@@ -28,9 +30,11 @@ from tokenprov.errors import (
     TokenReset,
 )
 from tokenprov.events import Listener
+from tokenprov.home import Home
 from tokenprov.model import Order
 from tokenprov.plan import check_token
 from tokenprov.profile import Profile
+from tokenprov.wipe import WipeFirst, wipe
 
 POLL = 0.1  # seconds between looks at the readers
 RESETS = 3  # times that another program may reset a token before it is left alone
@@ -75,8 +79,11 @@ class _Lane:
 class Line:
     """Serves the tokens in all readers from one batch."""
 
-    def __init__(self, work: BatchWork, profile: Profile, listener: Listener) -> None:
+    def __init__(self, home: Home, work: BatchWork, profile: Profile, listener: Listener) -> None:
+        self._home = home
         self._work, self._profile, self._listener = work, profile, listener
+        self._wiping: set[str] = set()  # serials that may come up in any reader meanwhile
+        self._moved: list[ReaderState] = []  # where wiped tokens were put in again
         self._operator = StationOperator(listener)
         self._lanes: dict[str, _Lane] = {}
         self._context: Context | None = None
@@ -119,6 +126,9 @@ class Line:
             if self._lanes[gone].turn is None:
                 del self._lanes[gone]
                 self._listener(events.ReaderGone(reader=gone))
+        while self._moved:
+            back = self._moved.pop()
+            self._lanes.setdefault(back.name, _Lane()).served = back.events
         for state in states:
             if state.name not in self._lanes:
                 self._lanes[state.name] = _Lane()
@@ -167,6 +177,13 @@ class Line:
                 with opened(reader, self._operator) as token:
                     self._serve(token)
                 return
+            except WipeFirst as wanted:
+                if wanted.token.label in self._wiping:  # by the turn of the reader it came from
+                    return
+                moved = self._wipe(reader, wanted)
+                if moved is None:
+                    return
+                reader = moved
             except TokenReset as error:
                 resets += 1
                 if resets == RESETS:
@@ -204,7 +221,7 @@ class Line:
                 if not begun:
                     check_token(self._profile, token)
                 self._make(token, order, begun, started)
-        except (TokenReset, ReaderBusy, StationError):
+        except (TokenReset, ReaderBusy, StationError, WipeFirst):
             raise
         except TokenIsReady as error:
             self._listener(
@@ -212,6 +229,32 @@ class Line:
             )
         except TokenprovError as error:
             self._pass_over(token.reader, label, error)
+
+    def _wipe(self, reader: str, wanted: WipeFirst) -> str | None:
+        """The reader in which the emptied token is; None where it was not, which was said."""
+        label = wanted.token.label
+        self._listener(events.WipeStarted(reader=reader, label=label, used=wanted.reasons))
+        self._wiping.add(label)
+        try:
+            index, back = wipe(
+                self._home,
+                wanted,
+                reader,
+                self._operator,
+                self._work.permission,
+                recording=self._work.recording,
+            )
+            with Context() as context:
+                self._moved += [state for state in context.states() if state.name == back]
+        except StationError:
+            raise
+        except TokenprovError as error:
+            self._pass_over(reader, label, error)
+            return None
+        finally:
+            self._wiping.discard(label)
+        self._listener(events.TokenWiped(reader=back, label=label, entry=index))
+        return back
 
     def _make(self, token: YubiKey, order: Order, begun: bool, started: float) -> None:
         self._listener(
@@ -226,7 +269,7 @@ class Line:
         )
         try:
             entry = self._work.make(token, order)
-        except (TokenReset, StationError):
+        except (TokenReset, StationError, WipeFirst):
             raise
         except TokenprovError as error:
             self._listener(

@@ -42,6 +42,7 @@ class Use(StrEnum):
 
     PIV = "piv"
     FIDO = "fido"
+    CHANNEL = "channel"  # keys for secure channels
 
 
 _BOTH = frozenset(Use)

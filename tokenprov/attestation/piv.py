@@ -164,7 +164,7 @@ def verify_piv_attestation(
             Encoding.DER, PublicFormat.SubjectPublicKeyInfo
         ),
         firmware=firmware,
-        serial=_serial(statement),
+        serial=serial_of(statement),
         pin_policy=pin_policy,
         touch_policy=touch_policy,
         form_factor=form_factor,
@@ -198,6 +198,16 @@ def _policies(statement: x509.Certificate) -> tuple[PIN_POLICY, TOUCH_POLICY]:
     return policies
 
 
+def is_virtual_token(device_certificate: bytes, anchors: Anchors, *, now: datetime) -> bool:
+    """Whether f9's certificate (DER) is a virtual token's; False where nobody vouches for it."""
+    try:
+        certificate = load_certificate(device_certificate, "the certificate in f9")
+        chain = build_chain(certificate, (), anchors, use=Use.PIV, now=now)
+    except AttestationError:
+        return False
+    return chain.kind is AnchorKind.VIRTUAL
+
+
 def _form_factor(statement: x509.Certificate) -> tuple[FORM_FACTOR | None, bool]:
     value = raw_extension(statement, OID_FORM_FACTOR)
     if value is None:
@@ -207,7 +217,7 @@ def _form_factor(statement: x509.Certificate) -> tuple[FORM_FACTOR | None, bool]
     return FORM_FACTOR.from_code(value[0] & _FORM_FACTOR), bool(value[0] & _FIPS)
 
 
-def _serial(statement: x509.Certificate) -> int | None:
+def serial_of(statement: x509.Certificate) -> int | None:
     value = raw_extension(statement, OID_SERIAL)
     if value is None:
         return None

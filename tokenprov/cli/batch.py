@@ -24,6 +24,7 @@ from tokenprov.record.rows import Batch
 from tokenprov.report import Report, report
 from tokenprov.roster import load_roster
 from tokenprov.station.screens import json_screen, kit_name, line_screen, table_screen
+from tokenprov.wipe import Permission
 
 ORDERS_LEFT = 8  # exit code
 
@@ -49,6 +50,14 @@ def batch() -> None:
     help="End when no token came for so many seconds.  [default: never on a terminal, else 0]",
 )
 @click.option("--operator", default=getpass.getuser, help="Who you are.  [default: your login]")
+@click.option(
+    "--wipe",
+    "serials",
+    multiple=True,
+    metavar="SERIAL",
+    help="Empty this token first if it is in use; can be given again. It is recorded.",
+)
+@click.option("--reason", default="", help="Why they may be wiped.")
 @as_json
 @click.pass_obj
 def run(
@@ -58,9 +67,12 @@ def run(
     kit: int,
     wait: float | None,
     operator: str,
+    serials: tuple[str, ...],
+    reason: str,
     as_json: bool,
 ) -> None:
     """Program the tokens that are put in, for the holders of ROSTER; again to go on."""
+    permission = _permission(serials, reason, operator)
     home = Home.open(home_path)
     holders = load_roster(roster, today=home.clock().date())
     profile = load_profile(profile_name)
@@ -70,7 +82,12 @@ def run(
         catch_up(home)
         made = new_batch(home, holders, profile, kit_size=kit, operator=operator)
         with _screen(as_json) as listener:
-            work = BatchWork(home, profile, made, operator=operator, listener=listener)
+            work = BatchWork(
+                *(home, profile, made),
+                operator=operator,
+                listener=listener,
+                permission=permission,
+            )
             counts = home.ledger.count_orders(made.id)
             total = sum(counts.values())
             listener(
@@ -81,7 +98,7 @@ def run(
                     total=total,
                 )
             )
-            Line(work, profile, listener).run(patience=wait)
+            Line(home, work, profile, listener).run(patience=wait)
         found = report(home, made)
     if as_json:
         print_json(found.to_json())
@@ -89,6 +106,17 @@ def run(
         _print_report(found)
     if found.counts[OrderState.ISSUED] < len(found.lines):
         sys.exit(ORDERS_LEFT)
+
+
+def _permission(serials: tuple[str, ...], reason: str, operator: str) -> Permission:
+    """Raises `InputError` for a wipe without a reason, or the reverse."""
+    reason = reason.strip()
+    if bool(serials) is not bool(reason):
+        raise InputError(
+            "--wipe and --reason go together",
+            remedy="Write --wipe SERIAL --reason TEXT; both are recorded with your name.",
+        )
+    return Permission(serials=frozenset(serials), reason=reason, operator=operator)
 
 
 @contextmanager
@@ -195,7 +223,7 @@ def _contents(steps: dict[str, dict[str, object]]) -> str:
             continue
         if applet == "piv" and rest.endswith("/certificate"):
             parts.append(f"certificate in {rest[:2]} to {str(facts['notAfter'])[:10]}")
-        elif applet == "otp":
+        elif applet == "otp" and "kind" in facts:  # a slot that was written
             parts.append(f"{facts['kind']} in slot {rest}")
         elif step_id.startswith("fido2/credential/"):
             parts.append(f"passkey for {facts['rpId']}")

@@ -7,7 +7,7 @@
 
 Every function works within the transaction it is given. Rules:
 - An order is bound to one token from `claim` until it is issued or released.
-- A token is bound to one unfinished order.
+- A token is bound to one unfinished order, and to none while a wipe of it is not finished.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tokenprov.record import tables as t
 from tokenprov.record.canonical import timestamp
 from tokenprov.record.journal import settle_envelopes
 from tokenprov.record.rows import OrderRecord, order_from_row, to_text, token_to_text
+from tokenprov.record.wipes import refuse_unfinished
 
 _LOCKED_ORDER = select(t.orders).where(t.orders.c.id == bindparam("order")).with_for_update()
 
@@ -101,6 +102,7 @@ def claim(
             f"token {token.label} is bound to order {other.id}, which is not finished",
             remedy=f"Finish order {other.id} with it, or release that order.",
         )
+    refuse_unfinished(connection, token.label)
     _change(
         connection,
         order_id,

@@ -23,6 +23,8 @@ from tokenprov.record.files import make_folder
 from tokenprov.record.tables import SCHEMA, meta, metadata
 
 _BUSY = 10_000  # milliseconds to wait for another process's transaction
+_IS_SCHEMA = meta.c.name == "schema"
+_EARLIER = frozenset(map(str, range(1, SCHEMA)))  # see tables.py
 
 
 class Database:
@@ -42,9 +44,11 @@ class Database:
             self._engine = create_engine(parsed, pool_pre_ping=True)
         with self.write() as connection:
             metadata.create_all(connection)
-            row = connection.execute(select(meta.c.value).where(meta.c.name == "schema")).first()
+            row = connection.execute(select(meta.c.value).where(_IS_SCHEMA)).first()
             if row is None:
                 connection.execute(meta.insert().values(name="schema", value=str(SCHEMA)))
+            elif row.value in _EARLIER:  # what they lack was made above
+                connection.execute(meta.update().values(value=str(SCHEMA)).where(_IS_SCHEMA))
             elif row.value != str(SCHEMA):
                 raise StationError(
                     f"the ledger {self._where} has schema {row.value}; this program knows {SCHEMA}",

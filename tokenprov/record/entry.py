@@ -35,6 +35,7 @@ class Kind(StrEnum):
     STATION = "station"  # the first: which station this log is of
     ISSUED = "issued"  # a token was made and read back
     SET_ASIDE = "set-aside"  # a token was taken out of use, or out of the line
+    WIPED = "wiped"  # a used token that is nobody's here was emptied, and read back as empty
 
 
 class Grade(StrEnum):
@@ -131,6 +132,19 @@ _KINDS: Mapping[str, shape.Check] = {
             "steps": _steps("absent", "match", "skipped", "conflict", "unknown"),
             "secrets": _SECRETS,
         },
+    ),
+    Kind.WIPED: shape.record(
+        {
+            **_HEAD,
+            "kind": shape.one_of(str(Kind.WIPED)),
+            "wipe": shape.text,
+            "began": shape.moment,
+            "token": _TOKEN,
+            "reason": shape.text,
+            "found": shape.record({"used": shape.list_of(shape.text), "inventory": shape.document}),
+            "reset": shape.list_of(_WORD),
+            "left": shape.document,
+        }
     ),
 }
 

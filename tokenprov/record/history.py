@@ -6,6 +6,7 @@ Rules:
 - A token that was issued is its holder's until an entry ends that (`set-aside`): before that it is
   not issued for another commitment. A token is its maker, its serial, and whether it is virtual;
   one without a serial is nobody's.
+- Nor is such a token wiped (`wiped`) while it is its holder's; a wipe has an id of its own.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class History:
         self.station = ""
         self._orders: dict[str, int] = {}
         self._bindings: dict[_Token, tuple[str, int]] = {}
+        self._wipes: dict[str, int] = {}
 
     def add(self, entry: Entry) -> None:
         """Take the next entry. Raises ManifestError with the rule; it counts as taken anyway."""
@@ -41,6 +43,8 @@ class History:
             self._issued(index, entry)
         elif entry["kind"] == Kind.SET_ASIDE:
             self._bindings.pop(_token(entry), None)
+        elif entry["kind"] == Kind.WIPED:
+            self._wiped(index, entry)
 
     def skip(self) -> None:
         """Count an entry that could not be read."""
@@ -60,6 +64,19 @@ class History:
                 "binding",
                 index,
                 f"token {token[1]} is another holder's since entry {before[1]}",
+            )
+
+    def _wiped(self, index: int, entry: Entry) -> None:
+        first = self._wipes.setdefault(entry["wipe"], index)
+        before = self._bindings.get(_token(entry))
+        if first != index:
+            raise _refused("wipe", index, f"wipe {entry['wipe']} was finished by entry {first}")
+        if before is not None:
+            raise _refused(
+                "binding",
+                index,
+                f"token {entry['token']['serial']} is a holder's since entry {before[1]}, and was"
+                " wiped",
             )
 
 

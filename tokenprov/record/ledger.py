@@ -18,7 +18,7 @@ from sqlalchemy import Select, func, insert, select, tuple_
 
 from tokenprov.errors import StationError
 from tokenprov.model import Json, Order, OrderState, TokenId
-from tokenprov.record import bindings, journal
+from tokenprov.record import bindings, journal, wipes
 from tokenprov.record import tables as t
 from tokenprov.record.database import Database
 from tokenprov.record.rows import (
@@ -34,6 +34,7 @@ from tokenprov.record.rows import (
     order_from_row,
     order_to_row,
 )
+from tokenprov.record.wipes import WipeRecord
 
 __all__ = [
     "Batch",
@@ -42,6 +43,7 @@ __all__ = [
     "IntentRecord",
     "Ledger",
     "OrderRecord",
+    "WipeRecord",
 ]
 
 _PAGE = 500  # orders in memory while a batch is gone through
@@ -219,11 +221,35 @@ class Ledger:
 
     def manifest_size(self) -> int:
         """How far this station's manifest is known here: the highest entry completed, plus one."""
-        statement = select(func.max(t.orders.c.entry_index).label("last")).where(
-            t.orders.c.station == self._station
-        )
-        last = next(iter(self._rows(statement)))["last"]
-        return 0 if last is None else int(last) + 1
+        known = [
+            row["last"]
+            for table in (t.orders, t.wipes)
+            for row in self._rows(
+                select(func.max(table.c.entry_index).label("last")).where(
+                    table.c.station == self._station
+                )
+            )
+        ]
+        return max((int(last) + 1 for last in known if last is not None), default=0)
+
+    # wipes
+
+    def begin_wipe(self, wipe: WipeRecord) -> WipeRecord:
+        """Promise to empty a token; the one that is not finished for it goes on instead.
+
+        Raises WrongToken where an order was begun with the token.
+        """
+        with self._database.write() as connection:
+            return wipes.begin(connection, wipe, self._station)
+
+    def open_wipe(self, label: str) -> WipeRecord | None:
+        """The wipe of a token that is not finished."""
+        return next(map(wipes.from_row, self._rows(wipes.open_wipe(label))), None)
+
+    def finish_wipe(self, wipe_id: str, entry_index: int) -> None:
+        """Its entry is durable; a second call with the same index does nothing."""
+        with self._database.write() as connection:
+            wipes.finish(connection, wipe_id, entry_index)
 
     # the journal
 

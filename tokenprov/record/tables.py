@@ -4,7 +4,8 @@ Rules:
 - Times are text as in `canonical.timestamp`; documents are JSON text; states are the enums' words.
 - An intent and an envelope belong to an order *and* the token it was bound to then: an order that
   is released and bound to another token begins anew, and what the first one was told is kept.
-- `SCHEMA` counts up with every change; a ledger of a later schema is refused.
+- `SCHEMA` counts up with every change; a ledger of a later schema is refused. What came since the
+  first (2: wipes) are tables of their own, which are made where they are missing.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from sqlalchemy import (
 
 from tokenprov.model import OrderState
 
-SCHEMA = 1
+SCHEMA = 2
 
 metadata = MetaData()
 
@@ -121,3 +122,22 @@ envelopes = Table(
     UniqueConstraint("order_id", "token_label", "name", "purpose", "kid", "generation"),
 )
 Index("envelopes_by_token", envelopes.c.token_label)
+
+wipes = Table(
+    "wipes",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("token_label", String, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("operator", String, nullable=False),
+    Column("found", Text, nullable=False),  # what was on the token before the first write
+    Column("began", String, nullable=False),
+    Column("station", String, nullable=False),
+    Column("entry_index", Integer),  # in that station's manifest; null while it is not finished
+    UniqueConstraint("station", "entry_index"),
+)
+one_open_wipe_per_token = DDL(  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it bare
+    "CREATE UNIQUE INDEX one_open_wipe_per_token ON wipes (token_label) WHERE entry_index IS NULL"
+)
+event.listen(wipes, "after_create", one_open_wipe_per_token)

@@ -82,6 +82,10 @@ class Board:
                 row.text = f"take {event.label} out and put it in again: {event.reason}"
             case events.TouchDone() | events.ReinsertDone():
                 row.light = Light.WORKING
+            case events.WipeStarted():
+                row.light, row.text = Light.WORKING, f"wiped: {'; '.join(event.used)}"
+            case events.TokenWiped():
+                row.label, row.light, row.text = event.label, Light.WORKING, "wiped"
             case events.TokenIssued():
                 self.issued += 1
                 self.issued_now += 1

@@ -131,6 +131,8 @@ _LINES: dict[type[Event], Callable[..., str]] = {
     events.ReinsertWanted: lambda e: (
         f"{e.label}: take it out and put it in again within {e.seconds:.0f} s ({e.reason})"
     ),
+    events.WipeStarted: lambda e: f"{e.label}: is being wiped: {'; '.join(e.used)}",
+    events.TokenWiped: lambda e: f"{e.label}: wiped, entry {e.entry}",
     events.TokenIssued: lambda e: (
         f"{e.label}: issued to {e.holder} ({kit_name(e.position)}) in {e.seconds:.1f} s"
     ),

@@ -1,0 +1,200 @@
+"""A used token emptied, because a named operator said so for that serial: promised, done, recorded.
+
+Rules:
+- Only the token with the serial that was named, as it says on each connection that writes.
+- A token that the manifest has as a holder's is not wiped, whoever names it: what ends a binding
+  comes first. Nor is one that an order was begun with: that order is finished with it.
+- The promise, with what was on the token, is durable before the first write; every application
+  that the token has is put back to the factory's, whatever the profile sets: somebody's FIDO2
+  credentials would go on working otherwise.
+- It is over when the token reads back as nobody's and the entry is durable. Cut off anywhere, the
+  same command does it again from the beginning; no order is begun with the token before.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from yubikit.piv import SLOT
+
+from tokenprov.attestation import is_virtual_token
+from tokenprov.device.reinsertion import reset_fido2
+from tokenprov.device.token import YubiKey, opened
+from tokenprov.errors import NotSupported, NotVerified, TokenConflict, WrongToken
+from tokenprov.home import Home
+from tokenprov.inventory import take_inventory
+from tokenprov.model import Json, OrderState, TokenId
+from tokenprov.record.canonical import timestamp
+from tokenprov.record.entry import VERSION, Entry, Kind
+from tokenprov.record.wipes import WipeRecord
+from tokenprov.step import Operator
+from tokenprov.token import Token
+
+FIDO2 = "fido2"  # the application that is reset on a connection of its own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permission:
+    """Whose word it is that these tokens may be wiped, and why."""
+
+    serials: frozenset[str] = frozenset()
+    reason: str = ""
+    operator: str = ""
+
+    def covers(self, token: TokenId) -> bool:
+        """Whether that token was named."""
+        return token.serial is not None and token.serial in self.serials
+
+
+class WipeFirst(TokenConflict):
+    """The token is in use, and may be wiped: `reasons` say what is on it."""
+
+    def __init__(self, token: TokenId, reasons: Sequence[str]) -> None:
+        super().__init__(
+            f"token {token.label} is to be wiped first",
+            remedy="Keep it in its reader until it is asked for.",
+        )
+        self.token, self.reasons = token, tuple(reasons)
+
+
+def refuse_bound(home: Home, token: TokenId) -> None:
+    """Raises `TokenConflict` for a token that the manifest has as a holder's."""
+    index = _in_force(home, token)
+    if index is None:
+        return
+    found = home.ledger.order_of_token(None, token.label)
+    whose = ""
+    if found is not None and found.state is OrderState.ISSUED:
+        whose = f" to {found.order.holder.name} (order {found.id})"
+    raise TokenConflict(
+        f"token {token.label} was issued{whose} by entry {index} and is not wiped",
+        remedy="End the binding first: a token that is somebody's is taken back, not overwritten.",
+    )
+
+
+def _in_force(home: Home, token: TokenId) -> int | None:
+    """The entry that made the token a holder's, and that none ended."""
+    found = None
+    for index in range(home.manifest.size):
+        entry = home.manifest.entry(index)
+        there = entry.get("token")
+        if there is None or (there["maker"], there["serial"]) != (token.maker, token.serial):
+            continue
+        if entry["kind"] == Kind.ISSUED:
+            found = index
+        elif entry["kind"] == Kind.SET_ASIDE:
+            found = None
+    return found
+
+
+def wipe(
+    home: Home,
+    wanted: WipeFirst,
+    reader: str,
+    operator: Operator,
+    permission: Permission,
+    *,
+    recording: AbstractContextManager[object],
+) -> tuple[int, str]:
+    """Empty the token that is in that reader and on no connection now.
+
+    Gives the index of its entry and the reader that it is in afterwards. `recording` is held while
+    the entry is written. Raises `TokenConflict` for a token that may not be wiped, `WrongToken`
+    for another one in its place, and every `TokenError` that it meets on the way.
+    """
+    expect = _only(wanted.token)
+    with opened(reader, operator, expect) as token:
+        record = begin(home, token, wanted.reasons, permission)
+        done = empty(token)
+    if FIDO2 in token.applications:
+        reader = reset_fido2(wanted.token, reader, operator)
+        done = (*done, FIDO2)
+    with opened(reader, operator, expect) as token:
+        entry = emptied(home, token, record, done)
+        with recording:
+            index = home.manifest.append(entry)
+            home.ledger.finish_wipe(record.id, index)
+    return index, reader
+
+
+def begin(home: Home, token: Token, reasons: Sequence[str], permission: Permission) -> WipeRecord:
+    """Promise it, or find the promise that was not finished; durable when it returns."""
+    refuse_bound(home, token.id)
+    now = home.clock()
+    found = {"used": list(reasons), "inventory": take_inventory(token).facts}
+    return home.ledger.begin_wipe(
+        WipeRecord(
+            id=f"{now:%Y%m%d}-{secrets.token_hex(3)}",
+            token=token.id,
+            reason=permission.reason,
+            operator=permission.operator,
+            found=found,
+            began=now,
+        )
+    )
+
+
+def empty(token: YubiKey) -> tuple[str, ...]:
+    """Reset what can be reset on this connection; gives the names of the applications."""
+    done = tuple(name for name in token.applications if name != FIDO2)
+    for name in done:
+        token.reset(name)
+    return done
+
+
+def emptied(home: Home, token: Token, record: WipeRecord, done: Sequence[str]) -> Entry:
+    """The entry, of a token that reads back as nobody's. Raises `NotVerified` for another."""
+    left = take_inventory(token)
+    if left.used:
+        raise NotVerified(
+            f"token {token.id.label} was reset and is still in use: {'; '.join(left.used)}",
+            remedy="What is left cannot be wiped here: remove it with the tool that set it, and"
+            " run it again, or set the token aside.",
+        )
+    return {
+        "v": VERSION,
+        "kind": str(Kind.WIPED),
+        "time": timestamp(home.clock()),
+        "station": home.name,
+        "operator": record.operator,
+        "approvers": [],
+        "wipe": record.id,
+        "began": timestamp(record.began),
+        "token": _token(home, token),
+        "reason": record.reason,
+        "found": record.found,
+        "reset": list(done),
+        "left": left.facts,
+    }
+
+
+def _token(home: Home, token: Token) -> dict[str, Json]:
+    try:
+        certificate = token.piv().certificate(SLOT.ATTESTATION)
+    except NotSupported:
+        certificate = None
+    document: dict[str, Json] = {
+        "maker": token.id.maker,
+        "model": token.id.model,
+        "firmware": token.id.firmware,
+        "serial": token.id.serial,
+        "virtual": certificate is not None
+        and is_virtual_token(certificate, home.anchors, now=home.clock()),
+    }
+    if token.id.mark:
+        document["mark"] = token.id.mark
+    return document
+
+
+def _only(wanted: TokenId) -> Callable[[TokenId], None]:
+    def expect(there: TokenId) -> None:
+        if wanted.serial is None or there.serial != wanted.serial:
+            raise WrongToken(
+                f"token {there.label} is in the reader, not {wanted.label}, which was to be wiped",
+                remedy=f"Nothing was written to {there.label}. Put {wanted.label} in again.",
+            )
+
+    return expect
