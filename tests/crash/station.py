@@ -45,13 +45,20 @@ class Station:
     """
 
     def __init__(
-        self, folder: Path, bench: VirtualBench, program: Program, *, holders: int, kit: int
+        self,
+        folder: Path,
+        bench: VirtualBench,
+        program: Program,
+        *,
+        holders: int,
+        kit: int,
+        profile: str | Path = PROFILE,
     ) -> None:
         self.bench, self._program = bench, program
         self.home = folder / "station"
         self._template = folder / "template"
         self._roster = folder / "roster.csv"
-        self._kit = kit
+        self._kit, self._profile = kit, str(profile)
         rows = [
             f"e{n},{name},e{n}@example.test,e{n}@example.test\n"
             for n, name in enumerate(NAMES[:holders], start=1)
@@ -116,7 +123,7 @@ class Station:
         return self._program.run(*arguments, stop=stop)
 
     def _command(self, *, wait: float) -> tuple[str, ...]:
-        options = ["--profile", PROFILE, "--kit", str(self._kit), "--wait", str(wait)]
+        options = ["--profile", self._profile, "--kit", str(self._kit), "--wait", str(wait)]
         batch = ("batch", "run", str(self._roster), *options, "--operator", "tester")
         return ("--home", str(self.home), *batch)
 
@@ -164,11 +171,17 @@ class Station:
 
 @contextlib.contextmanager
 def station(
-    folder: Path, *, tokens: int = 1, holders: int = 1, kit: int = 1, model: str = "yubikey-5.7.4"
+    folder: Path,
+    *,
+    tokens: int = 1,
+    holders: int = 1,
+    kit: int = 1,
+    model: str = "yubikey-5.7.4",
+    profile: str | Path = PROFILE,
 ) -> Iterator[Station]:
     """A bench and a station for it, with a private pcscd of their own."""
     with (
         VirtualBench(tokens=tokens, model=model) as bench,
         Program(bench.environment) as program,
     ):
-        yield Station(folder, bench, program, holders=holders, kit=kit)
+        yield Station(folder, bench, program, holders=holders, kit=kit, profile=profile)
