@@ -20,6 +20,7 @@ from tokenprov.run import look
 from tokenprov.step import Finding, State, Step
 from tokenprov.steps.fido2 import fido2_steps
 from tokenprov.steps.left_out import LeftOutStep
+from tokenprov.steps.hsmauth import hsmauth_steps
 from tokenprov.steps.oath import oath_steps
 from tokenprov.steps.otp import otp_steps
 from tokenprov.steps.piv import piv_steps
@@ -38,6 +39,8 @@ def steps_for(profile: Profile, order: Order, services: Services) -> tuple[Step,
         steps += fido2_steps(profile.fido2, order, services)
     if profile.oath is not None:
         steps += oath_steps(profile.oath, order)
+    if profile.hsmauth is not None:
+        steps += hsmauth_steps(profile.hsmauth)
     return tuple(steps)
 
 

@@ -21,6 +21,7 @@ from yubikit.support import get_name
 from tokenprov.device.comeback import Link
 from tokenprov.device.fido2 import Fido2, Surroundings
 from tokenprov.device.hid import over_hid
+from tokenprov.device.hsmauth import HsmAuth
 from tokenprov.device.management import Management, device_info
 from tokenprov.device.oath import Oath
 from tokenprov.device.otp import Otp
@@ -46,7 +47,7 @@ class YubiKey:
         self._connection = SecuredConnection(connection)
         self._link = link
         self._operator = operator
-        self._selected: Piv | Otp | Oath | Fido2 | None = None
+        self._selected: Piv | Otp | Oath | HsmAuth | Fido2 | None = None
         self._fido2: Fido2 | None = None  # kept: what getInfo says changes by our writes alone
         self.keyring = Keyring()
         self.reader = connection.reader
@@ -169,6 +170,13 @@ class YubiKey:
         if not isinstance(self._selected, Oath):
             self._require(CAPABILITY.OATH, "OATH")
             self._selected = Oath(self._connection)
+        return self._selected
+
+    def hsmauth(self) -> HsmAuth:
+        """YubiHSM Auth, selected."""
+        if not isinstance(self._selected, HsmAuth):
+            self._require(CAPABILITY.HSMAUTH, "YubiHSM Auth")
+            self._selected = HsmAuth(self._connection)
         return self._selected
 
     def _fido_device(self) -> CtapDevice:

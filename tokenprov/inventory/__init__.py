@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tokenprov.errors import NotSupported
 from tokenprov.inventory.fido2 import fido2_inventory
+from tokenprov.inventory.hsmauth import hsmauth_inventory
 from tokenprov.inventory.oath import oath_inventory
 from tokenprov.inventory.otp import otp_inventory
 from tokenprov.inventory.piv import piv_inventory
@@ -22,6 +23,7 @@ _APPLETS = {
     "otp": otp_inventory,
     "fido2": fido2_inventory,
     "oath": oath_inventory,
+    "hsmauth": hsmauth_inventory,
 }
 
 

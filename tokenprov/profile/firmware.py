@@ -14,6 +14,7 @@ from enum import StrEnum
 from tokenprov.errors import Problem, ProfileError
 from tokenprov.profile.fido2_limits import fido2_limits
 from tokenprov.profile.fitting import Fitted, fit
+from tokenprov.profile.hsmauth_limits import hsmauth_limits
 from tokenprov.profile.language import Profile
 from tokenprov.profile.limits import Limit, Version, if_supported, needs, piv_keys
 from tokenprov.profile.oath_limits import oath_limits
@@ -97,8 +98,8 @@ def _limits(
 ) -> Iterator[Limit]:
     missing = {
         TokenKind.YUBIKEY: (),
-        TokenKind.SECURITY_KEY: ("piv", "otp", "oath"),
-        TokenKind.PIV_CARD: ("otp", "fido2", "oath"),
+        TokenKind.SECURITY_KEY: ("piv", "otp", "oath", "hsmauth"),
+        TokenKind.PIV_CARD: ("otp", "fido2", "oath", "hsmauth"),
     }[kind]
     called = {
         TokenKind.YUBIKEY: "YubiKey",
@@ -121,6 +122,7 @@ def _limits(
             yield from piv_limits(profile, version)
             yield from otp_limits(profile, version)
             yield from oath_limits(profile, version)
+            yield from hsmauth_limits(profile, version)
         yield from fido2_limits(profile, version)
     if fips or (version is not None and YUBIKEY_4_FIPS[0] <= version < YUBIKEY_4_FIPS[1]):
         yield from fips_limits(profile, version)

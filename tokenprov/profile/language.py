@@ -14,6 +14,7 @@ from tokenprov.model import Json
 from tokenprov.profile.faults import Fault, Faults
 from tokenprov.profile.fido2 import Fido2Section
 from tokenprov.profile.fields import plain_text
+from tokenprov.profile.hsmauth import HsmAuthSection
 from tokenprov.profile.oath import OathSection
 from tokenprov.profile.optional import KEY, check_optional
 from tokenprov.profile.otp import OtpSection
@@ -40,6 +41,7 @@ class Profile(Section):
     otp: OtpSection | None = None
     fido2: Fido2Section | None = None
     oath: OathSection | None = None
+    hsmauth: HsmAuthSection | None = None
 
     @field_validator("name")
     @classmethod

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from tokenprov.model import TokenId
 from tokenprov.token.fido2 import FidoApplet
+from tokenprov.token.hsmauth import HsmAuthApplet
 from tokenprov.token.keyring import Keyring
 from tokenprov.token.oath import OathApplet
 from tokenprov.token.management import ManagementApplet
@@ -21,6 +22,7 @@ from tokenprov.token.security_domain import Scp03, Scp11b, SecureChannel, Securi
 
 __all__ = [
     "FidoApplet",
+    "HsmAuthApplet",
     "Keyring",
     "KeyState",
     "OathApplet",
@@ -55,6 +57,7 @@ class Token(Protocol):
     def otp(self) -> OtpApplet: ...
     def fido2(self) -> FidoApplet: ...
     def oath(self) -> OathApplet: ...
+    def hsmauth(self) -> HsmAuthApplet: ...
     def management(self) -> ManagementApplet: ...
     def security_domain(self) -> SecurityDomainApplet: ...
     def secure(self, channel: SecureChannel | None) -> None:
