@@ -110,7 +110,10 @@ class Program:
         """Wait for the run that was begun."""
         outgoing = self._running().stdout
         assert outgoing is not None
-        answer = json.loads(outgoing.readline())
+        line = outgoing.readline()
+        if not line:
+            raise RuntimeError("the program's server has ended; it said why above")
+        answer = json.loads(line)
         points = [json.loads(line) for line in answer.pop("points").splitlines()]
         return Run(
             points=tuple(
