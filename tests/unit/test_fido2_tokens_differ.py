@@ -167,6 +167,21 @@ def test_a_blocked_token_asks_for_no_pin(tmp_path: Path) -> None:
     assert made(Held(Differing(world)), steps, notes)["fido2/pin"].written is False
 
 
+def test_the_last_tries_are_not_spent(tmp_path: Path) -> None:
+    """With two tries left nobody's PIN is tried, and the order stops in words."""
+    world, notes = World(), Notes()
+    steps = steps_of(tmp_path, "")
+    made(Held(Differing(world)), steps, notes)
+    for _ in range(6):
+        with pytest.raises(TokenError):
+            Held(Differing(world)).fido2().check_pin("wrong-pin")
+        world.reinsert()
+    held = Held(Differing(world))
+    with pytest.raises(TokenConflict, match="too few tries left"):
+        made(held, steps, notes)
+    assert held.fido2().pin_retries() == (2, False)
+
+
 def test_a_second_run_writes_nothing(tmp_path: Path) -> None:
     """Every setting is found set; nothing flips, nothing is made or asked for again."""
     world, notes = World(), Notes()

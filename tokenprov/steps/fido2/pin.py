@@ -52,8 +52,14 @@ class PinStep:
         return Finding(state=State.MATCH, facts={"length": self._length})
 
     def apply(self, token: Token, intent: Intent) -> None:
-        """The first PIN needs no other right."""
-        token.fido2().set_pin(intent.secret(self.id).reveal_text())
+        """The first PIN needs no other right. One that is there and cannot be tried stays."""
+        fido = token.fido2()
+        if fido.info.options.get("clientPin"):
+            raise TokenConflict(
+                f"token {token.id.label}: its FIDO2 PIN has too few tries left to see whose it is",
+                remedy="Set the token aside, or unlock it with the PIN from escrow.",
+            )
+        fido.set_pin(intent.secret(self.id).reveal_text())
 
 
 def held_pin(token: Token) -> str:
