@@ -17,7 +17,7 @@ from tokenprov.profile.language import Profile
 from tokenprov.profile.modhex import public_id_fault, token_id_fault
 from tokenprov.profile.oath import MAX_ID as MAX_ACCOUNT
 from tokenprov.profile.oath import OathSection
-from tokenprov.profile.otp import HotpSlot, OtpSection, YubicoOtpSlot
+from tokenprov.profile.otp import BY_SERIAL, NO_TOKEN_ID, HotpSlot, OtpSection, YubicoOtpSlot
 from tokenprov.profile.piv import PivSection
 from tokenprov.profile.piv_certificate import SID_COLUMN, AccountSid, Certificate
 from tokenprov.profile.piv_objects import MAX_OBJECT
@@ -41,6 +41,7 @@ class Need:
     max_characters: int = 0  # 0: no limit
     max_bytes: int = 0
     fault: Callable[[str], str] | None = None  # why a text that it comes to cannot be used, or ""
+    unique: bool = False  # no two holders may have the same
 
 
 def needs(profile: Profile) -> Iterator[Need]:
@@ -111,16 +112,16 @@ def _sid_fault(text: str) -> str:
 
 
 def _otp_needs(section: OtpSection) -> Iterator[Need]:
-    """Identities that name the holder; `serial` and the like name nobody."""
+    """Identities that are given; what is made of the serial is nobody else's."""
     for number, slot in ((1, section.slot1), (2, section.slot2)):
-        if isinstance(slot, YubicoOtpSlot) and slot.public_id.fields:
+        if isinstance(slot, YubicoOtpSlot) and slot.public_id.text != BY_SERIAL:
             key, template, fault = "public-id", slot.public_id, public_id_fault
-        elif isinstance(slot, HotpSlot) and slot.token_id.fields:
+        elif isinstance(slot, HotpSlot) and slot.token_id.text not in (BY_SERIAL, NO_TOKEN_ID):
             key, template, fault = "token-id", slot.token_id, token_id_fault
         else:
             continue
         path = f"otp.slot{number}.{key}"
-        yield Need(key=path, fields=template.fields, template=template, fault=fault)
+        yield Need(key=path, fields=template.fields, template=template, fault=fault, unique=True)
 
 
 def _oath_needs(section: OathSection) -> Iterator[Need]:
@@ -176,8 +177,28 @@ def check_roster(profile: Profile, roster: Roster) -> None:
             lacking |= missing
             if not missing:
                 problems.extend(_unfit(need, holder, line))
+    for need in wanted:
+        if need.unique and not need.fields & absent:
+            problems.extend(_shared(need, roster))
     if problems:
         raise RosterError.of_file(roster.name, tuple(problems[:SHOWN]), len(problems))
+
+
+def _shared(need: Need, roster: Roster) -> Iterator[Problem]:
+    """Holders whose tokens a server could not tell apart."""
+    first: dict[str, int] = {}
+    for line, holder in zip(roster.lines, roster.holders, strict=True):
+        if need.template is None or not all(field_of(holder, field) for field in need.fields):
+            continue
+        text = need.template.render(holder)
+        if text in first:
+            yield Problem(
+                line=line,
+                field="",
+                message=f"the profile's {need.key}: {text!r} is that of line {first[text]} already",
+                remedy="Give each holder one of their own, or write serial in the profile.",
+            )
+        first.setdefault(text, line)
 
 
 def _unfit(need: Need, holder: Holder, line: int) -> Iterator[Problem]:
