@@ -143,6 +143,13 @@ CASES = (
         remedy='token-id = "serial"',
     ),
     Case(
+        name="the serial as digits in a token id",
+        section=slot("hotp", 'token-id = "ubhe{token.serial}"'),
+        key="otp.slot2.token-id",
+        says="neither the serial nor the day",
+        remedy='token-id = "serial"',
+    ),
+    Case(
         name="a public id that is hexadecimal",
         section=slot("yubico-otp", 'public-id = "ff00"'),
         key="otp.slot2.public-id",
@@ -353,6 +360,19 @@ def test_an_identity_from_the_roster_is_checked_row_by_row() -> None:
     assert set(problems) == {3, 4}
     assert "otp.slot2.public-id: 'xyz' is not modhex" in problems[3]
     assert "the cell is empty" in problems[4]
+
+
+@pytest.mark.parametrize("given", ["{holder.extra.otp_id}", "vvccccccccdt"])
+def test_two_holders_have_no_identity_in_common(given: str) -> None:
+    """A server could not tell their tokens apart: the second one's line is named, and the first."""
+    rows = ["id,name,email,otp id", *(f"{n},N{n},n{n}@example.test,vvcc" for n in (1, 2)), ""]
+    section = slot("yubico-otp", f'public-id = "{given}"')
+    two = parse_roster("\n".join(rows).encode(), "r.csv", today=TODAY)
+    with pytest.raises(RosterError, match="is that of line 2 already") as refused:
+        check_roster(profile(section), two)
+    assert [problem.line for problem in refused.value.problems] == [3]
+    one = parse_roster("\n".join(rows[:2]).encode(), "r.csv", today=TODAY)
+    check_roster(profile(section), one)
 
 
 def test_ndef_is_for_firmware_5() -> None:

@@ -14,7 +14,7 @@ from pydantic import Discriminator, StrictBool, StrictInt, Tag
 from yubikit.yubiotp import NDEF_DATA_SIZE, NDEF_URL_PREFIXES
 
 from tokenprov.profile.faults import Fault
-from tokenprov.profile.fields import Template
+from tokenprov.profile.fields import OF_ISSUE, Template
 from tokenprov.profile.keyboard import MAX_SCAN_CODES, Layout, untypable
 from tokenprov.profile.modhex import (
     MANUFACTURER_AND_TYPE,
@@ -307,6 +307,13 @@ def _identity(
     key: str, template: Template, words: tuple[str, ...], fault: Callable[[str], str], example: str
 ) -> Iterator[Fault]:
     """What is wrong with an identity; one that names the holder is checked with the roster."""
+    if any(field in OF_ISSUE for _, field in template.pieces):
+        yield Fault(
+            at=(key,),
+            message=f"{template.text!r}: neither the serial nor the day is put into an identity",
+            remedy=f"Write {example}.",
+        )
+        return
     if template.fields or template.text in words:
         return
     found = fault(template.text)
