@@ -7,6 +7,8 @@ its own, and can be cut off before or after any command that the token gets.
 from __future__ import annotations
 
 import contextlib
+import copy
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -100,11 +102,24 @@ class Desk:
         for name, pem in (("root", bench_roots().root_pem), ("chain", bench_roots().chain_pem)):
             trust.append(folder / f"{name}.pem")
             write_durable(trust[-1], pem)
-        self._home = folder / "station"
-        create_home(self._home, name="desk", operator="tester", custodians={}, trust=trust)
+        self._home, self._fresh = folder / "station", folder / "fresh"
+        create_home(self._fresh, name="desk", operator="tester", custodians={}, trust=trust)
+        shutil.copytree(self._fresh, self._home)
+        self._begin(model, serial)
+
+    def _begin(self, model: str, serial: int) -> None:
+        self._model, self._serial = model, serial
         self.token = make_token(model, serial, touch=TouchPolicy(patience=0.01))
         self.finger = Finger()
         self.commands: list[bytes] = []  # of the last run
+
+    def anew(self, folder: Path) -> Desk:
+        """The same station as it was made, in a folder of its own, and another fresh token."""
+        made = copy.copy(self)
+        made._home = folder / "station"
+        shutil.copytree(self._fresh, made._home)
+        made._begin(self._model, self._serial)
+        return made
 
     @property
     def is_old(self) -> bool:
