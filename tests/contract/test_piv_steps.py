@@ -25,6 +25,7 @@ from yubikit.piv import MANAGEMENT_KEY_TYPE, OBJECT_ID, PIN_POLICY, SLOT, TOUCH_
 from tests.in_process import ADA, HEADER, Desk, Line
 from tokenprov.batch import TokenIsReady
 from tokenprov.errors import NotSupported, NotVerified, RosterError, TokenConflict, TouchTimeout
+from tokenprov.inventory.piv import piv_inventory
 from tokenprov.model import Purpose
 from tokenprov.sim.presence import TouchMode, TouchPolicy
 
@@ -269,6 +270,19 @@ def test_nobody_touches(desk: Desk) -> None:
         desk.run(profile)
     desk.token.finger.policy = TouchPolicy()
     assert desk.run(profile)["token"]["serial"] == str(desk.token.serial)
+
+
+@every_model
+def test_defaults_left_in_place_are_told(desk: Desk) -> None:
+    """Of a fresh and of an issued token; "unknown" where the firmware cannot tell."""
+    every = ["PIN", "PUK", "management key"]
+    line = Line(desk.token)
+    found = piv_inventory(desk.yubikey(line), [])["defaults"]
+    unknown: dict[str, list[str]] = {"left": [], "unknown": every}
+    assert found == (unknown if desk.is_old else {"left": every, "unknown": []})
+    desk.run("[piv]\n")
+    found = piv_inventory(desk.yubikey(line), [])["defaults"]
+    assert found == (unknown if desk.is_old else {"left": [], "unknown": []})
 
 
 @pytest.mark.parametrize("algorithm", ["3des", "aes128", "aes192", "aes256"])

@@ -32,11 +32,8 @@ def piv_inventory(token: Token, used: list[str]) -> Json:
             used.append(f"slot {slot:02x} holds a key")
     pin, puk = piv.pin_tries(), piv.puk_tries()
     management_key = piv.management_key_is_default()
-    for what, is_default in (
-        ("PIN", pin.is_default),
-        ("PUK", puk.is_default),
-        ("management key", management_key),
-    ):
+    factory = {"PIN": pin.is_default, "PUK": puk.is_default, "management key": management_key}
+    for what, is_default in factory.items():
         if is_default is False:
             used.append(f"its PIV {what} is not the factory's")
     return {
@@ -46,6 +43,10 @@ def piv_inventory(token: Token, used: list[str]) -> Json:
         "managementKey": {
             "algorithm": piv.management_key_type.name.lower(),
             "factory": known(management_key),
+        },
+        "defaults": {
+            "left": [what for what, is_default in factory.items() if is_default],
+            "unknown": [what for what, is_default in factory.items() if is_default is None],
         },
         "chuid": piv.object(OBJECT_ID.CHUID) is not None,
         "ccc": piv.object(OBJECT_ID.CAPABILITY) is not None,
