@@ -1,7 +1,8 @@
 """The production line: all readers at once, each taking the next token as it is put in.
 
 Rules:
-- One token in a reader is worked on once; taking it out and putting it in again is a new turn.
+- One token in a reader is worked on once; taking it out and putting it in again is a new turn. One
+  that restarts by itself, and may come back in another reader, stays in its turn.
 - A fault of one token stops that token; the others go on. A fault of the station stops the line.
 - pcscd may be restarted under us: a new context is made, a bounded number of times.
 - A used token that may be wiped is emptied in a turn of its own reader, and taken up again in the
@@ -11,6 +12,7 @@ Rules:
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -83,7 +85,10 @@ class Line:
         self._home = home
         self._work, self._profile, self._listener = work, profile, listener
         self._wiping: set[str] = set()  # serials that may come up in any reader meanwhile
-        self._moved: list[ReaderState] = []  # where wiped tokens were put in again
+        self._moved: list[ReaderState] = []  # where tokens came back in the same turn
+        self._in_hand: dict[str, YubiKey] = {}  # by serial, those that have their turn
+        self._returned: set[tuple[str, int]] = set()  # reader and insertion of restarted ones
+        self._taking_up = threading.Lock()
         self._operator = StationOperator(listener)
         self._lanes: dict[str, _Lane] = {}
         self._context: Context | None = None
@@ -126,6 +131,7 @@ class Line:
             if self._lanes[gone].turn is None:
                 del self._lanes[gone]
                 self._listener(events.ReaderGone(reader=gone))
+        self._returned &= {(state.name, state.events) for state in states if state.present}
         while self._moved:
             back = self._moved.pop()
             self._lanes.setdefault(back.name, _Lane()).served = back.events
@@ -142,7 +148,7 @@ class Line:
                     self._listener(events.ReaderSeen(reader=state.name))
             elif lane.served != state.events:
                 lane.served = state.events
-                lane.turn = pool.submit(self._turn, state.name)
+                lane.turn = pool.submit(self._turn, state.name, state.events)
 
     def _end_turns(self) -> None:
         for lane in self._lanes.values():
@@ -169,13 +175,14 @@ class Line:
                 time.sleep(1.0)
         raise AssertionError("the last attempt returns or raises")
 
-    def _turn(self, reader: str) -> None:
+    def _turn(self, reader: str, insertion: int) -> None:
         """One token from insertion to its end; only what stops the whole line is raised."""
         resets, told, busy_since = 0, False, time.monotonic()
-        while True:
+        while not self._came_back(reader, insertion):
             try:
-                with opened(reader, self._operator) as token:
-                    self._serve(token)
+                with opened(reader, self._operator) as token, self._taken_up(token) as first:
+                    if first:
+                        self._serve(token)
                 return
             except WipeFirst as wanted:
                 if wanted.token.label in self._wiping:  # by the turn of the reader it came from
@@ -189,6 +196,11 @@ class Line:
                 if resets == RESETS:
                     return self._pass_over(reader, "", error)
             except ReaderBusy as error:
+                if self._came_back(reader, insertion):
+                    return None
+                if any(token.restarting for token in list(self._in_hand.values())):
+                    time.sleep(POLL)  # perhaps it is just found here
+                    continue
                 if time.monotonic() - busy_since > BUSY_PATIENCE:
                     return self._pass_over(reader, "", error)
                 if not told:
@@ -199,6 +211,31 @@ class Line:
                 raise
             except TokenprovError as error:
                 return self._pass_over(reader, "", error)
+        return None
+
+    @contextmanager
+    def _taken_up(self, token: YubiKey) -> Iterator[bool]:
+        """Whether no other turn has this token: one that restarted may show in another reader."""
+        serial = token.id.serial
+        with self._taking_up:
+            first = serial is None or serial not in self._in_hand
+            if first and serial is not None:
+                self._in_hand[serial] = token
+        try:
+            yield first
+        finally:
+            if first and serial is not None:
+                if token.moved is not None:
+                    self._returned.add((token.moved.name, token.moved.events))
+                    self._moved.append(token.moved)
+                del self._in_hand[serial]
+
+    def _came_back(self, reader: str, insertion: int) -> bool:
+        """Whether that insertion was a token's return from a restart, within its turn."""
+        if (reader, insertion) in self._returned:
+            return True
+        moved = [token.moved for token in list(self._in_hand.values())]
+        return any(one and (one.name, one.events) == (reader, insertion) for one in moved)
 
     def _serve(self, token: YubiKey) -> None:
         started = time.monotonic()

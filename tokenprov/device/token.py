@@ -46,6 +46,7 @@ class YubiKey:
         """With `link` the token is found again after a restart; without, it stays where it is."""
         self._connection = SecuredConnection(connection)
         self._link = link
+        self.restarting = False  # it left its reader and was not found again yet
         self._operator = operator
         self._selected: Piv | Otp | Oath | HsmAuth | Fido2 | None = None
         self._fido2: Fido2 | None = None  # kept: what getInfo says changes by our writes alone
@@ -121,9 +122,13 @@ class YubiKey:
         def come_back() -> None:
             self._selected = self._fido2 = None
             if link is not None and serial is not None:
-                connection = link.again(serial)
-                self._connection.moved(connection)
-                self.reader = connection.reader
+                self.restarting = True
+                try:
+                    connection = link.again(serial)
+                    self._connection.moved(connection)
+                    self.reader = connection.reader
+                finally:
+                    self.restarting = False
 
         return come_back
 
