@@ -17,8 +17,6 @@ from fido2.ctap2.config import Config
 from fido2.ctap2.credman import CredentialManagement
 from fido2.ctap2.pin import PinProtocol
 from fido2.utils import sha256
-from yubikit.core.fido import SmartCardCtapDevice
-from yubikit.core.smartcard import AID
 
 from tokenprov.device.fido2_pin import Permission, PinAccess
 from tokenprov.device.translate import translated
@@ -56,12 +54,9 @@ class Fido2:
         self._room = None
         self._access.refresh()
 
-    def select_again(self) -> None:
-        """Come back after another applet was selected on the same connection."""
+    def left(self) -> None:
+        """Another applet was selected on the same connection: the PIN's token is gone."""
         self._access.forget()
-        if isinstance(self._device, SmartCardCtapDevice):
-            with translated("selecting FIDO2"):
-                self._device.protocol.select(AID.FIDO)
 
     @property
     def info(self) -> Info:

@@ -24,7 +24,7 @@ from yubikit.piv import (
     decompress_certificate,
 )
 
-from tokenprov.device.piv_session import Session
+from tokenprov.device.piv_memory import RememberingSession
 from tokenprov.device.translate import is_absent, is_missing, translated
 from tokenprov.errors import AuthenticationFailed, NotSupported
 from tokenprov.token import KeyState, Tries
@@ -42,12 +42,16 @@ class Piv:
 
     def __init__(self, connection: SmartCardConnection) -> None:
         with translated("selecting PIV"):
-            self._session = Session(connection)
+            self._session = RememberingSession(connection)
             if not self._session.has_metadata:
                 self._session.find_management_key_type()
         self._authenticated = False
         self._pin_verified = False
         self._attesting: bytes | None = None  # f9's certificate: nothing here changes it
+
+    def left(self) -> None:
+        """Another applet was selected: what PIN and key opened is closed."""
+        self._authenticated = self._pin_verified = False
 
     @property
     def version(self) -> tuple[int, int, int]:
@@ -87,7 +91,7 @@ class Piv:
                 return _tries(self._session.get_pin_metadata())
             except NotSupportedError:
                 self._session.protocol.select(AID.PIV)
-                self._authenticated = self._pin_verified = False
+                self.left()
             try:
                 self._session.protocol.send_apdu(0, INS_VERIFY, 0, REF_PIN)
             except ApduError as error:

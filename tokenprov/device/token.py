@@ -3,7 +3,8 @@
 Rules:
 - The serial is read on the connection that will write, and the applets must agree on it.
 - A reader's name says nothing about the token in it.
-- One session per applet: selecting costs a round trip and forgets a verified PIN.
+- One session per applet: selecting costs a round trip and forgets a verified PIN. Those of PIV, OTP
+  and FIDO2 are kept, with what they know, and selected again when they send a command (`kept`).
 - Every applet is talked to through `SecuredConnection`: over a secure channel where one is set.
 """
 
@@ -14,14 +15,15 @@ from contextlib import AbstractContextManager, contextmanager
 
 from fido2.ctap import CtapDevice
 from yubikit.core import ApplicationNotAvailableError
-from yubikit.core.fido import SmartCardCtapDevice
 from yubikit.management import CAPABILITY, DeviceInfo
 from yubikit.support import get_name
 
 from tokenprov.device.comeback import Link
 from tokenprov.device.fido2 import Fido2, Surroundings
+from tokenprov.device.fido2_card import CardDevice
 from tokenprov.device.hid import over_hid
 from tokenprov.device.hsmauth import HsmAuth
+from tokenprov.device.kept import KeptConnection, Selection
 from tokenprov.device.management import Management, device_info
 from tokenprov.device.oath import Oath
 from tokenprov.device.otp import Otp
@@ -48,8 +50,8 @@ class YubiKey:
         self._link = link
         self.restarting = False  # it left its reader and was not found again yet
         self._operator = operator
-        self._selected: Piv | Otp | Oath | HsmAuth | Fido2 | None = None
-        self._fido2: Fido2 | None = None  # kept: what getInfo says changes by our writes alone
+        self._selection = Selection()
+        self._forget_kept()
         self.keyring = Keyring()
         self.reader = connection.reader
         self._management = Management(
@@ -61,6 +63,24 @@ class YubiKey:
             firmware=str(self._info.version),
             serial=str(self._info.serial) if self._info.serial else None,
         )
+
+    def _forget_kept(self) -> None:
+        self._selected = None
+        self._piv: Piv | None = None
+        self._otp: Otp | None = None
+        self._fido2: Fido2 | None = None
+
+    @property
+    def _selected(self) -> object | None:
+        """The applet that is selected, where its session is not one of those that are kept."""
+        return self._selection.holder
+
+    @_selected.setter
+    def _selected(self, applet: object | None) -> None:
+        self._selection.take(applet)
+
+    def _kept(self) -> KeptConnection:
+        return KeptConnection(self._connection, self._selection)
 
     @property
     def _info(self) -> DeviceInfo:
@@ -120,7 +140,7 @@ class YubiKey:
             link.watch(serial)
 
         def come_back() -> None:
-            self._selected = self._fido2 = None
+            self._forget_kept()
             if link is not None and serial is not None:
                 self.restarting = True
                 try:
@@ -133,42 +153,43 @@ class YubiKey:
         return come_back
 
     def piv(self) -> Piv:
-        """PIV, selected; its serial must be the token's."""
-        if not isinstance(self._selected, Piv):
+        """PIV; its serial must be the token's."""
+        if self._piv is None:
             self._require(CAPABILITY.PIV, "PIV")
-            self._selected = Piv(self._connection)
-            serial = self._selected.serial()
+            connection = self._kept()
+            piv = Piv(connection)
+            connection.left = piv.left
+            serial = piv.serial()
             if serial is not None and self.id.serial is not None and serial != self.id.serial:
                 raise WrongToken(
                     f"token {self.id.label}: its PIV application says serial {serial}",
                     remedy="Set it aside: a token whose applications disagree is not issued.",
                 )
-        return self._selected
+            self._piv = piv
+        return self._piv
 
     def otp(self) -> Otp:
-        """OTP, selected."""
-        if not isinstance(self._selected, Otp):
+        """OTP."""
+        if self._otp is None:
             self._require(CAPABILITY.OTP, "OTP")
-            self._selected = Otp(self._connection)
-        return self._selected
+            self._otp = Otp(self._kept())
+        return self._otp
 
     def fido2(self) -> Fido2:
         """FIDO2: over this connection where the token has it there, else over HID by serial."""
-        if not isinstance(self._selected, Fido2):
+        if self._fido2 is None:
             self._require(CAPABILITY.FIDO2, "FIDO2")
-            if self._fido2 is None:
-                self._fido2 = Fido2(
-                    self._fido_device(),
-                    self.touch,
-                    Surroundings(
-                        u2f_enabled=lambda: self._enabled_anywhere(CAPABILITY.U2F),
-                        enforces_complexity=lambda: self._info.pin_complexity,
-                    ),
-                )
-            else:
-                self._fido2.select_again()
-            self._selected = self._fido2
-        return self._selected
+            connection = self._kept()
+            self._fido2 = Fido2(
+                self._fido_device(connection),
+                self.touch,
+                Surroundings(
+                    u2f_enabled=lambda: self._enabled_anywhere(CAPABILITY.U2F),
+                    enforces_complexity=lambda: self._info.pin_complexity,
+                ),
+            )
+            connection.left = self._fido2.left
+        return self._fido2
 
     def oath(self) -> Oath:
         """OATH, selected."""
@@ -184,10 +205,10 @@ class YubiKey:
             self._selected = HsmAuth(self._connection)
         return self._selected
 
-    def _fido_device(self) -> CtapDevice:
+    def _fido_device(self, connection: KeptConnection) -> CtapDevice:
         with translated("selecting FIDO2"):
             try:
-                return SmartCardCtapDevice(self._connection)
+                return CardDevice(connection)
             except (ApplicationNotAvailableError, ValueError):  # not over CCID
                 if self.id.serial is None:
                     raise
@@ -205,7 +226,7 @@ class YubiKey:
 
     def reset(self, application: str) -> None:
         """Put one back to the factory's; not FIDO2, which is done after it was put in again."""
-        self._selected = None
+        self._forget_kept()
         reset(self._connection, Application(application))
 
     def touch(self, reason: str) -> AbstractContextManager[None]:
