@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tokenprov.errors import NotSupported
+from tokenprov.inventory.device import device_inventory
 from tokenprov.inventory.fido2 import fido2_inventory
 from tokenprov.inventory.hsmauth import hsmauth_inventory
 from tokenprov.inventory.oath import oath_inventory
@@ -19,6 +20,7 @@ from tokenprov.token import Token
 __all__ = ["Inventory", "take_inventory"]
 
 _APPLETS = {
+    "device": device_inventory,
     "piv": piv_inventory,
     "otp": otp_inventory,
     "fido2": fido2_inventory,
