@@ -14,7 +14,8 @@ from tokenprov.model import Json
 
 Path = tuple[str | int, ...]
 
-IDENTITIES = ("slot", "rp-id", "id", "label", "name")  # the first that an item has names it
+# keys that tell an item from the others of its array: the first that it has
+IDENTITIES = ("slot", "rp-id", "id", "label", "issuer", "name")
 
 _PART = re.compile(r"(?:\A|\.)([a-z0-9-]+)|\[([^\[\]]+)\]")
 
@@ -85,8 +86,10 @@ def settings(document: Json, path: str = "") -> Iterator[tuple[str, Json]]:
         for key, value in document.items():
             yield from settings(value, f"{path}.{key}" if path else key)
     elif isinstance(document, list) and any(isinstance(item, dict) for item in document):
-        for index, item in enumerate(document):
-            yield from settings(item, f"{path}[{identity(item) or index}]")
+        names = [identity(item) for item in document]
+        for index, (name, item) in enumerate(zip(names, document, strict=True)):
+            known = name is not None and names.count(name) == 1 and "]" not in name
+            yield from settings(item, f"{path}[{name if known else index}]")
     else:
         yield path, document
 
