@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ykman.scancodes import KEYBOARD_LAYOUT
 from yubikit.core.otp import modhex_decode, modhex_encode
+from yubikit.yubiotp import NDEF_DATA_SIZE
 
 from tokenprov.errors import ProfileError, RosterError
 from tokenprov.profile import check_firmware, check_roster, parse_profile
 from tokenprov.profile.keyboard import Layout, scan_codes, untypable
 from tokenprov.profile.language import Profile
 from tokenprov.profile.modhex import modhex, read_public_id, read_token_id
-from tokenprov.profile.otp import NDEF_DATA_SIZE, EmptySlot
+from tokenprov.profile.otp import EmptySlot
 from tokenprov.roster import parse_roster
 
 TODAY = date(2026, 1, 1)

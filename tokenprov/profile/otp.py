@@ -1,7 +1,7 @@
 """The OTP part of the profile language: the two slots that a touch or a challenge reads.
 
-Source: "YubiKey Manual" 3.4 (slots, flags, access codes, swap, NDEF), RFC 4226 for HOTP, NFC Forum
-RTD URI 1.0 for NDEF. A slot is written whole: seed, flags and access code in one command.
+Source: "YubiKey Manual" 3.4 (slots, flags, access codes, swap) and RFC 4226 for HOTP. A slot is
+written whole: seed, flags and access code in one command.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, StrictBool, StrictInt, Tag
-from yubikit.yubiotp import NDEF_DATA_SIZE, NDEF_URL_PREFIXES
 
 from tokenprov.profile.faults import Fault
 from tokenprov.profile.fields import OF_ISSUE, Template
@@ -21,6 +20,7 @@ from tokenprov.profile.modhex import (
     public_id_fault,
     token_id_fault,
 )
+from tokenprov.profile.ndef import Ndef
 from tokenprov.profile.section import Section, TemplateText, Text
 
 BY_SERIAL = "serial"  # an identity made of the token's serial
@@ -29,7 +29,6 @@ PACINGS = (0, 20, 40, 60)  # milliseconds between keystrokes: two flags
 COUNTER_STEP, MAX_COUNTER = 16, 0xFFFF0  # of the initial moving factor: 16 bits of it are kept
 DIGITS = (6, 8)  # RFC 4226, 5.3, as a slot can type them
 MIN_PASSWORD_BITS = 64  # policy: a password that nobody types by hand can be out of reach
-TEXT_HEAD = 3  # bytes of an NDEF text record before the text: its language (NFC Forum RTD Text 3.2)
 
 
 class Slot(Section):
@@ -202,43 +201,6 @@ OtpSlot = Annotated[
     | Annotated[EmptySlot, Tag("empty")],
     Discriminator(_kind),
 ]
-
-
-class Ndef(Section):
-    """What the token gives a telephone by NFC: a URI or text, with the code of a slot after it."""
-
-    slot: StrictInt = 1
-    uri: Text | None = None
-    text: Text | None = None
-
-    @property
-    def value(self) -> str:
-        """The URI or the text."""
-        return self.uri or self.text or ""
-
-    def rules(self) -> Iterator[Fault]:
-        """A slot that there is, one of the two, and it fits."""
-        if self.slot not in (1, 2):
-            yield Fault(
-                at=("slot",), message=f"there is no OTP slot {self.slot}", remedy="Write 1 or 2."
-            )
-        if (self.uri is None) == (self.text is None):
-            yield Fault(
-                message="NDEF gives a URI or a text: one of the two",
-                remedy='Write uri = "https://…" or text = "…".',
-            )
-            return
-        if self.uri is not None:
-            known = (prefix for prefix in NDEF_URL_PREFIXES if self.uri.startswith(prefix))
-            size = 1 + len(self.uri.removeprefix(next(known, "")).encode())
-        else:
-            size = TEXT_HEAD + len(self.value.encode())
-        if size > NDEF_DATA_SIZE:
-            yield Fault(
-                at=("uri" if self.uri else "text",),
-                message=f"it has {size} bytes, {NDEF_DATA_SIZE} fit",
-                remedy="Shorten it.",
-            )
 
 
 class OtpSection(Section):

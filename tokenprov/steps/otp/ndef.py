@@ -8,7 +8,7 @@ from __future__ import annotations
 from yubikit.yubiotp import NDEF_TYPE
 
 from tokenprov.model import Json, SecretKind
-from tokenprov.profile.otp import Ndef
+from tokenprov.profile.ndef import Ndef
 from tokenprov.secret import RandomBytes
 from tokenprov.step import Drawn, Finding, Intent, State
 from tokenprov.steps.otp.slot import access_code_name
