@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,7 +36,7 @@ from tokenprov.model import Purpose
 from tokenprov.record.database import sqlite_url
 from tokenprov.record.entry import station_entry
 from tokenprov.record.escrow import CustodianKey, generate_custodian, load_public
-from tokenprov.record.files import StationLock, create_durable, make_folder
+from tokenprov.record.files import StationLock, create_durable, make_folder, sync_each
 from tokenprov.record.ledger import Ledger
 from tokenprov.record.manifest import Manifest
 from tokenprov.record.note import Ed25519Signer
@@ -129,6 +130,8 @@ def create_home(
         raise StationError(
             f"{path} is there and not empty", remedy="Name a folder that is not there yet."
         )
+    path = path.absolute()
+    _clear_cut_off(path)
     made = path.with_name(f".{path.name}.{os.getpid()}.new")
     drawn = tuple(purpose for purpose in Purpose if purpose not in custodians)
     make_folder(made, 0o700)
@@ -158,7 +161,16 @@ def create_home(
     if path.exists():
         path.rmdir()
     os.rename(made, path)
+    sync_each([], [path.parent])
     return drawn
+
+
+def _clear_cut_off(path: Path) -> None:
+    """Remove what makings that were cut off left beside `path`: private keys lie in it."""
+    for left in path.parent.glob(f".{path.name}.*.new"):
+        maker = left.name.removesuffix(".new").rpartition(".")[2]
+        if maker.isdigit() and not Path(f"/proc/{maker}").exists():
+            shutil.rmtree(left)
 
 
 def _draw_custodian(home: Path, purpose: Purpose) -> CustodianKey:

@@ -48,6 +48,7 @@ def made_again(made: Station, folder: Path, stop: Point) -> list[str]:
     if again.status != (REFUSED if was_made else DONE):
         faults.append(again.said)
     Home.open(home).issuer("local")  # raises where something is missing
+    faults += [f"{left.name} was left behind" for left in folder.iterdir() if left != home]
     faults += [str(finding) for finding in verify_manifest(home / "manifest").findings]
     return [f"init killed before {stop}: {fault}" for fault in faults]
 
@@ -59,3 +60,10 @@ def test_init_killed_anywhere_leaves_a_whole_home_or_none(single: Station, tmp_p
     # every file is made by the same few calls: each second point, and the end without a gap
     stops = [*undisturbed.points[:-LAST_OF_INIT:2], *undisturbed.points[-LAST_OF_INIT:]]
     all_of(stops, lambda stop: made_again(single, tmp_path / "again", stop), "init")
+
+
+def test_init_waits_for_the_disk(single: Station, tmp_path: Path) -> None:
+    """When it says that the home is made, no power cut unmakes it."""
+    run = single.run("init", str(tmp_path / "home"), *single.init_options)
+    assert run.status == DONE, run.said
+    assert set(run.points[-1].unsynced) <= {"manifest"}  # `pending` may come back

@@ -42,7 +42,11 @@ class TriesStep:
             return _conflict("its PIN is blocked")
         if pin.total is None or puk.total is None:
             facts = {"pinTriesLeft": pin.remaining}
-            if pin.remaining == min(self._pin, SHORT_TRIES_CAP):
+            # as many as wanted may be the factory's own number: what was promised decides
+            written = intent is not None and (
+                intent.applied or token.keyring.get(SecretKind.PIV_PIN) is not None
+            )
+            if written and pin.remaining == min(self._pin, SHORT_TRIES_CAP):
                 return Finding(state=State.MATCH, facts=facts, unread=("PUK tries",))
             return Finding(state=State.ABSENT, facts=facts)
         facts = {"pinTries": pin.total, "pukTries": puk.total}
@@ -138,10 +142,14 @@ class PukStep:
         if not affordable(tries.remaining):
             return _unaffordable("PUK")
         puk = intent.secret(self.id).reveal_text()
-        if _changes(piv, puk):
+        refused = _refusal_of_puk(piv, puk)
+        if refused is None:
             return Finding(state=State.MATCH, facts={"length": self._length})
-        if tries.is_default is None and _changes(piv, FACTORY_PUK):
-            return Finding(state=State.ABSENT)
+        if tries.is_default is None:
+            if not affordable(refused.retries_left):
+                return _unaffordable("PUK")
+            if _refusal_of_puk(piv, FACTORY_PUK) is None:
+                return Finding(state=State.ABSENT)
         return _conflict("its PUK is neither the factory's nor ours")
 
     def apply(self, token: Token, intent: Intent) -> None:
@@ -149,13 +157,13 @@ class PukStep:
         token.piv().change_puk(FACTORY_PUK, intent.secret(self.id).reveal_text())
 
 
-def _changes(piv: PivApplet, puk: str) -> bool:
-    """Whether this is the PUK: changing it to itself says so (and costs a try if not)."""
+def _refusal_of_puk(piv: PivApplet, puk: str) -> AuthenticationFailed | None:
+    """None if this is the PUK: changing it to itself says so (and costs a try if not)."""
     try:
         piv.change_puk(puk, puk)
-    except AuthenticationFailed:
-        return False
-    return True
+    except AuthenticationFailed as error:
+        return error
+    return None
 
 
 def _conflict(reason: str) -> Finding:
