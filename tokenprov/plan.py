@@ -1,8 +1,10 @@
 """From a profile and an order to ordered steps, and what they would do to the token that is here.
 
 The order of the steps is the order in which a token can take them: an applet's steps stand
-together, because selecting another one forgets what was authenticated. OTP comes first: that a slot
-is behind somebody's access code shows only when it is written, and then nothing else was.
+together, because selecting another one forgets what was authenticated. First comes what the others
+need: the secure channel that they run over, and the applications switched on. Of these OTP is the
+first: that a slot is behind somebody's access code shows only when it is written. What closes the
+token to further changes comes last.
 """
 
 from __future__ import annotations
@@ -18,12 +20,14 @@ from tokenprov.profile.firmware import fit_to
 from tokenprov.profile.settle import settled
 from tokenprov.run import look
 from tokenprov.step import Finding, State, Step
+from tokenprov.steps.device import closing_device_steps, device_steps
 from tokenprov.steps.fido2 import fido2_steps
-from tokenprov.steps.left_out import LeftOutStep
 from tokenprov.steps.hsmauth import hsmauth_steps
+from tokenprov.steps.left_out import LeftOutStep
 from tokenprov.steps.oath import oath_steps
 from tokenprov.steps.otp import otp_steps
 from tokenprov.steps.piv import piv_steps
+from tokenprov.steps.secure_channel import secure_channel_steps
 from tokenprov.steps.services import Services
 from tokenprov.token import Token
 
@@ -31,6 +35,10 @@ from tokenprov.token import Token
 def steps_for(profile: Profile, order: Order, services: Services) -> tuple[Step, ...]:
     """The steps of a profile for one order, in the order in which they run."""
     steps: list[Step] = []
+    if profile.secure_channel is not None:
+        steps += secure_channel_steps(profile.secure_channel, services)
+    if profile.device is not None:
+        steps += device_steps(profile.device, profile.applets)
     if profile.otp is not None:
         steps += otp_steps(profile.otp, order)
     if profile.piv is not None:
@@ -41,6 +49,8 @@ def steps_for(profile: Profile, order: Order, services: Services) -> tuple[Step,
         steps += oath_steps(profile.oath, order)
     if profile.hsmauth is not None:
         steps += hsmauth_steps(profile.hsmauth)
+    if profile.device is not None:
+        steps += closing_device_steps(profile.device)
     return tuple(steps)
 
 

@@ -1,8 +1,7 @@
 """Attestation: what tokens say about themselves, checked against trusted roots without any I/O.
 
 `piv` checks keys of the PIV applet, `fido` checks credentials, `channel` checks keys for secure
-channels, all through `chain` up to the
-roots of `anchors`.
+channels, all through `chain` up to the roots of `anchors`.
 """
 
 from tokenprov.attestation.anchors import Anchor, AnchorKind, Anchors, Use

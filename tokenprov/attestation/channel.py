@@ -62,7 +62,7 @@ def verify_channel_attestation(
 ) -> ChannelAttestation:
     """Check the certificates of a key for SCP11 (DER, the key's own one last).
 
-    Raises `NoAnchor` where they end at an unknown issuer, `AttestationError` where they do not hold.
+    Raises `NoAnchor` where they end at an unknown issuer, `AttestationError` for wrong ones.
     """
     *above, leaf = (load_certificate(one, "a certificate of the channel") for one in certificates)
     public_key = leaf.public_key()

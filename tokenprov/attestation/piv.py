@@ -218,6 +218,7 @@ def _form_factor(statement: x509.Certificate) -> tuple[FORM_FACTOR | None, bool]
 
 
 def serial_of(statement: x509.Certificate) -> int | None:
+    """The serial that a certificate names; None without. Raises `AttestationError`."""
     value = raw_extension(statement, OID_SERIAL)
     if value is None:
         return None

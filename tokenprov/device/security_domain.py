@@ -31,7 +31,7 @@ class SecurityDomain:
         with translated("selecting the security domain"):
             return SecurityDomainSession(self._connection)
 
-    def keys(self) -> tuple[DomainKey, ...]:
+    def key_references(self) -> tuple[DomainKey, ...]:
         """GET DATA, which needs no channel."""
         with translated("reading which keys secure channels have"):
             found = self._session.get_key_information()

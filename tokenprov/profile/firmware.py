@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 from tokenprov.errors import Problem, ProfileError
+from tokenprov.profile.device_limits import device_limits, secure_channel_limits
 from tokenprov.profile.fido2_limits import fido2_limits
 from tokenprov.profile.fitting import Fitted, fit
 from tokenprov.profile.hsmauth_limits import hsmauth_limits
@@ -117,6 +118,8 @@ def _limits(
         yield from card_limits(profile)
         return
     if version is not None:
+        yield from device_limits(profile, version)
+        yield from secure_channel_limits(profile, version)
         if kind is TokenKind.YUBIKEY:
             yield from _piv(profile, version)
             yield from piv_limits(profile, version)

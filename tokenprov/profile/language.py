@@ -11,6 +11,7 @@ import rfc8785
 from pydantic import PlainValidator, WithJsonSchema, field_validator
 
 from tokenprov.model import Json
+from tokenprov.profile.device import Application, DeviceSection, check_applications
 from tokenprov.profile.faults import Fault, Faults
 from tokenprov.profile.fido2 import Fido2Section
 from tokenprov.profile.fields import plain_text
@@ -20,6 +21,7 @@ from tokenprov.profile.optional import KEY, check_optional
 from tokenprov.profile.otp import OtpSection
 from tokenprov.profile.piv import PivSection
 from tokenprov.profile.section import Section
+from tokenprov.profile.secure_channel import SecureChannelSection
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 
@@ -37,6 +39,8 @@ class Profile(Section):
     name: str
     description: Description = ""
     if_supported: tuple[str, ...] = ()  # paths of settings that are left out where they must be
+    device: DeviceSection | None = None
+    secure_channel: SecureChannelSection | None = None
     piv: PivSection | None = None
     otp: OtpSection | None = None
     fido2: Fido2Section | None = None
@@ -63,11 +67,17 @@ class Profile(Section):
             yield Fault(
                 message="the profile sets nothing", remedy="Add [piv], [otp] or [fido2] to it."
             )
+        yield from check_applications(self.device, self.applets)
         yield from check_optional(
             self.if_supported,
             self.to_json(),
             lambda document: type(self).model_validate(document, by_alias=True, by_name=False),
         )
+
+    @property
+    def applets(self) -> tuple[Application, ...]:
+        """The applications that it sets up."""
+        return tuple(one for one in Application if getattr(self, one, None) is not None)
 
     def to_json(self) -> dict[str, Json]:
         """The resolved profile, defaults written out, keys as in the file."""

@@ -42,7 +42,7 @@ class DomainKey:
 class SecurityDomainApplet(Protocol):
     """The keys by which commands to a token are secured."""
 
-    def keys(self) -> tuple[DomainKey, ...]:
+    def key_references(self) -> tuple[DomainKey, ...]:
         """Which there are; their values never leave the token."""
         ...
 
