@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tokenprov.errors import Problem, RosterError
 from tokenprov.model import SECURITY_IDENTIFIER, Holder
 from tokenprov.profile.fields import EXTRA, Template, field_of
-from tokenprov.profile.language import Profile
+from tokenprov.profile.language import LastDay, Profile
 from tokenprov.profile.modhex import public_id_fault, token_id_fault
 from tokenprov.profile.oath import MAX_ID as MAX_ACCOUNT
 from tokenprov.profile.oath import OathSection
@@ -160,6 +160,15 @@ def check_roster(profile: Profile, roster: Roster) -> None:
                 )
             )
     for line, holder in zip(roster.lines, roster.holders, strict=True):
+        if profile.last_day is LastDay.REQUIRED and holder.last_day is None:
+            problems.append(
+                Problem(
+                    line=line,
+                    field="last_day",
+                    message=f"the cell is empty, and {profile.name} is for people who have one",
+                    remedy="Fill it in, as in 2031-06-30, or give this holder another profile.",
+                )
+            )
         lacking: set[str] = set()
         for need in wanted:
             if need.fields & absent:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Annotated, Any
 
 import rfc8785
@@ -21,6 +22,7 @@ from tokenprov.profile.optional import KEY, check_optional
 from tokenprov.profile.otp import OtpSection
 from tokenprov.profile.piv import PivSection
 from tokenprov.profile.section import Section
+from tokenprov.profile.windows import check_windows_logon
 from tokenprov.profile.secure_channel import SecureChannelSection
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
@@ -33,12 +35,20 @@ def _described(value: Any) -> str:
 Description = Annotated[str, PlainValidator(_described), WithJsonSchema({"type": "string"})]
 
 
+class LastDay(StrEnum):
+    """Whether each holder must have a last day, which nothing that is issued outlives."""
+
+    IF_PRESENT = "if-present"
+    REQUIRED = "required"
+
+
 class Profile(Section):
     """The desired state of a token."""
 
     name: str
     description: Description = ""
     if_supported: tuple[str, ...] = ()  # paths of settings that are left out where they must be
+    last_day: LastDay = LastDay.IF_PRESENT
     device: DeviceSection | None = None
     secure_channel: SecureChannelSection | None = None
     piv: PivSection | None = None
@@ -68,6 +78,7 @@ class Profile(Section):
                 message="the profile sets nothing", remedy="Add [piv], [otp] or [fido2] to it."
             )
         yield from check_applications(self.device, self.applets)
+        yield from check_windows_logon(self.piv)
         yield from check_optional(
             self.if_supported,
             self.to_json(),
@@ -84,6 +95,8 @@ class Profile(Section):
         document: dict[str, Json] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         if not self.if_supported:
             del document[KEY]
+        if self.last_day is LastDay.IF_PRESENT:
+            del document["last-day"]
         return document
 
     @property
