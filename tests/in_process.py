@@ -38,6 +38,10 @@ SERIAL = 28557046
 HEADER = "id,name,email,upn,sid\n"
 ADA = "E1,Ada Example,ada@example.test,ada@corp.example.test,S-1-5-21-1-2-3-1105\n"
 
+SELECT = 0xA4  # ISO/IEC 7816-4, 11.2.2
+PIV_AID = bytes.fromhex("a000000308")
+PIV_WRITES = {0x24, 0x2C, 0x47, 0xDB, 0xF6, 0xFA, 0xFB, 0xFE, 0xFF}  # SP 800-73-4 and the maker's
+
 
 class Cut(BaseException):
     """The power fails: nothing catches it."""
@@ -170,6 +174,17 @@ class Desk:
         finally:
             self.commands = line.commands
             home.ledger.close()
+
+    @property
+    def piv_writes(self) -> list[str]:
+        """The commands of the last run that write in the PIV application, without their data."""
+        found, selected = [], False
+        for apdu in self.commands:
+            if apdu[1] == SELECT:
+                selected = PIV_AID in apdu
+            elif selected and apdu[1] in PIV_WRITES:
+                found.append(apdu[:4].hex())
+        return found
 
     def blob(self, digest: str) -> bytes:
         """A document of the manifest."""

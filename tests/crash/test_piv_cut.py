@@ -46,12 +46,11 @@ FACTORY = {
     "piv/puk": b"12345678",
     "piv/management-key": bytes.fromhex("0102030405060708" * 3),
 }
-SAMPLE = 16  # of the commands that read, every sixteenth
+SAMPLE = 32  # of the commands that read, every thirty-second
 BEFORE, AFTER = False, True  # the command at which it is cut off was carried out
 CASES = (
-    ("yubikey-5.7.4", PROFILE, BEFORE),
     ("yubikey-5.7.4", PROFILE, AFTER),
-    ("yubikey-5.7.4-fips", PROFILE, AFTER),
+    ("yubikey-5.7.4-fips", PRINTED, BEFORE),
     ("yubikey-5.2.7", PROFILE, BEFORE),
     ("yubikey-5.2.7", PROFILE, AFTER),
     ("yubikey-5.2.7", PRINTED, AFTER),
@@ -86,6 +85,11 @@ def lost(desk: Desk) -> Iterator[str]:
             yield f"{state[name]['left']} tries of the {name} are left"
 
 
+def is_write(apdu: bytes) -> bool:
+    """Whether a command writes in the PIV application; OpenPGP reads with a 47 of another P1."""
+    return apdu[1] in WRITES and not (apdu[1] == 0x47 and apdu[2])
+
+
 def same(name: str, held: bytes, sealed: bytes | None) -> bool:
     """Whether a value in the token is the sealed one; keys are compared as keys."""
     if sealed is None or not name.endswith("/key"):
@@ -103,9 +107,9 @@ def test_cut_at_any_write_it_finishes(tmp_path: Path, case: tuple[str, str, bool
     points = [
         number
         for number, apdu in enumerate(undisturbed.commands)
-        if apdu[1] in WRITES or (not carried_out and number % SAMPLE == 0)
+        if is_write(apdu) or (not carried_out and number % SAMPLE == 0)
     ]
-    assert sum(undisturbed.commands[number][1] in WRITES for number in points) >= 7
+    assert sum(is_write(undisturbed.commands[number]) for number in points) >= 7
     faults = []
     for number in points:
         desk = undisturbed.anew(tmp_path / f"{number}")
