@@ -19,6 +19,7 @@ from yubikit.core import ApplicationNotAvailableError, NotSupportedError
 from yubikit.core.fido import SmartCardCtapDevice
 from yubikit.core.smartcard import ApduError
 from yubikit.management import ManagementSession
+from yubikit.openpgp import OpenPgpSession
 from yubikit.piv import OBJECT_ID, SLOT, PivSession
 from yubikit.yubiotp import YubiOtpSession
 
@@ -46,6 +47,7 @@ class Ins(IntEnum):
 
 LOOKS = {Ins.SELECT, Ins.READ_DEVICE_CONFIG}
 WRITES = frozenset(Ins) - LOOKS - {Ins.OTP_OR_CONFIG, Ins.CTAP}
+READ_PUBLIC_KEY = (Ins.GENERATE, 0x81)  # OpenPGP card 3.4, 7.2.14
 OTP_LOOKS = frozenset({0x10, 0x13, 0x14, 0x30, 0x38})  # serial, capabilities, status, HMAC
 CTAP_LOOKS = frozenset({0x02, 0x04, 0x08})  # getAssertion, getInfo, getNextAssertion
 CLIENT_PIN, CLIENT_PIN_WRITES = 0x06, frozenset({0x03, 0x04})  # CTAP 2.1, 6.5.5: set, change
@@ -94,7 +96,7 @@ def _writes(apdu: bytes, otp: bool) -> bool:
             # {1: protocol, 2: subcommand, …}: canonical CBOR puts the two first
             return body[5:6] != b"" and body[4] == 0x02 and body[5] in CLIENT_PIN_WRITES
         return body[:1] != b"" and body[0] not in CTAP_LOOKS
-    return ins in WRITES
+    return ins in WRITES and (ins, p1) != READ_PUBLIC_KEY
 
 
 @pytest.fixture
@@ -134,8 +136,10 @@ class TokenUnderTest:
                 "piv": _piv_state(to),
                 "otp": _otp_state(to),
                 "fido2": _fido2_state(to),
+                "openpgp": _openpgp_state(to),
             }
-        return {**state, "inside": self.inside()}  # last: a virtual token makes its f9 when asked
+        # last: a virtual token makes the keys that it attests with when it is asked for them
+        return {**state, "inside": self.inside()}
 
 
 def _piv_state(connection: PcscConnection) -> dict[str, Any]:
@@ -159,6 +163,13 @@ def _piv_state(connection: PcscConnection) -> dict[str, Any]:
 
 def _otp_state(connection: PcscConnection) -> str:
     return repr(YubiOtpSession(connection).get_config_state())
+
+
+def _openpgp_state(connection: PcscConnection) -> str:
+    try:
+        return repr(OpenPgpSession(connection).get_application_related_data())
+    except ApplicationNotAvailableError:
+        return "none"
 
 
 def _fido2_state(connection: PcscConnection) -> str:

@@ -127,7 +127,7 @@ def test_a_named_token_is_emptied_recorded_and_issued(
     assert (entry["operator"], entry["reason"]) == ("olga", REASON)
     assert entry["token"]["serial"] == token.serial
     assert entry["token"]["virtual"] is True
-    assert "slot 9a holds a key" in entry["found"]["used"]
+    assert "slot 9a holds a key (eccp256)" in entry["found"]["used"]
     assert "OTP slot 2 holds a credential" in entry["found"]["used"]
     assert entry["found"]["inventory"]["otp"]["slots"]["2"]["configured"] is True
     assert entry["left"]["otp"]["slots"]["2"]["configured"] is False
@@ -286,7 +286,7 @@ def test_a_wipe_that_was_cut_off_is_finished_by_the_same_command(
         said = run(token)
         assert said.only("TokenIssued")["label"] == token.serial, said.err
         (entry,) = [e for e in station.entries("wiped") if e["token"]["serial"] == token.serial]
-        assert "slot 9a holds a key" in entry["found"]["used"]
+        assert "slot 9a holds a key (eccp256)" in entry["found"]["used"]
     assert station.tell("manifest", "verify").code == 0
 
 

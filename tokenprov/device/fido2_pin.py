@@ -1,7 +1,9 @@
 """The FIDO2 PIN and what it opens: tokens with permissions (CTAP 2.1, 6.5).
 
 A token that the PIN gave (pinUvAuthToken) is kept while it may serve again, and another one is
-asked for when it no longer does (6.5.2.1: it expires, and a touch takes its rights).
+asked for when it no longer does (6.5.2.1: it expires, and a touch takes its rights). One that is
+bound to a relying party is asked for with all the rights that the next commands for it may need.
+The tries that were read are known until the next one.
 
 Over CCID some authenticators fold every CTAP error into one code: whether a PIN was refused is then
 told by the retry counter, read before and after.
@@ -24,6 +26,7 @@ from tokenprov.errors import NotSupported
 T = TypeVar("T")
 Permission = ClientPin.PERMISSION
 
+_FOR_RELYING_PARTIES = Permission.MAKE_CREDENTIAL | Permission.GET_ASSERTION
 _EXPIRED = {CtapError.ERR.PIN_AUTH_INVALID, CtapError.ERR.PIN_TOKEN_EXPIRED}
 
 
@@ -42,6 +45,7 @@ class PinAccess:
     def __init__(self, device: CtapDevice) -> None:
         self._device = device
         self._granted: _Granted | None = None
+        self._tries: tuple[int, bool] | None = None
         self.refresh()
 
     def refresh(self) -> None:
@@ -84,13 +88,17 @@ class PinAccess:
 
     def retries(self) -> tuple[int, bool]:
         """Tries left and whether the token must be re-inserted before the next."""
+        if self._tries is not None:
+            return self._tries
         with translated("reading the FIDO2 PIN's tries"):
             retries, power_cycle = self._client.get_pin_retries()
-            return retries, bool(power_cycle)
+        if not power_cycle:  # what ends that state does not show here
+            self._tries = retries, False
+        return retries, bool(power_cycle)
 
     def set(self, pin: str) -> None:
         """Set the first PIN."""
-        self._granted = None
+        self._granted = self._tries = None
         with translated("setting the FIDO2 PIN"):
             self._client.set_pin(pin)
         self.refresh()
@@ -128,9 +136,17 @@ class PinAccess:
         held = self._granted
         if held is not None and (
             not self._has_permissions
-            or (held.rp_id == rp_id and held.permissions & permissions == permissions)
+            or (
+                held.permissions & permissions == permissions
+                and (held.rp_id == rp_id or permissions == Permission.AUTHENTICATOR_CFG)
+            )
         ):
             return held.value
+        if rp_id is not None and permissions & _FOR_RELYING_PARTIES:
+            permissions |= _FOR_RELYING_PARTIES
+            if Config.is_supported(self.info):
+                permissions |= Permission.AUTHENTICATOR_CFG
+        self._tries = None
         value = self._client.get_pin_token(pin, permissions, rp_id)
         self._granted = _Granted(permissions=permissions, rp_id=rp_id, value=value)
         return value

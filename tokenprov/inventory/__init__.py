@@ -22,10 +22,10 @@ __all__ = ["Inventory", "take_inventory"]
 _APPLETS = {
     "device": device_inventory,
     "piv": piv_inventory,
-    "otp": otp_inventory,
     "fido2": fido2_inventory,
     "oath": oath_inventory,
     "hsmauth": hsmauth_inventory,
+    "otp": otp_inventory,  # the last, because it is the first to be written: still selected then
 }
 
 

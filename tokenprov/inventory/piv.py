@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cryptography import x509
 from yubikit.piv import OBJECT_ID, SLOT
 
 from tokenprov.errors import NotSupported
@@ -19,17 +20,19 @@ def piv_inventory(token: Token, used: list[str]) -> Json:
     piv = token.piv()
     slots: dict[str, Json] = {}
     for slot in PIV_SLOTS:
-        key, certificate = _key(piv, slot), piv.certificate(slot) is not None
-        slots[f"{slot:02x}"] = {"key": key, "certificate": certificate}
+        key, certificate = _key(piv, slot), piv.certificate(slot)
+        slots[f"{slot:02x}"] = {"key": key, "certificate": certificate is not None}
         if key:
-            used.append(f"slot {slot:02x} holds a key")
-        if certificate:
-            used.append(f"slot {slot:02x} holds a certificate")
+            used.append(f"slot {slot:02x} holds a key ({key})")
+        if certificate is not None:
+            slots[f"{slot:02x}"] |= (named := _certificate(certificate))
+            whose = f" for {named['subject']}" if named["subject"] else ""
+            used.append(f"slot {slot:02x} holds a certificate{whose}")
     for slot in RETIRED_SLOTS:
         key = _key(piv, slot)
         if key:
             slots[f"{slot:02x}"] = {"key": key}
-            used.append(f"slot {slot:02x} holds a key")
+            used.append(f"slot {slot:02x} holds a key ({key})")
     pin, puk = piv.pin_tries(), piv.puk_tries()
     management_key = piv.management_key_is_default()
     factory = {"PIN": pin.is_default, "PUK": puk.is_default, "management key": management_key}
@@ -50,7 +53,20 @@ def piv_inventory(token: Token, used: list[str]) -> Json:
         },
         "chuid": piv.object(OBJECT_ID.CHUID) is not None,
         "ccc": piv.object(OBJECT_ID.CAPABILITY) is not None,
+        "fingerprints": piv.has_fingerprints(),
     }
+
+
+def _certificate(der: bytes) -> dict[str, str]:
+    """Whom it is for and until when; empty where it cannot be parsed."""
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        return {
+            "subject": certificate.subject.rfc4514_string(),
+            "notAfter": f"{certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
+        }
+    except ValueError:
+        return {"subject": "", "notAfter": ""}
 
 
 def _key(piv: PivApplet, slot: SLOT) -> str | None:
