@@ -25,6 +25,7 @@ from tokenprov.steps.fido2 import fido2_steps
 from tokenprov.steps.hsmauth import hsmauth_steps
 from tokenprov.steps.left_out import LeftOutStep
 from tokenprov.steps.oath import oath_steps
+from tokenprov.steps.openpgp import openpgp_steps
 from tokenprov.steps.otp import otp_steps
 from tokenprov.steps.piv import piv_steps
 from tokenprov.steps.secure_channel import secure_channel_steps
@@ -47,6 +48,8 @@ def steps_for(profile: Profile, order: Order, services: Services) -> tuple[Step,
         steps += fido2_steps(profile.fido2, order, services)
     if profile.oath is not None:
         steps += oath_steps(profile.oath, order)
+    if profile.openpgp is not None:
+        steps += openpgp_steps(profile.openpgp, order, services)
     if profile.hsmauth is not None:
         steps += hsmauth_steps(profile.hsmauth)
     if profile.device is not None:

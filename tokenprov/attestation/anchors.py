@@ -8,7 +8,7 @@ Rules:
 - An added anchor is never the maker's, whatever name it has. If its organisation or common name
   says "virtual" it marks virtual tokens; if not, it is the station's own (an organisation that
   replaced f9 by its own attestation authority).
-- PIV and FIDO have roots of their own; a root counts only for what it is for.
+- PIV, FIDO and OpenPGP have roots of their own; a root counts only for what it is for.
 """
 
 from __future__ import annotations
@@ -42,10 +42,11 @@ class Use(StrEnum):
 
     PIV = "piv"
     FIDO = "fido"
+    OPENPGP = "openpgp"
     CHANNEL = "channel"  # keys for secure channels
 
 
-_BOTH = frozenset(Use)
+_ALL = frozenset(Use)
 _PIV = frozenset({Use.PIV})
 _FIDO = frozenset({Use.FIDO})
 
@@ -53,15 +54,15 @@ _FIDO = frozenset({Use.FIDO})
 _PINS: dict[str, tuple[str, frozenset[Use]]] = {
     "yubico-attestation-root-1.pem": (
         "62760c6a6ef91679f454c8902b80fd009825b3f25da90f1fbace2ec6586cd5a8",
-        _BOTH,
+        _ALL,
     ),
     "yubico-attestation-intermediate-a-1.pem": (
         "4698a1d3389c3ec60016c216250f1d0439922832d65142327436376dc2942b55",
-        _BOTH,
+        _ALL,
     ),
     "yubico-attestation-intermediate-b-1.pem": (
         "d4cc3f456fdaf4e7812a21aab1dfe9d8e27d24e2fd2d6f21c9940109f0daa754",
-        _BOTH,
+        _ALL,
     ),
     "yubico-piv-attestation-a-1.pem": (
         "6de693f05376f5d8ca29069261e1c8626c75d503bd2edbfd75354cad1f722870",
@@ -166,7 +167,7 @@ class Anchors:
                 continue  # a pinned root stays what it is
             if is_self_signed(certificate):
                 kind = AnchorKind.VIRTUAL if is_virtual(certificate) else AnchorKind.STATION
-                added.append(Anchor(certificate=certificate, kind=kind, uses=_BOTH))
+                added.append(Anchor(certificate=certificate, kind=kind, uses=_ALL))
             else:
                 between.append(certificate)
         return Anchors(anchors=tuple(added), intermediates=tuple(between))

@@ -26,6 +26,7 @@ from tokenprov.device.hsmauth import HsmAuth
 from tokenprov.device.kept import KeptConnection, Selection
 from tokenprov.device.management import Management, device_info
 from tokenprov.device.oath import Oath
+from tokenprov.device.openpgp import OpenPgp
 from tokenprov.device.otp import Otp
 from tokenprov.device.pcsc import PcscConnection, ReaderState
 from tokenprov.device.piv import Piv
@@ -196,6 +197,13 @@ class YubiKey:
         if not isinstance(self._selected, Oath):
             self._require(CAPABILITY.OATH, "OATH")
             self._selected = Oath(self._connection)
+        return self._selected
+
+    def openpgp(self) -> OpenPgp:
+        """OpenPGP, selected."""
+        if not isinstance(self._selected, OpenPgp):
+            self._require(CAPABILITY.OPENPGP, "OpenPGP")
+            self._selected = OpenPgp(self._connection)
         return self._selected
 
     def hsmauth(self) -> HsmAuth:

@@ -12,6 +12,7 @@ from tokenprov.inventory.device import device_inventory
 from tokenprov.inventory.fido2 import fido2_inventory
 from tokenprov.inventory.hsmauth import hsmauth_inventory
 from tokenprov.inventory.oath import oath_inventory
+from tokenprov.inventory.openpgp import openpgp_inventory
 from tokenprov.inventory.otp import otp_inventory
 from tokenprov.inventory.piv import piv_inventory
 from tokenprov.model import Json
@@ -24,6 +25,7 @@ _APPLETS = {
     "piv": piv_inventory,
     "fido2": fido2_inventory,
     "oath": oath_inventory,
+    "openpgp": openpgp_inventory,
     "hsmauth": hsmauth_inventory,
     "otp": otp_inventory,  # the last, because it is the first to be written: still selected then
 }

@@ -19,6 +19,7 @@ from tokenprov.profile.hsmauth_limits import hsmauth_limits
 from tokenprov.profile.language import Profile
 from tokenprov.profile.limits import Limit, Version, if_supported, needs, piv_keys
 from tokenprov.profile.oath_limits import oath_limits
+from tokenprov.profile.openpgp_limits import openpgp_limits
 from tokenprov.profile.otp_limits import otp_limits
 from tokenprov.profile.piv import (
     Algorithm,
@@ -99,8 +100,8 @@ def _limits(
 ) -> Iterator[Limit]:
     missing = {
         TokenKind.YUBIKEY: (),
-        TokenKind.SECURITY_KEY: ("piv", "otp", "oath", "hsmauth"),
-        TokenKind.PIV_CARD: ("otp", "fido2", "oath", "hsmauth"),
+        TokenKind.SECURITY_KEY: ("piv", "otp", "oath", "openpgp", "hsmauth"),
+        TokenKind.PIV_CARD: ("otp", "fido2", "oath", "openpgp", "hsmauth"),
     }[kind]
     called = {
         TokenKind.YUBIKEY: "YubiKey",
@@ -125,6 +126,7 @@ def _limits(
             yield from piv_limits(profile, version)
             yield from otp_limits(profile, version)
             yield from oath_limits(profile, version)
+            yield from openpgp_limits(profile, version, fips=fips)
             yield from hsmauth_limits(profile, version)
         yield from fido2_limits(profile, version)
     if fips or (version is not None and YUBIKEY_4_FIPS[0] <= version < YUBIKEY_4_FIPS[1]):

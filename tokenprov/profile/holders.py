@@ -17,6 +17,7 @@ from tokenprov.profile.language import LastDay, Profile
 from tokenprov.profile.modhex import public_id_fault, token_id_fault
 from tokenprov.profile.oath import MAX_ID as MAX_ACCOUNT
 from tokenprov.profile.oath import OathSection
+from tokenprov.profile.openpgp import OpenPgpSection, data_fault, name_fault, url_fault
 from tokenprov.profile.otp import BY_SERIAL, NO_TOKEN_ID, HotpSlot, OtpSection, YubicoOtpSlot
 from tokenprov.profile.piv import PivSection
 from tokenprov.profile.piv_certificate import SID_COLUMN, AccountSid, Certificate
@@ -52,6 +53,8 @@ def needs(profile: Profile) -> Iterator[Need]:
         yield from _otp_needs(profile.otp)
     if profile.oath is not None:
         yield from _oath_needs(profile.oath)
+    if profile.openpgp is not None:
+        yield from _openpgp_needs(profile.openpgp)
     for index, credential in enumerate(profile.fido2.credentials if profile.fido2 else ()):
         for name, template in (
             ("user-name", credential.user_name),
@@ -136,6 +139,18 @@ def _oath_needs(section: OathSection) -> Iterator[Need]:
         )
         name = account.identity
         yield Need(key=f"{path}.name", fields=name.fields, template=name, max_bytes=MAX_ACCOUNT)
+
+
+def _openpgp_needs(section: OpenPgpSection) -> Iterator[Need]:
+    """What stands on the card about its holder."""
+    for key, template, fault in (
+        ("name", section.name, name_fault),
+        ("login", section.login, data_fault),
+        ("url", section.url, url_fault),
+    ):
+        if template is not None and template.fields:
+            path = f"openpgp.{key}"
+            yield Need(key=path, fields=template.fields, template=template, fault=fault)
 
 
 def check_roster(profile: Profile, roster: Roster) -> None:

@@ -18,6 +18,7 @@ from tokenprov.profile.fido2 import Fido2Section
 from tokenprov.profile.fields import plain_text
 from tokenprov.profile.hsmauth import HsmAuthSection
 from tokenprov.profile.oath import OathSection
+from tokenprov.profile.openpgp import OpenPgpSection
 from tokenprov.profile.optional import KEY, check_optional
 from tokenprov.profile.otp import OtpSection
 from tokenprov.profile.piv import PivSection
@@ -55,6 +56,7 @@ class Profile(Section):
     otp: OtpSection | None = None
     fido2: Fido2Section | None = None
     oath: OathSection | None = None
+    openpgp: OpenPgpSection | None = None
     hsmauth: HsmAuthSection | None = None
 
     @field_validator("name")

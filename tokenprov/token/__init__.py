@@ -16,6 +16,7 @@ from tokenprov.token.hsmauth import HsmAuthApplet
 from tokenprov.token.keyring import Keyring
 from tokenprov.token.oath import OathApplet
 from tokenprov.token.management import ManagementApplet
+from tokenprov.token.openpgp import OpenPgpApplet
 from tokenprov.token.otp import OtpApplet
 from tokenprov.token.piv import KeyState, PivApplet, Tries
 from tokenprov.token.security_domain import Scp03, Scp11b, SecureChannel, SecurityDomainApplet
@@ -27,6 +28,7 @@ __all__ = [
     "KeyState",
     "OathApplet",
     "ManagementApplet",
+    "OpenPgpApplet",
     "OtpApplet",
     "PivApplet",
     "Scp03",
@@ -57,6 +59,7 @@ class Token(Protocol):
     def otp(self) -> OtpApplet: ...
     def fido2(self) -> FidoApplet: ...
     def oath(self) -> OathApplet: ...
+    def openpgp(self) -> OpenPgpApplet: ...
     def hsmauth(self) -> HsmAuthApplet: ...
     def management(self) -> ManagementApplet: ...
     def security_domain(self) -> SecurityDomainApplet: ...
