@@ -18,6 +18,8 @@ from tokenprov.secret import Secret
 _TEXTS = {
     *(SecretKind.PIV_PIN, SecretKind.PIV_PUK, SecretKind.FIDO_PIN),
     SecretKind.STATIC_PASSWORD,
+    *(SecretKind.OPENPGP_USER_PIN, SecretKind.OPENPGP_ADMIN_PIN, SecretKind.OPENPGP_RESET_CODE),
+    *(SecretKind.OATH_PASSWORD, SecretKind.HSMAUTH_PASSWORD),
 }
 
 
