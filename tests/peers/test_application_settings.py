@@ -149,7 +149,7 @@ def test_ykman_shows_the_openpgp_application(issued: Issued, serial: str) -> Non
 def test_ykman_lists_the_hsm_credentials(
     issued: Issued, serial: str, secrets: dict[str, str]
 ) -> None:
-    """Both are there with their algorithm, touch and tries; the management key is the sealed one."""
+    """Both are there with algorithm, touch and tries; the management key is the sealed one."""
     ykman = ("ykman", "-d", serial, "hsmauth")
     said = issued.run(*ykman, "credentials", "list")
     assert re.search(r"operator\s+Symmetric\s+On\s+8", said)
