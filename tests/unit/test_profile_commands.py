@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,12 @@ def test_list_names_every_ready_profile() -> None:
     assert all(row["description"] and "trouble" not in row for row in listed.values())
     assert listed[STANDARD]["digest"] == load_profile(STANDARD).digest
     assert STANDARD in tell("profile", "list").out
+
+
+def test_the_page_names_every_ready_profile() -> None:
+    """The table of ready profiles has a line for each file, and no other."""
+    page = (EXAMPLE.parent / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([a-z-]+)\.toml` \|", page, re.M)) == {one.stem for one in READY}
 
 
 def test_check_says_what_a_model_gets() -> None:

@@ -12,7 +12,8 @@ A profile logs on to Windows when a certificate of its has the usage `smartcard-
 - the PUK is set: a run draws one for every token, since the minidriver blocks the factory's;
 - the key is in a slot that Windows asks the PIN for, and is never used without one.
 
-`client-auth` beside it is for the web and for old domain controllers: no must. What a domain must have (its controllers' trust in the issuer, NTAuth) is not in a profile.
+`client-auth` beside it is for the web, and no must. What a domain needs, above all its trust in the
+issuer (NTAuth), is not in a profile.
 """
 
 from __future__ import annotations
