@@ -111,6 +111,7 @@ def test_every_command_prints_what_is_documented(station: Station, token: TokenU
     ask("batch run, batch status BATCH", "batch", "status", ran.document["batch"])
     ask("batch status", "batch", "status")
     ask("token show", "token", "show", token.serial)
+    ask("token audit", "token", "audit", token.serial)
     ask("manifest verify", "manifest", "verify")
     ask("manifest show", "manifest", "show")
     ask("manifest show", "manifest", "show", "1")

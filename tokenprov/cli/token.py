@@ -1,7 +1,8 @@
-"""`tokenprov token list|show`: what is plugged in, and what is on it."""
+"""`tokenprov token list|show|audit`: what is plugged in, what is on it, and what should be."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import click
 
+from tokenprov.audit import Audit, Standing, audit
 from tokenprov.cli.output import as_json, facts_line, print_json, print_table
 from tokenprov.device.pcsc import Context
 from tokenprov.device.token import opened
@@ -141,6 +143,77 @@ def show(home_path: Path, serial: str, as_json: bool) -> None:
         )
     else:
         click.echo("recorded: nothing")
+
+
+@token.command("audit")
+@click.argument("serial", required=False)
+@click.option("--all", "every", is_flag=True, help="The tokens in all readers.")
+@as_json
+@click.pass_obj
+def audit_tokens(home_path: Path, serial: str | None, every: bool, as_json: bool) -> None:
+    """Compare a token with the manifest and its profile; nothing is written to it.
+
+    Exit code 4: a token is not what the manifest says.
+    """
+    if every is (serial is not None):
+        raise InputError(
+            "say which token is meant", remedy="Name one by its serial, or write --all."
+        )
+    home = Home.open(home_path)
+    readers = [name for name, _, _ in seen()] if every else [choose_reader(None, serial)]
+    made, troubles = [], []
+    for reader in readers:
+        try:
+            with opened(reader, Nobody()) as here:
+                made.append(audit(home, here))
+        except TokenError as error:
+            if not every:
+                raise
+            troubles.append({"reader": reader, "trouble": error.message})
+    if as_json:
+        print_json({"tokens": [one.to_json() for one in made], "troubles": troubles})
+    else:
+        for one in made:
+            _print_audit(one)
+        for trouble in troubles:
+            click.echo(f"{trouble['reader']}: {trouble['trouble']}")
+    if troubles or any(one.drifted for one in made):
+        sys.exit(TokenError.exit_code)
+
+
+_SIGNS = {Standing.SAME: "=", Standing.DRIFT: "!", Standing.UNKNOWN: "?"}
+
+
+def _print_audit(made: Audit) -> None:
+    token_id = made.token
+    click.echo(f"{token_id.model}, serial {token_id.label}, firmware {token_id.firmware}")
+    if made.index is None:
+        click.echo("The manifest does not have this token: there is nothing to compare it with.")
+    elif made.holder:
+        click.echo(f"entry {made.index}: issued to {made.holder}, profile {made.profile}")
+    else:
+        click.echo(f"entry {made.index}: {made.kind}")
+    if made.settings:
+        print_table(
+            ("", "setting", "", "recorded", "now"),
+            [
+                (
+                    _SIGNS[one.standing],
+                    one.id,
+                    one.reason,
+                    facts_line(one.recorded) if one.standing is Standing.DRIFT else "",
+                    facts_line(one.now) if one.now is not None else "",
+                )
+                for one in made.settings
+            ],
+        )
+    for text in made.added:
+        click.echo(f"! not in the manifest: {text}")
+    for text in made.defaults:
+        click.echo(f"default left in place: {text}")
+    for text in made.unknown:
+        click.echo(f"unknown: {text}")
+    click.echo("drift\n" if made.drifted else "no drift\n")
 
 
 def _recorded(home_path: Path, serial: str) -> Json:

@@ -33,19 +33,23 @@ _APPLETS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """`facts` by applet; `used` says in words what somebody put there."""
+    """`facts` by applet; `used` says in words what somebody put there, `contents` so by applet."""
 
     facts: dict[str, Json]
     used: tuple[str, ...]
+    contents: dict[str, tuple[str, ...]]
 
 
 def take_inventory(token: Token) -> Inventory:
     """Look at every applet that the token has. Raises a `TokenError` when it cannot be read."""
     facts: dict[str, Json] = {}
-    used: list[str] = []
+    contents: dict[str, tuple[str, ...]] = {}
     for name, look in _APPLETS.items():
+        used: list[str] = []
         try:
             facts[name] = look(token, used)
         except NotSupported as error:
             facts[name] = {"unavailable": error.message}
-    return Inventory(facts=facts, used=tuple(used))
+        contents[name] = tuple(used)
+    every = tuple(text for texts in contents.values() for text in texts)
+    return Inventory(facts=facts, used=every, contents=contents)
