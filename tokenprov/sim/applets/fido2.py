@@ -87,6 +87,7 @@ class Fido2Applet:
         """Forget all volatile state."""
         self.authenticator.power_up()
 
+    @property
     def fips_approved(self) -> bool:
         """Whether a FIPS key is set up as its security policy asks: with a PIN."""
         return self._fips and self.authenticator.has_pin
