@@ -22,6 +22,7 @@ from tokenprov.run import look
 from tokenprov.step import Finding, State, Step
 from tokenprov.steps.device import closing_device_steps, device_steps
 from tokenprov.steps.fido2 import fido2_steps
+from tokenprov.steps.fips import fips_steps
 from tokenprov.steps.hsmauth import hsmauth_steps
 from tokenprov.steps.left_out import LeftOutStep
 from tokenprov.steps.oath import oath_steps
@@ -52,6 +53,8 @@ def steps_for(profile: Profile, order: Order, services: Services) -> tuple[Step,
         steps += openpgp_steps(profile.openpgp, order, services)
     if profile.hsmauth is not None:
         steps += hsmauth_steps(profile.hsmauth)
+    if profile.fips is not None:
+        steps += fips_steps(profile.applets)
     if profile.device is not None:
         steps += closing_device_steps(profile.device)
     return tuple(steps)

@@ -14,6 +14,7 @@ from enum import StrEnum
 from tokenprov.errors import Problem, ProfileError
 from tokenprov.profile.device_limits import device_limits, secure_channel_limits
 from tokenprov.profile.fido2_limits import fido2_limits
+from tokenprov.profile.fips_limits import fips_target_limits
 from tokenprov.profile.fitting import Fitted, fit
 from tokenprov.profile.hsmauth_limits import hsmauth_limits
 from tokenprov.profile.language import Profile
@@ -129,6 +130,7 @@ def _limits(
             yield from openpgp_limits(profile, version, fips=fips)
             yield from hsmauth_limits(profile, version)
         yield from fido2_limits(profile, version)
+    yield from fips_target_limits(profile, version, fips=fips)
     if fips or (version is not None and YUBIKEY_4_FIPS[0] <= version < YUBIKEY_4_FIPS[1]):
         yield from fips_limits(profile, version)
 

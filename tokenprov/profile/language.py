@@ -16,6 +16,7 @@ from tokenprov.profile.device import Application, DeviceSection, check_applicati
 from tokenprov.profile.faults import Fault, Faults
 from tokenprov.profile.fido2 import Fido2Section
 from tokenprov.profile.fields import plain_text
+from tokenprov.profile.fips import FipsSection, check_approved
 from tokenprov.profile.hsmauth import HsmAuthSection
 from tokenprov.profile.oath import OathSection
 from tokenprov.profile.openpgp import OpenPgpSection
@@ -23,8 +24,8 @@ from tokenprov.profile.optional import KEY, check_optional
 from tokenprov.profile.otp import OtpSection
 from tokenprov.profile.piv import PivSection
 from tokenprov.profile.section import Section
-from tokenprov.profile.windows import check_windows_logon
 from tokenprov.profile.secure_channel import SecureChannelSection
+from tokenprov.profile.windows import check_windows_logon
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 
@@ -58,6 +59,7 @@ class Profile(Section):
     oath: OathSection | None = None
     openpgp: OpenPgpSection | None = None
     hsmauth: HsmAuthSection | None = None
+    fips: FipsSection | None = None
 
     @field_validator("name")
     @classmethod
@@ -80,6 +82,14 @@ class Profile(Section):
                 message="the profile sets nothing", remedy="Add [piv], [otp] or [fido2] to it."
             )
         yield from check_applications(self.device, self.applets)
+        yield from check_approved(
+            self.fips,
+            piv=self.piv,
+            fido2=self.fido2,
+            oath=self.oath,
+            openpgp=self.openpgp,
+            hsmauth=self.hsmauth,
+        )
         yield from check_windows_logon(self.piv)
         yield from check_optional(
             self.if_supported,
