@@ -79,7 +79,9 @@ class Home:
             name=name,
             ledger=Ledger(sqlite_url(path / "ledger.sqlite"), station=name),
             manifest=Manifest.open(
-                path / "manifest", Ed25519Signer.load(name, path / "keys" / "manifest.pem")
+                path / "manifest",
+                Ed25519Signer.load(name, path / "keys" / "manifest.pem"),
+                alone=False,
             ),
             custodians={
                 purpose: load_public(path / "custodians" / f"{purpose}.pem") for purpose in Purpose
@@ -92,6 +94,7 @@ class Home:
     def working(self) -> Iterator[None]:
         """Hold the home for writing. Raises `StationBusy` naming who holds it."""
         with StationLock(self.path):
+            self.manifest.take_up()  # another process may have appended since it was opened
             yield
 
     def issuer(self, name: str) -> Issuer:

@@ -80,8 +80,10 @@ def _in_force(home: Home, token: TokenId) -> int | None:
     found = None
     for index in range(home.manifest.size):
         entry = home.manifest.entry(index)
-        there = entry.get("token")
-        if there is None or (there["maker"], there["serial"]) != (token.maker, token.serial):
+        if entry["kind"] not in (Kind.ISSUED, Kind.SET_ASIDE):
+            continue
+        there = entry["token"]
+        if (there["maker"], there["serial"]) != (token.maker, token.serial):
             continue
         if entry["kind"] == Kind.ISSUED:
             found = index

@@ -115,7 +115,9 @@ def test_every_command_prints_what_is_documented(station: Station, token: TokenU
     ask("manifest verify", "manifest", "verify")
     ask("manifest show", "manifest", "show")
     ask("manifest show", "manifest", "show", "1")
-    ask("escrow open", "escrow", "open", token.serial, "--purpose", "help-desk", "--key", key)
+    ask("escrow list", "escrow", "list")
+    custodian = ("--purpose", "help-desk", "--key", key, "--reason", "a test")
+    ask("escrow open", "escrow", "open", token.serial, *custodian)
     wrong = {
         heading: faults(said.document, heading)
         for heading, said in told
@@ -195,7 +197,10 @@ ENDINGS = (
     Ending(command=("init", "{home}-2", "--name", "Ü"), code=2, says="cannot name a station"),
     Ending(command=("--home", "gone", "batch", "status"), code=3, says="tokenprov init gone"),
     Ending(
-        command=("escrow", "open", "1", "--purpose", "help-desk", "--key", "gone"),
+        command=(
+            *("escrow", "open", "1", "--purpose", "help-desk", "--key", "gone"),
+            *("--reason", "a test"),
+        ),
         code=7,
         says="cannot be read",
     ),
@@ -203,6 +208,19 @@ ENDINGS = (
         command=("escrow", "open", "1", "--purpose", "x", "--key", "gone"),
         code=2,
         says="break-glass",
+    ),
+    Ending(
+        command=("escrow", "open", "1", "--purpose", "help-desk", "--key", "gone"),
+        code=2,
+        says="--reason",
+    ),
+    Ending(
+        command=(
+            *("escrow", "open", "1", "--purpose", "help-desk", "--key", "gone"),
+            *("--reason", " "),
+        ),
+        code=2,
+        says="without a reason",
     ),
 )
 
@@ -235,7 +253,8 @@ def test_another_custodians_key_ends_with_7(station: Station, token: TokenUnderT
     """Envelopes to the help desk do not open with another custodian's key."""
     assert station.tell(*station.batch()).code == 0
     key = station.home / "custodians" / "private" / "authentication-server.pem"
-    said = station.tell("escrow", "open", token.serial, "--purpose", "help-desk", "--key", key)
+    custodian = ("--purpose", "help-desk", "--key", key, "--reason", "a test")
+    said = station.tell("escrow", "open", token.serial, *custodian)
     assert said.code == 7
     assert "Open it with the private key of help-desk" in said.err
     assert said.out == ""

@@ -229,6 +229,7 @@ def test_custody_tells_no_log_what_it_shows(watched: Watched, tmp_path: Path) ->
     log = tmp_path / "custody.log"
     serial = watched.said[1].document["orders"][0]["serial"]
     command = ("escrow", "open", serial, "--purpose", "break-glass", "--key", str(key))
+    command += ("--reason", "a drill")
     said, seen = watch(
         subprocess.Popen(
             [
@@ -245,3 +246,5 @@ def test_custody_tells_no_log_what_it_shows(watched: Watched, tmp_path: Path) ->
     assert watched.needles.in_bytes(said.err.encode()) == set()
     assert watched.needles.in_bytes(seen) == set()
     assert watched.needles.in_bytes(log.read_bytes()) == set()
+    assert watched.needles.in_folder(watched.station.home) == {}
+    assert watched.station.entries("opened")[-1]["reason"] == "a drill"

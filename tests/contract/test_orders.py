@@ -81,4 +81,4 @@ def test_no_such_serial(station: Station, token: TokenUnderTest, wire: Wire) -> 
 
 def _break_glass(station: Station) -> tuple[str, ...]:
     key = station.home / "custodians" / "private" / "break-glass.pem"
-    return ("--purpose", "break-glass", "--key", str(key))
+    return ("--purpose", "break-glass", "--key", str(key), "--reason", "a test")

@@ -80,7 +80,8 @@ def facts(station: Station, serial: str, step: str) -> dict[str, object]:
 def opened(station: Station, serial: str, purpose: str) -> dict[str, str]:
     """What one custodian can open."""
     key = station.home / "custodians" / "private" / f"{purpose}.pem"
-    said = station.tell("escrow", "open", serial, "--purpose", purpose, "--key", key, "--json")
+    custodian = ("--purpose", purpose, "--key", key, "--reason", "a test")
+    said = station.tell("escrow", "open", serial, *custodian, "--json")
     assert said.code == 0, said.err
     return {one["name"]: one["value"] for one in said.document}
 

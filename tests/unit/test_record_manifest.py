@@ -413,3 +413,19 @@ def test_station_entry() -> None:
     )
     assert made == station()
     assert decode_entry(encode_entry(made)) == made
+
+
+def test_two_processes_in_turn(tmp_path: Path) -> None:
+    """Who opened while another one appended clears nothing of theirs, and appends after it."""
+    writer = small_manifest(tmp_path)
+    other = Manifest.open(tmp_path, SIGNER, alone=False)
+    third = Manifest.open(tmp_path, SIGNER, alone=False)
+    assert append(writer, 3) == 4
+    (tmp_path / "pending").write_bytes(b'{"files":[],"size":5}')
+    Manifest.open(tmp_path, SIGNER, alone=False)
+    assert (tmp_path / "pending").exists()
+    assert append(other, 4) == 5
+    assert not (tmp_path / "pending").exists()
+    third.take_up()
+    assert third.size == 6
+    assert verify_manifest(tmp_path).holds

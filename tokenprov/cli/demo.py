@@ -60,7 +60,7 @@ def demo(folder: Path) -> None:
     for command in (
         f"tokenprov --home {station} manifest show 1",
         f"tokenprov --home {station} escrow open {SERIAL} --purpose help-desk"
-        f" --key {station}/custodians/private/help-desk.pem",
+        f" --key {station}/custodians/private/help-desk.pem --reason 'to see how it is done'",
         f"tokenprov --home {station} sim run --tokens {TOKENS} --state {tokens} --"
         f" tokenprov --home {station} token show {SERIAL}",
         f"tokenprov sim run --tokens {TOKENS} --state {tokens} -- ykman --device {SERIAL} piv info",

@@ -1,18 +1,21 @@
-"""`tokenprov escrow open`: a custodian opens what was sealed to them."""
+"""`tokenprov escrow list|open`: what is sealed to whom, and its opening by a custodian."""
 
 from __future__ import annotations
 
 import getpass
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
 from tokenprov.cli.output import as_json, print_json, print_table
+from tokenprov.custody import Opened, Reason, open_sealed, sealed
 from tokenprov.errors import EscrowError
 from tokenprov.home import Home
 from tokenprov.model import Json, Purpose, SecretKind
-from tokenprov.record.escrow import SealContext, load_private, open_envelope
-from tokenprov.record.rows import EnvelopeState
+from tokenprov.record.escrow import load_private
+from tokenprov.record.rows import EnvelopeRecord
 from tokenprov.secret import Secret
 
 _TEXTS = {
@@ -21,6 +24,30 @@ _TEXTS = {
     *(SecretKind.OPENPGP_USER_PIN, SecretKind.OPENPGP_ADMIN_PIN, SecretKind.OPENPGP_RESET_CODE),
     *(SecretKind.OATH_PASSWORD, SecretKind.HSMAUTH_PASSWORD),
 }
+_F = TypeVar("_F", bound=Callable[..., object])
+
+_purpose = click.Choice([purpose.value for purpose in Purpose])
+_with_superseded = click.option(
+    "--all", "with_superseded", is_flag=True, help="Also those that a later one has replaced."
+)
+
+
+def _opening(command: _F) -> _F:
+    """The options of whatever opens envelopes."""
+    for option in (
+        click.option("--operator", default=getpass.getuser, help="Who you are.  [default: login]"),
+        click.option("--reason", required=True, help="Why; it is recorded in the manifest."),
+        click.option("--passphrase", is_flag=True, help="Ask for the key's passphrase."),
+        click.option(
+            "--key",
+            "key_file",
+            required=True,
+            type=click.Path(path_type=Path),
+            help="The custodian's private key (PKCS#8 PEM).",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @click.group()
@@ -28,26 +55,41 @@ def escrow() -> None:
     """Sealed secrets."""
 
 
+@escrow.command("list")
+@click.argument("serial", required=False)
+@click.option("--purpose", type=_purpose, help="Only what this custodian opens.")
+@_with_superseded
+@as_json
+@click.pass_obj
+def list_(
+    home_path: Path, serial: str | None, purpose: str | None, with_superseded: bool, as_json: bool
+) -> None:
+    """What is sealed, of all tokens or one; no key is needed, and no secret is shown."""
+    found = sealed(
+        Home.open(home_path),
+        token=serial,
+        purpose=Purpose(purpose) if purpose else None,
+        superseded=with_superseded,
+    )
+    if as_json:
+        print_json([_listed(envelope) for envelope in found])
+        return
+    print_table(
+        ("token", "secret", "kind", "who opens it", "state", "generation", "key"),
+        [
+            (one.token_label, one.name, str(one.kind), one.purpose, str(one.state))
+            + (str(one.generation), one.kid)
+            for one in found
+        ],
+    )
+
+
 @escrow.command("open")
 @click.argument("serial")
-@click.option(
-    "--purpose",
-    required=True,
-    type=click.Choice([purpose.value for purpose in Purpose]),
-    help="Which custodian.",
-)
-@click.option(
-    "--key",
-    "key_file",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The custodian's private key (PKCS#8 PEM).",
-)
-@click.option("--passphrase", is_flag=True, help="Ask for the key's passphrase.")
+@click.option("--purpose", required=True, type=_purpose, help="Which custodian.")
+@_opening
 @click.option("--name", help="Only the secret of this name, as in piv/puk.")
-@click.option(
-    "--all", "with_superseded", is_flag=True, help="Also those that a later one has replaced."
-)
+@_with_superseded
 @as_json
 @click.pass_obj
 def open_(
@@ -56,45 +98,69 @@ def open_(
     purpose: str,
     key_file: Path,
     passphrase: bool,
+    reason: str,
+    operator: str,
     name: str | None,
     with_superseded: bool,
     as_json: bool,
 ) -> None:
-    """Show the secrets of a token that this custodian may see."""
+    """Show the secrets of a token that this custodian may see; the opening is recorded first."""
+    why = Reason(operator=operator, text=reason)
     home = Home.open(home_path)
-    key = load_private(key_file, Secret(getpass.getpass("Passphrase: ")) if passphrase else None)
+    key = load_private(key_file, _passphrase() if passphrase else None)
     envelopes = [
         envelope
-        for envelope in home.ledger.envelopes(token_label=serial, purpose=purpose)
-        if (name is None or envelope.name == name)
-        and (with_superseded or envelope.state is not EnvelopeState.SUPERSEDED)
+        for envelope in sealed(
+            home, token=serial, purpose=Purpose(purpose), superseded=with_superseded
+        )
+        if name is None or envelope.name == name
     ]
     if not envelopes:
         raise EscrowError(
             f"nothing is sealed to {purpose} for token {serial}",
-            remedy="Check the serial (tokenprov manifest show) and the purpose.",
+            remedy="Check serial, purpose and name: tokenprov escrow list",
         )
-    opened = [(envelope, *open_envelope(envelope.blob, key)) for envelope in envelopes]
+    opened = open_sealed(home, envelopes, key, why)
     if as_json:
-        print_json([_to_json(e.state, context, secret) for e, context, secret in opened])
+        print_json([_shown(one) for one in opened])
         return
     print_table(
         ("secret", "state", "value"),
-        [(c.name, str(e.state), _value(c.kind, secret)) for e, c, secret in opened],
+        [(one.context.name, str(one.state), _value(one)) for one in opened],
     )
 
 
-def _to_json(state: EnvelopeState, context: SealContext, secret: Secret) -> dict[str, Json]:
+def _passphrase() -> Secret:
+    return Secret(getpass.getpass("Passphrase: "))
+
+
+def _listed(envelope: EnvelopeRecord) -> dict[str, Json]:
     return {
-        "name": context.name,
-        "kind": str(context.kind),
-        "order": context.order,
-        "generation": context.generation,
-        "state": str(state),
-        "value": _value(context.kind, secret),
+        "token": envelope.token_label,
+        "name": envelope.name,
+        "kind": str(envelope.kind),
+        "purpose": envelope.purpose,
+        "order": envelope.order,
+        "generation": envelope.generation,
+        "state": str(envelope.state),
+        "kid": envelope.kid,
+        "sha256": envelope.sha256,
     }
 
 
-def _value(kind: SecretKind, secret: Secret) -> str:
+def _shown(one: Opened) -> dict[str, Json]:
+    return {
+        "name": one.context.name,
+        "kind": str(one.context.kind),
+        "order": one.context.order,
+        "generation": one.context.generation,
+        "state": str(one.state),
+        "value": _value(one),
+    }
+
+
+def _value(one: Opened) -> str:
     """A PIN as its digits, a key in hexadecimal."""
-    return secret.reveal_text() if kind in _TEXTS else secret.reveal().hex()
+    if one.context.kind in _TEXTS:
+        return one.value.reveal_text()
+    return one.value.reveal().hex()

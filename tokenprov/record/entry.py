@@ -35,6 +35,7 @@ class Kind(StrEnum):
     STATION = "station"  # the first: which station this log is of
     ISSUED = "issued"  # a token was made and read back
     SET_ASIDE = "set-aside"  # a token was taken out of use, or out of the line
+    OPENED = "opened"  # sealed secrets of a token are opened by a custodian
     WIPED = "wiped"  # a used token that is nobody's here was emptied, and read back as empty
 
 
@@ -78,6 +79,19 @@ _SECRETS = shape.list_of(
         },
         {"kid": shape.pattern(r"[0-9a-f]{16}", "a key id of 16 hex digits")},
     )
+)
+
+
+_LABELLED = shape.record(  # a token as far as it is known: an unfinished order has not read it all
+    {"serial": shape.nullable(shape.text)},
+    {
+        "maker": shape.text,
+        "model": shape.text,
+        "firmware": shape.text_or_empty,
+        "virtual": shape.flag,
+        "mark": shape.text,
+        "grade": shape.one_of(*map(str, Grade)),
+    },
 )
 
 
@@ -132,6 +146,16 @@ _KINDS: Mapping[str, shape.Check] = {
             "steps": _steps("absent", "match", "skipped", "conflict", "unknown"),
             "secrets": _SECRETS,
         },
+    ),
+    Kind.OPENED: shape.record(
+        {
+            **_HEAD,
+            "kind": shape.one_of(str(Kind.OPENED)),
+            "token": _LABELLED,
+            "reason": shape.text,
+            "form": _WORD,
+            "secrets": _SECRETS,
+        }
     ),
     Kind.WIPED: shape.record(
         {

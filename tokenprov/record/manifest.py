@@ -81,7 +81,14 @@ class Addition:
 class Manifest:
     """A manifest's folder, open for reading, and for appending where there is a signer."""
 
-    def __init__(self, folder: Path, verifier: VerifierKey, signer: NoteSigner | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        verifier: VerifierKey,
+        signer: NoteSigner | None,
+        *,
+        alone: bool = True,
+    ) -> None:
         self._folder = ManifestFolder(folder)
         self._verifier = verifier
         self._signer = signer
@@ -89,8 +96,8 @@ class Manifest:
         self._checkpoint: Checkpoint
         self._edge: RightEdge
         self._bundle: list[bytes]
-        self._stale = True
-        self._refresh()
+        self._refresh(clear=alone and signer is not None)
+        self._stale = not alone
 
     @classmethod
     def create(cls, folder: Path, origin: str, signer: NoteSigner) -> Manifest:
@@ -116,16 +123,28 @@ class Manifest:
         return cls(folder, signer.verifier, signer)
 
     @classmethod
-    def open(cls, folder: Path, signer: NoteSigner | None = None) -> Manifest:
+    def open(
+        cls, folder: Path, signer: NoteSigner | None = None, *, alone: bool = True
+    ) -> Manifest:
         """The manifest in a folder; without a signer for reading, by the key that lies there.
+
+        Not `alone`: another process may be appending now. Then nothing is cleared away, and the
+        head is read again by `take_up`, or the first append.
 
         Checks the checkpoint and the right edge of the tree, not the entries. Raises
         ManifestError.
         """
         if signer is not None:
-            return cls(folder, signer.verifier, signer)
+            return cls(folder, signer.verifier, signer, alone=alone)
         text = ManifestFolder(folder).read(VERIFIER_KEY).decode("utf-8", "replace")
         return cls(folder, VerifierKey.parse(text.removesuffix("\n")), None)
+
+    def take_up(self) -> None:
+        """Read the head again and clear away what was cut off: this process is alone from now on.
+
+        Raises ManifestError.
+        """
+        self._refresh(clear=self._signer is not None)
 
     @property
     def origin(self) -> str:
@@ -185,7 +204,7 @@ class Manifest:
             raise _refused("signer", "opened for reading", "Open it with the signing key.")
         with self._lock:
             if self._stale:
-                self._refresh()
+                self.take_up()
             first = self.size
             encoded = [encode_entry(addition.entry) for addition in additions]
             if [a.entry["kind"] == Kind.STATION for a in additions] != [
@@ -265,7 +284,7 @@ class Manifest:
             [NewFile(path=self._folder.path / name, data=data) for name, data in named.items()],
         )
 
-    def _refresh(self) -> None:
+    def _refresh(self, *, clear: bool) -> None:
         """Read the head from the disk, after an append that was cut off at the latest."""
         with self._lock:
             note = open_note(self._folder.read(CHECKPOINT), [self._verifier])
@@ -276,7 +295,7 @@ class Manifest:
                     f"the checkpoint is of {checkpoint.origin}, the key of {self._verifier.name}",
                     "Use the verifier key of this log.",
                 )
-            if self._signer is not None:
+            if clear:
                 settle(self._folder.path, checkpoint.size)
             number, width = divmod(checkpoint.size, TILE_WIDTH)
             edge = RightEdge.read(checkpoint.size, self._folder.hashes)

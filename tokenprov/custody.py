@@ -1,0 +1,153 @@
+"""Sealed secrets in the hands of their custodians: listed, and opened on the record.
+
+Rules:
+- What is listed is what envelopes say of themselves; no key is needed and no secret is seen.
+- Opening is an event: an entry `opened` for each token names who, why and which secrets. It is
+  durable before anything that was opened leaves this module.
+- Nothing is recorded where nothing was opened: with a wrong key, or a damaged envelope among
+  those that were asked for, there is no entry and no secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import groupby
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tokenprov.errors import EscrowError, InputError
+from tokenprov.home import Home
+from tokenprov.model import Json, Purpose
+from tokenprov.record.canonical import timestamp
+from tokenprov.record.entry import VERSION, Entry, Kind
+from tokenprov.record.escrow import STATION, SealContext, open_envelope
+from tokenprov.record.manifest import Addition
+from tokenprov.record.rows import EnvelopeRecord, EnvelopeState
+from tokenprov.secret import Secret
+
+
+class Form(StrEnum):
+    """How opened secrets are handed out; the word stands in the entry."""
+
+    SHOWN = "shown"  # to the person at the station
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Who opens, and why: both are recorded."""
+
+    operator: str
+    text: str
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise InputError(
+                "nothing is opened without a reason",
+                remedy="Give --reason, as in --reason 'PUK for Ada, ticket 4711'.",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A secret with what its envelope proved of it, and the state in which the ledger has it."""
+
+    context: SealContext
+    state: EnvelopeState
+    value: Secret
+
+
+def sealed(
+    home: Home,
+    *,
+    token: str | None = None,
+    purpose: Purpose | None = None,
+    superseded: bool = False,
+) -> list[EnvelopeRecord]:
+    """The envelopes of custodians that fit, the oldest first; `token` is the token's label."""
+    return [
+        envelope
+        for envelope in home.ledger.envelopes(token_label=token, purpose=purpose)
+        if envelope.purpose != STATION
+        and (superseded or envelope.state is not EnvelopeState.SUPERSEDED)
+    ]
+
+
+def open_sealed(
+    home: Home,
+    envelopes: Sequence[EnvelopeRecord],
+    key: ec.EllipticCurvePrivateKey,
+    reason: Reason,
+    *,
+    form: Form = Form.SHOWN,
+) -> list[Opened]:
+    """Open them with a custodian's key; recorded when it returns.
+
+    Raises EscrowError: none was named, or one does not open with that key; StationBusy;
+    DurabilityError. No secret is then given out.
+    """
+    if not envelopes:
+        raise EscrowError("there is nothing to open", remedy="See: tokenprov escrow list")
+    opened = [
+        Opened(context=context, state=envelope.state, value=value)
+        for envelope in envelopes
+        for context, value in [open_envelope(envelope.blob, key)]
+    ]
+    by_token = sorted(envelopes, key=lambda envelope: envelope.token_label)
+    with home.working():
+        home.manifest.append_many(
+            [
+                _addition(home, label, list(mine), reason, form)
+                for label, mine in groupby(by_token, lambda envelope: envelope.token_label)
+            ]
+        )
+    return opened
+
+
+def _addition(
+    home: Home, label: str, envelopes: Sequence[EnvelopeRecord], reason: Reason, form: Form
+) -> Addition:
+    entry: Entry = {
+        "v": VERSION,
+        "kind": str(Kind.OPENED),
+        "time": timestamp(home.clock()),
+        "station": home.name,
+        "operator": reason.operator,
+        "approvers": [],
+        "token": _token(home, label, envelopes[-1].order),
+        "reason": reason.text,
+        "form": str(form),
+        "secrets": [
+            {
+                "name": envelope.name,
+                "kind": str(envelope.kind),
+                "purpose": envelope.purpose,
+                "generation": envelope.generation,
+                "kid": envelope.kid,
+                "sha256": envelope.sha256,
+            }
+            for envelope in envelopes
+        ],
+    }
+    return Addition(entry=entry, blobs=tuple({e.sha256: e.blob for e in envelopes}.values()))
+
+
+def _token(home: Home, label: str, order: str) -> dict[str, Json]:
+    """The token as its order's entry has it; before that, as the ledger does."""
+    found = home.ledger.order(order)
+    if found is None or found.token is None or found.token.label != label:
+        return {"serial": label}  # of an order that went on with another token
+    if found.entry_index is not None:
+        issued: dict[str, Json] = home.manifest.entry(found.entry_index)["token"]
+        return issued
+    token = found.token
+    document: dict[str, Json] = {
+        "maker": token.maker,
+        "model": token.model,
+        "firmware": token.firmware,
+        "serial": token.serial,
+    }
+    if token.mark:
+        document["mark"] = token.mark
+    return document
