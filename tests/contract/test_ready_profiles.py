@@ -36,6 +36,7 @@ FIVE = (*NEW, *OLD)
 WHOLE = {
     "contractor": NEW,
     "developer": NEW,
+    "fips": ("yubikey-5.7.4-fips",),
     "otp-server": (*FIVE, "yubikey-4.3.7"),
     "privileged-administrator": NEW,
     "security-key": NEW,
@@ -58,10 +59,16 @@ BUT_FOR = {
 NO_FIDO2 = "FIDO2 needs firmware 5.0, this token has 4.3.7"
 NO_APPLET = "a Security Key has no such applet"
 NO_SERIAL = "a token without a serial number cannot be bound"
+NOT_FIPS = "not of the FIPS series"
 NEEDS_5_6 = "needs firmware 5.6, this token has"
 REFUSED = {
     "contractor": {"yubikey-4.3.7": NO_FIDO2},
     "developer": {"yubikey-4.3.7": "a key for ed25519 needs firmware 5.2, this token has 4.3.7"},
+    "fips": {
+        **dict.fromkeys(("yubikey-5.7.4", "yubikey-5.7.4-nfc"), NOT_FIPS),
+        **dict.fromkeys(("yubikey-5.4.3", "yubikey-5.2.7", "yubikey-4.3.7"), NOT_FIPS),
+        "yubikey-5.4.3-fips": "needs firmware 5.7, this token has 5.4.3",
+    },
     "privileged-administrator": {
         **dict.fromkeys(OLD, NEEDS_5_6),
         "yubikey-4.3.7": "[device] needs firmware 5.0",
@@ -135,7 +142,7 @@ def test_a_security_key_fits_and_has_no_serial(desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     ("profile", "model"),
-    [("privileged-administrator", "yubikey-5.7.4")],
+    [("privileged-administrator", "yubikey-5.7.4"), ("fips", "yubikey-5.7.4-fips")],
 )
 def test_the_whole_command(
     station: Station, one_reader: VirtualBench, profile: str, model: str
