@@ -17,6 +17,7 @@ SHA512_SINCE = (4, 3, 1)
 MANY_ACCOUNTS_SINCE = (5, 7, 0)
 FEW_ACCOUNTS, MANY_ACCOUNTS = 32, 64
 YUBIKEY_4_FIPS = ((4, 4, 0), (4, 5, 0))  # has no SHA-512
+AFTER_YUBIKEY_4 = (5, 0, 0)
 CONFUSES_NAMES = ((4, 0, 1), (4, 3, 5))  # from, and first one mended
 
 
@@ -39,7 +40,7 @@ def oath_limits(profile: Profile, version: Version) -> Iterator[Limit]:
             yield from needs(
                 f"{path}.algorithm",
                 "SHA-512",
-                YUBIKEY_4_FIPS[1] if fips else SHA512_SINCE,
+                AFTER_YUBIKEY_4 if fips else SHA512_SINCE,
                 version,
                 'Write "sha256"',
             )
