@@ -62,8 +62,9 @@ _DRAWN = re.compile(
 # Instructions that change nothing on a token, and CTAP's (the rest is taken for writing):
 # ISO/IEC 7816-4 (SELECT, GET RESPONSE), SP 800-73-4 part 2, 3.1.2 and 3.2.4 (GET DATA; GENERAL
 # AUTHENTICATE, which counts no tries), the maker's for metadata, attestation, serial, version, OTP
-# status and device information; CTAP 2.1, 6.4
-READS = {"a4", "c0", "cb", "87", "f7", "f9", "f8", "fd", "03", "1d"}
+# status and device information; CTAP 2.1, 6.4; OpenPGP's GET DATA and version, OATH's list, and
+# YubiHSM Auth's list and tries
+READS = {"a4", "c0", "cb", "87", "f7", "f9", "f8", "fd", "03", "1d", "ca", "f1", "a1", "05", "09"}
 CTAP_GET_INFO = "ctap-4"
 ANY = "*"  # as a name: every point counts
 
