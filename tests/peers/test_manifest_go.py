@@ -1,0 +1,71 @@
+"""Go's own packages for notes and logs (Debian's golang-golang-x-mod-dev) read our files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.record_samples import SIGNER, append, set_aside, small_manifest
+from tokenprov.record.manifest import Addition
+
+SOURCE = Path(__file__).with_name("manifest.go")
+KEY = str(SIGNER.verifier)
+
+Judge = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Judge:
+    """The Go program, built from Debian's packages alone: no module is fetched."""
+    folder = tmp_path_factory.mktemp("go")
+    environment = os.environ | {
+        "GO111MODULE": "off",
+        "GOPATH": "/usr/share/gocode",  # where Debian puts the sources of Go packages
+        "GOCACHE": str(folder / "cache"),
+        "GOFLAGS": "",
+    }
+    program = folder / "judge"
+    command = ["go", "build", "-o", program, SOURCE]
+    subprocess.run(command, env=environment, check=True, cwd=folder)
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        line = [program, *map(str, arguments)]
+        return subprocess.run(line, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.mark.parametrize("more", [0, 1, 252, 253, 600])
+def test_folder(judge: Judge, tmp_path: Path, more: int) -> None:
+    """note.Open takes the checkpoint, tlog every tile, entry and proof, at sizes around a tile."""
+    manifest = small_manifest(tmp_path)
+    manifest.append_many([Addition(entry=set_aside(n)) for n in range(more)])
+    append(manifest, 7)
+    done = judge("folder", KEY, tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"{5 + more} entries\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("checkpoint", "invalid signature"),
+        ("tile/0/000.p/4", "downloaded inconsistent tile"),
+        ("tile/entries/000.p/4", "entry 3 is not that of its tile"),
+    ],
+)
+def test_altered_files(judge: Judge, tmp_path: Path, name: str, says: str) -> None:
+    """Go refuses what was changed: it does judge, and does not only read."""
+    small_manifest(tmp_path)
+    path = tmp_path / name
+    if name == "checkpoint":
+        path.write_bytes(path.read_bytes().replace(b"\n4\n", b"\n3\n"))
+    else:
+        data = path.read_bytes()
+        path.write_bytes(data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
+    done = judge("folder", KEY, tmp_path)
+    assert done.returncode == 1
+    assert says in done.stderr
