@@ -18,7 +18,7 @@ from tokenprov.model import Json, Order
 from tokenprov.profile import Profile, TokenKind, check_firmware
 from tokenprov.profile.firmware import fit_to
 from tokenprov.profile.settle import settled
-from tokenprov.run import look
+from tokenprov.run import conflicts, look
 from tokenprov.step import Finding, State, Step
 from tokenprov.steps.device import closing_device_steps, device_steps
 from tokenprov.steps.fido2 import fido2_steps
@@ -125,23 +125,31 @@ class Plan:
 
     inventory: Inventory
     steps: tuple[Planned, ...]
+    reasons: tuple[str, ...]  # what would have to be overwritten, in words
+    wiped: bool = False  # as if it were emptied first
 
     @property
     def refused(self) -> bool:
-        """Whether the token holds something that would have to be overwritten."""
-        return bool(self.inventory.used) or any(one.verdict == "refuse" for one in self.steps)
+        """Whether the token holds something, and nobody said that it may go."""
+        return bool(self.reasons) and not self.wiped
 
 
-def plan_token(token: Token, steps: Sequence[Step]) -> Plan:
+def plan_token(token: Token, steps: Sequence[Step], *, wiped: bool = False) -> Plan:
     """Look at a token that nothing was promised for; nothing is changed.
 
-    The steps of a used token are not looked at: one may have to try what is somebody's PIN.
+    The steps of a used token are not looked at: one may have to try what is somebody's PIN. With
+    `wiped` they are shown as on an empty token instead.
     """
     inventory = take_inventory(token)
     findings = {} if inventory.used else look(token, steps)
+    reasons = inventory.used or conflicts(findings)
+    if reasons and wiped:
+        findings = {step.id: Finding(state=State.ABSENT) for step in steps}
     return Plan(
         inventory=inventory,
         steps=tuple(
             Planned(step=step, finding=findings[step.id]) for step in steps if step.id in findings
         ),
+        reasons=reasons,
+        wiped=wiped,
     )
