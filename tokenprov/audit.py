@@ -29,7 +29,10 @@ from tokenprov.step import Finding, State, Step
 from tokenprov.token import Token
 
 UNKNOWN = "unknown"
-_CHANGED_BY_HOLDER = {"fido2/force-pin-change": "the PIN was changed, as it had to be"}
+_CHANGED_BY_HOLDER = {
+    "fido2/force-pin-change": "the PIN was changed, as it had to be",
+    "device/nfc-restricted": "it was lifted by the first power over USB, as it had to be",
+}
 _TRIES_LEFT = "pinTriesLeft"  # all that a token without metadata tells of its tries
 _WORDS = {"pin": "PIN", "puk": "PUK", "managementKey": "management key"}
 
@@ -224,7 +227,7 @@ def _compared(name: str, was: Json, now: Finding, clock: datetime) -> Compared:
     if now.state is State.ABSENT:
         if name in _CHANGED_BY_HOLDER:
             return Compared(id=name, standing=Standing.SAME, reason=_CHANGED_BY_HOLDER[name])
-        return _drift(name, was, "it is as it leaves the factory")
+        return _drift(name, was, now.reason or "it is as it leaves the factory")
     if now.state is State.CONFLICT:
         return _drift(name, was, now.reason)
     differing = {

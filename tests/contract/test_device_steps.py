@@ -11,6 +11,7 @@ from yubikit.core.smartcard import ApduError
 from yubikit.management import CAPABILITY, DEVICE_FLAG, DeviceConfig, DeviceInfo, ManagementSession
 
 from tests.in_process import Cut, Desk, Line
+from tokenprov.audit import audit
 from tokenprov.errors import AuthenticationFailed, NotSupported, TokenConflict
 from tokenprov.model import Purpose
 from tokenprov.plan import Plan
@@ -221,3 +222,35 @@ def test_a_foreign_lock_code_after_ours_was_promised(new: Desk, tmp_path: Path) 
     configure(new, new_lock_code=bytes(range(16)))
     with pytest.raises(AuthenticationFailed, match="a lock code that is not ours"):
         new.run(section)
+
+
+def test_an_audit_tells_drift_and_what_it_cannot_see(new: Desk) -> None:
+    """Another configuration and a lock code that is gone are drift; restricted NFC is no more."""
+    section = '[device]\nusb = ["piv", "otp"]\nnfc-restricted = true\nlock-code = true\n[piv]\n'
+    new.run(section)
+    new.token.plug()
+
+    def standing() -> dict[str, tuple[str, str]]:
+        home = new.home
+        found = audit(home, new.yubikey(Line(new.token)))
+        home.ledger.close()
+        return {one.id: (str(one.standing), one.reason) for one in found.settings}
+
+    before = standing()
+    assert before["device/configuration"] == ("same", "")
+    assert before["device/nfc-restricted"][0] == "same"
+    assert before["device/lock-code"] == ("unknown", "whose lock code it is cannot be read")
+    code = new.sealed(Purpose.TOKEN_ADMINISTRATION)["device/lock-code"]
+    both = CAPABILITY.PIV | CAPABILITY.OTP | CAPABILITY.OATH
+    wider = DeviceConfig(enabled_capabilities={TRANSPORT.USB: both})
+    configure(new, wider, cur_lock_code=code)
+    assert standing()["device/configuration"] == ("drift", "it is configured otherwise")
+    configure(new, cur_lock_code=code, new_lock_code=bytes(16))
+    assert standing()["device/lock-code"][0] == "drift"
+
+
+def test_firmware_that_tells_little_is_unknown(tmp_path: Path) -> None:
+    """Firmware 4 does not say what is off, and no more is claimed of it."""
+    inventory = Desk(tmp_path, "yubikey-4.3.7").plan("[piv]").inventory
+    assert inventory.facts["device"]["off"] == {"usb": "unknown"}
+    assert "scp03Keys" not in inventory.facts["device"]

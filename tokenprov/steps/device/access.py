@@ -17,8 +17,3 @@ def held_lock_code(token: Token) -> Secret | None:
     if not token.management().info.is_locked:
         return None
     return token.keyring.get(SecretKind.LOCK_CODE)
-
-
-def is_ours_to_write(token: Token) -> bool:
-    """Whether there is no lock code, or ours."""
-    return not token.management().info.is_locked or held_lock_code(token) is not None

@@ -18,7 +18,7 @@ from tokenprov.model import Json
 from tokenprov.profile.device import Application, DeviceSection, capabilities
 from tokenprov.secret import RandomBytes
 from tokenprov.step import Drawn, Finding, Intent, State
-from tokenprov.steps.device.access import LOCKED, held_lock_code, is_ours_to_write
+from tokenprov.steps.device.access import LOCKED, held_lock_code
 from tokenprov.token import Token
 
 _SWITCHED = capabilities(tuple(Application))
@@ -53,7 +53,7 @@ class ConfigurationStep:
         facts = self._facts(info)
         if self._wanted(info) == _settings(info.config):
             return Finding(state=State.MATCH, facts=facts)
-        if not is_ours_to_write(token):
+        if intent is None and info.is_locked:
             return LOCKED
         return Finding(state=State.ABSENT, reason="it is configured otherwise", facts=facts)
 

@@ -11,7 +11,7 @@ from yubikit.management import DeviceConfig
 
 from tokenprov.secret import RandomBytes
 from tokenprov.step import Drawn, Finding, Intent, State
-from tokenprov.steps.device.access import LOCKED, held_lock_code, is_ours_to_write
+from tokenprov.steps.device.access import LOCKED, held_lock_code
 from tokenprov.token import Token
 
 
@@ -37,7 +37,9 @@ class NfcRestrictionStep:
             )
         if management.info.config.nfc_restricted:
             return Finding(state=State.MATCH, facts={"nfcRestricted": True})
-        return Finding(state=State.ABSENT) if is_ours_to_write(token) else LOCKED
+        if intent is None and management.info.is_locked:
+            return LOCKED
+        return Finding(state=State.ABSENT)
 
     def apply(self, token: Token, intent: Intent) -> None:
         """One write."""
