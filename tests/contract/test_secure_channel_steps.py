@@ -11,7 +11,7 @@ from yubikit.core.smartcard.scp import KeyRef, Scp03KeyParams, ScpKid
 from yubikit.piv import PivSession
 from yubikit.securitydomain import SecurityDomainSession
 
-from tests.in_process import Desk
+from tests.in_process import Cut, Desk
 from tests.secure_channels import FACTORY_SCP11B, static_keys
 from tokenprov.device.secured import static_keys as read_keys
 from tokenprov.errors import AttestationError, TokenConflict
@@ -178,4 +178,20 @@ def test_plan_changes_nothing(tmp_path: Path) -> None:
     plan = desk.plan(SCP03 + REST)
     assert {one.step.id: one.verdict for one in plan.steps}[KEYS] == "write"
     assert desk.token.dump()["applets"]["securitydomain"] == before
+    assert PUT_KEY not in {apdu[1] for apdu in desk.commands}
+
+
+def test_keys_that_came_in_between_are_not_ours(tmp_path: Path) -> None:
+    """A set that somebody put after ours was promised is told by a channel that does not open."""
+    desk = Desk(tmp_path / "desk", "yubikey-5.7.4")
+    trial = desk.anew(tmp_path / "trial")
+    trial.run(SCP11B + "set-keys = true")
+    (put,) = (number for number, apdu in enumerate(trial.commands) if apdu[1] == PUT_KEY)
+    with pytest.raises(Cut):
+        desk.run(SCP11B + "set-keys = true", cut=(put, False))
+    owner = session(desk)
+    owner.authenticate(Scp03KeyParams())
+    owner.put_key(OWN, static_keys())
+    with pytest.raises(TokenConflict, match="neither the factory's nor ours"):
+        desk.run(SCP11B + "set-keys = true")
     assert PUT_KEY not in {apdu[1] for apdu in desk.commands}
