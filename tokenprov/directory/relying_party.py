@@ -34,7 +34,6 @@ from fido2 import cbor
 from fido2.server import Fido2Server
 from fido2.webauthn import (
     AttestationConveyancePreference,
-    AttestationObject,
     AuthenticatorAttestationResponse,
     AuthenticatorData,
     CollectedClientData,
@@ -124,6 +123,14 @@ class RelyingParty:
         self.origin = f"https://{rp_id}"
         self._anchors, self._random = anchors, random
         self._records = CredentialFolder(folder, rp_id)
+        self._server = Fido2Server(
+            PublicKeyCredentialRpEntity(id=rp_id, name=rp_name),
+            attestation=AttestationConveyancePreference.NONE,  # it is judged here, not there
+            verify_origin=lambda origin: origin == self.origin,
+        )
+        self._server.allowed_algorithms = [
+            offered for offered in self._server.allowed_algorithms if offered.alg in ALGORITHMS
+        ]
 
     def user_handle(self, order_id: str) -> bytes:
         """The handle of an order's holder here, 32 bytes: always the same."""
@@ -134,7 +141,7 @@ class RelyingParty:
         """Begin a registration for that order. Names beyond 64 bytes are cut at a character."""
         handle, name, shown = self.user_handle(order_id), _cut(user_name), _cut(display_name)
         challenge = self._random(CHALLENGE_LENGTH)
-        _, state = self._server(None).register_begin(
+        _, state = self._server.register_begin(
             PublicKeyCredentialUserEntity(id=handle, name=name, display_name=shown),
             resident_key_requirement=ResidentKeyRequirement.REQUIRED,
             user_verification=UserVerificationRequirement.REQUIRED,
@@ -169,13 +176,6 @@ class RelyingParty:
         credential = attestation.auth_data.credential_data
         if credential is None:
             raise EvidenceError("the authenticator made no credential", remedy=_REMEDY)
-        judged: list[FidoAttestation] = []
-
-        def judge(statement: AttestationObject, client_data_hash: bytes) -> None:
-            judged.append(
-                verify_fido_attestation(bytes(statement), client_data_hash, self._anchors, now=now)
-            )
-
         response = RegistrationResponse(
             raw_id=credential.credential_id,
             response=AuthenticatorAttestationResponse(
@@ -183,14 +183,17 @@ class RelyingParty:
             ),
         )
         try:
-            self._server(judge).register_complete(registration.state, response)
+            self._server.register_complete(registration.state, response)
         except ValueError as exc:
             raise EvidenceError(f"the registration is refused: {exc}", remedy=_REMEDY) from exc
         if credential.public_key.ALGORITHM not in ALGORITHMS:
             raise EvidenceError(
                 "the authenticator used an algorithm that was not offered", remedy=_REMEDY
             )
-        accept(judged[0])
+        judged = verify_fido_attestation(
+            bytes(attestation), registration.client_data_hash, self._anchors, now=now
+        )
+        accept(judged)
         record = CredentialRecord(
             order_id=registration.order_id,
             rp_id=self.rp_id,
@@ -200,7 +203,7 @@ class RelyingParty:
             credential_id=credential.credential_id,
             public_key=cbor.encode(dict(credential.public_key)),
             sign_count=attestation.auth_data.counter,
-            attestation=judged[0],
+            attestation=judged,
             attestation_object=bytes(attestation_object),
             client_data=bytes(registration.client_data),
             registered=now,
@@ -262,18 +265,6 @@ class RelyingParty:
         record = replace(credential, sign_count=data.counter, asserted=now)
         self._records.put(record)
         return record
-
-    def _server(self, judge: Any) -> Fido2Server:
-        server = Fido2Server(
-            PublicKeyCredentialRpEntity(id=self.rp_id, name=self.rp_name),
-            attestation=AttestationConveyancePreference.DIRECT,
-            verify_origin=lambda origin: origin == self.origin,
-            verify_attestation=judge,
-        )
-        server.allowed_algorithms = [
-            offered for offered in server.allowed_algorithms if offered.alg in ALGORITHMS
-        ]
-        return server
 
 
 def _refused(why: str) -> EvidenceError:
