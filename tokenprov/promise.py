@@ -24,6 +24,7 @@ class OrderJournal:
     def __init__(self, home: Home, order: str, token: str) -> None:
         """`token` is the label of the token that the order is bound to."""
         self._home, self._order, self._token = home, order, token
+        self._own: CustodianKey | None = None  # the order's, once it is known to be on the disk
         begun = home.ledger.intents(order)
         self.day = (  # of issue: that on which the first promise of the order was made
             date.fromisoformat(begun[0].parameters["day"]) if begun else home.clock().date()
@@ -56,12 +57,13 @@ class OrderJournal:
 
     def promise(self, step: str, drawn: Drawn) -> Intent:
         """Durable when it returns; only then may the token be told."""
-        own = self._home.resume_keys.create(self._order)
+        if self._own is None:
+            self._own = self._home.resume_keys.create(self._order)
         envelopes = [
             self._seal(name, secret, purpose, self._home.custodians[purpose])
             for name, secret in drawn.secrets.items()
             for purpose in {secret.kind.purpose, Purpose.BREAK_GLASS}
-        ] + [self._seal(name, secret, STATION, own) for name, secret in drawn.secrets.items()]
+        ] + [self._seal(name, secret, STATION, self._own) for name, secret in drawn.secrets.items()]
         self._home.ledger.journal(
             IntentRecord(
                 order=self._order,
