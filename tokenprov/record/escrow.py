@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -96,14 +96,13 @@ class CustodianKey:
     """The public key that secrets are sealed to."""
 
     public: ec.EllipticCurvePublicKey
+    kid: str = field(init=False)  # 16 hex digits that name the key
 
-    @property
-    def kid(self) -> str:
-        """16 hex digits that name the key."""
+    def __post_init__(self) -> None:
         spki = self.public.public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        return hashlib.sha256(spki).digest()[:_KID].hex()
+        object.__setattr__(self, "kid", hashlib.sha256(spki).digest()[:_KID].hex())
 
     def to_pem(self) -> bytes:
         """SubjectPublicKeyInfo PEM."""
@@ -181,9 +180,10 @@ def generate_custodian(passphrase: Secret | None = None) -> tuple[bytes, bytes]:
 
 def seal(secret: Secret, recipient: CustodianKey, context: SealContext) -> bytes:
     """The envelope that only the recipient's private key opens."""
-    header = _header(recipient.kid, context)
-    sealed = _HPKE.encrypt(secret.reveal(), recipient.public, info=_DOMAIN + canonical(header))
-    return canonical({**header, "ciphertext": base64.b64encode(sealed).decode()})
+    header = canonical(_header(recipient.kid, context))
+    sealed = _HPKE.encrypt(secret.reveal(), recipient.public, info=_DOMAIN + header)
+    # canonical as a whole: "ciphertext" is the first of the names (RFC 8785, 3.2.3)
+    return b'{"ciphertext":"' + base64.b64encode(sealed) + b'",' + header[1:]
 
 
 def read_context(envelope: bytes) -> tuple[SealContext, str]:
