@@ -244,6 +244,19 @@ def test_reference_names_every_key() -> None:
     assert tables <= keys
 
 
+def test_reference_names_every_text_with_fields() -> None:
+    """The page says of each text that may name the holder that it may."""
+    page = (PROFILES / "README.md").read_text(encoding="utf-8")
+    (told,) = re.findall(r"^These texts may name the holder: (.*?)\. They", page, re.S | re.M)
+    texts = {
+        field.alias
+        for section in sections(Profile)
+        for field in section.model_fields.values()
+        if "Template" in repr(field.annotation)
+    }
+    assert set(re.findall(r"`([a-z-]+)`", told)) == texts
+
+
 def aliases(section: type[Section]) -> list[str]:
     """The keys of a table as they stand in a file."""
     return [field.alias or name for name, field in section.model_fields.items()]

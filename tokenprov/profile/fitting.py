@@ -43,7 +43,7 @@ def fit(profile: Profile, limits_of: Callable[[Profile], Sequence[Limit]]) -> Fi
     left_out: list[LeftOut] = []
     while True:
         limits = tuple(limits_of(profile))
-        smaller = _smaller(profile, limits, paths)
+        smaller = _smaller(profile, limits, paths) if paths else None
         if smaller is None:
             return Fitted(profile=profile, left_out=tuple(left_out), limits=limits)
         profile, one = smaller

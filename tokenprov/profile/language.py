@@ -91,11 +91,12 @@ class Profile(Section):
             hsmauth=self.hsmauth,
         )
         yield from check_windows_logon(self.piv)
-        yield from check_optional(
-            self.if_supported,
-            self.to_json(),
-            lambda document: type(self).model_validate(document, by_alias=True, by_name=False),
-        )
+        if self.if_supported:
+            yield from check_optional(
+                self.if_supported,
+                self.to_json(),
+                lambda document: type(self).model_validate(document, by_alias=True, by_name=False),
+            )
 
     @property
     def applets(self) -> tuple[Application, ...]:
