@@ -5,6 +5,8 @@ Rules:
 - A token that an order was begun with goes on with that order and no other.
 - An order is bound to a token when that token was seen to be nobody's, before its first write.
 - A used token is refused, or wiped first where an operator named its serial (`wipe`).
+- A token never to be touched is refused by its serial alone; so is one that is not in stock, where
+  a stock was imported and no order was begun with it.
 """
 
 from __future__ import annotations
@@ -150,6 +152,24 @@ class BatchWork:
             )
         return found
 
+    def _refuse_forbidden(self, token: TokenId) -> None:
+        found = self._home.ledger.stock.prohibition(token.label)
+        if found is not None:
+            raise TokenConflict(
+                f"token {token.label} is never to be touched: {found.note}"
+                f" ({found.operator}, {found.at:%Y-%m-%d})",
+                remedy="Take it out and give it back to whoever owns it.",
+            )
+
+    def _refuse_unknown(self, token: TokenId) -> None:
+        stock = self._home.ledger.stock
+        if stock.is_kept() and not stock.holds(token.label):
+            raise TokenConflict(
+                f"token {token.label} is not in stock",
+                remedy="Take it out; if it belongs here, import its packing list: tokenprov stock"
+                " import FILE.",
+            )
+
     def _go_on_wiping(self, token: TokenId) -> None:
         """Raises `WipeFirst` for a token whose wipe was cut off, `TokenConflict` if unnamed."""
         begun = self._home.ledger.open_wipe(token.label)
@@ -168,11 +188,13 @@ class BatchWork:
 
         Raises `TokenConflict` where there is none.
         """
+        self._refuse_forbidden(token)
         begun = self.begun_with(token)
         if begun is not None:
             self._home.ledger.claim(begun.id, token, begun.inventory, self._home.clock())
             yield begun.order, True
             return
+        self._refuse_unknown(token)
         with self._handing_out:
             if not self._open:
                 raise TokenConflict(

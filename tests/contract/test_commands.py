@@ -18,6 +18,7 @@ import pytest
 
 from tests.stations import STANDARD, Said, Station, tell
 from tests.token_under_test import TokenUnderTest
+from tokenprov.cli.main import COMMANDS
 from tokenprov.events import Event
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,6 +105,9 @@ def test_every_command_prints_what_is_documented(station: Station, token: TokenU
     ask("profile show", "profile", "show", STANDARD)
     ask("profile diff", "profile", "diff", STANDARD, another_profile(station.home))
     ask("profile schema", "profile", "schema")
+    never = ("stock", "never", "10000001-10000003", "--reason", "the director's own")
+    ask("stock import, stock never", *never)
+    ask("stock list", "stock", "list")
     ask("token list", "token", "list")
     ask("token show", "token", "show", token.serial)
     ask("plan", "plan", roster, "--profile", STANDARD)
@@ -268,8 +272,7 @@ def test_the_readme_has_every_exit_code() -> None:
 
 def test_help_needs_no_home() -> None:
     """Every command explains itself anywhere."""
-    commands = ("init", "profile", "plan", "batch", "token", "manifest", "escrow", "sim", "demo")
-    for command in commands:
+    for command in COMMANDS:
         said = tell("--home", "nowhere", command, "--help")
         assert said.code == 0
         assert "Usage:" in said.out

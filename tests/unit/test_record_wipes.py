@@ -18,6 +18,7 @@ from tokenprov.record.database import sqlite_url
 from tokenprov.record.entry import Entry, validate_entry
 from tokenprov.record.ledger import Ledger
 from tokenprov.record.manifest import verify_manifest
+from tokenprov.record.tables import SCHEMA
 from tokenprov.record.wipes import WipeRecord
 
 NOW = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
@@ -108,7 +109,7 @@ def test_a_ledger_of_the_first_schema_is_taken_along(tmp_path: Path) -> None:
     assert ledger.begin_wipe(WIPE) == WIPE
     ledger.close()
     with sqlite3.connect(path) as connection:
-        assert connection.execute("SELECT value FROM meta").fetchall() == [("2",)]
+        assert connection.execute("SELECT value FROM meta").fetchall() == [(str(SCHEMA),)]
     connection.close()
 
 

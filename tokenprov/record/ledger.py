@@ -34,6 +34,7 @@ from tokenprov.record.rows import (
     order_from_row,
     order_to_row,
 )
+from tokenprov.record.stock import StockBook
 from tokenprov.record.wipes import WipeRecord
 
 __all__ = [
@@ -59,6 +60,7 @@ class Ledger:
         """Open the ledger, or make it. Raises StationError, DurabilityError."""
         self._database = Database(url)
         self._station = station
+        self.stock = StockBook(self._database)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -170,6 +172,12 @@ class Ledger:
     def order_of_token(self, batch: str | None, label: str) -> OrderRecord | None:
         """The unfinished order that a token is bound to, else the last that it was issued for."""
         return next(map(order_from_row, self._rows(bindings.order_of_token(batch, label))), None)
+
+    def token_states(self) -> dict[str, str]:
+        """By label, where the last order of each token that was ever begun stands."""
+        statement = select(t.orders.c.token_label, t.orders.c.state).order_by(t.orders.c.changed)
+        rows = self._rows(statement.where(t.orders.c.token_label.is_not(None)))
+        return {row["token_label"]: row["state"] for row in rows}
 
     def last_issued_to(self, holder_id: str) -> OrderRecord | None:
         """The last order that this station issued to a holder, of any batch."""

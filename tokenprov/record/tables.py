@@ -5,7 +5,7 @@ Rules:
 - An intent and an envelope belong to an order *and* the token it was bound to then: an order that
   is released and bound to another token begins anew, and what the first one was told is kept.
 - `SCHEMA` counts up with every change; a ledger of a later schema is refused. What came since the
-  first (2: wipes) are tables of their own, which are made where they are missing.
+  first (2: wipes; 3: stock and never) are tables of their own, made where they are missing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from tokenprov.model import OrderState
 
-SCHEMA = 2
+SCHEMA = 3
 
 metadata = MetaData()
 
@@ -141,3 +141,18 @@ one_open_wipe_per_token = DDL(  # type: ignore[no-untyped-call]  # SQLAlchemy le
     "CREATE UNIQUE INDEX one_open_wipe_per_token ON wipes (token_label) WHERE entry_index IS NULL"
 )
 event.listen(wipes, "after_create", one_open_wipe_per_token)
+
+
+def _serials(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("serial", String, primary_key=True),
+        Column("note", Text, nullable=False),  # the file that it came from, or the reason
+        Column("operator", String, nullable=False),
+        Column("at", String, nullable=False),
+    )
+
+
+stock = _serials("stock")  # where this is empty any token may be taken
+never = _serials("never")  # and these never
