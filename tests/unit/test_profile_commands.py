@@ -105,7 +105,7 @@ VALUES = st.recursive(
 )
 
 
-@quietly(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a loaded machine
+@quietly(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.from_regex(r"\A[a-z0-9-]{1,8}\Z"), VALUES, max_size=5))
 def test_toml_is_read_back(document: dict[str, Any]) -> None:
     """Whatever a profile could hold is the same after Python's own reader."""
