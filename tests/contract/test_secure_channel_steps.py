@@ -160,6 +160,20 @@ def test_a_key_that_nobody_vouches_for_opens_nothing(tmp_path: Path) -> None:
     assert 0x88 not in {apdu[1] for apdu in desk.commands}
 
 
+def test_the_key_of_another_token_opens_nothing(tmp_path: Path) -> None:
+    """A key that is attested for another serial is refused before a channel is opened."""
+    desk = Desk(tmp_path, "yubikey-5.7.4")
+    messaging = desk.token.secure_messaging
+    assert messaging is not None
+    body = messaging.keys.body
+    body.serial, serial = 1, body.serial
+    messaging.keys.reset()
+    body.serial = serial
+    with pytest.raises(AttestationError, match=f"of token 1, not {serial}"):
+        desk.run(SCP11B + REST)
+    assert 0x88 not in {apdu[1] for apdu in desk.commands}
+
+
 def test_a_key_without_certificates_opens_nothing(tmp_path: Path) -> None:
     """An SCP11b key that somebody put there is not attested."""
     desk = Desk(tmp_path, "yubikey-5.7.4")

@@ -11,7 +11,7 @@ from yubikit.core import TRANSPORT
 from yubikit.core.smartcard import AID, ApduError, SmartCardProtocol
 from yubikit.hsmauth import HsmAuthSession
 from yubikit.management import ManagementSession
-from yubikit.oath import OathSession
+from yubikit.oath import HASH_ALGORITHM, OATH_TYPE, CredentialData, OathSession
 from yubikit.openpgp import OpenPgpSession
 from yubikit.piv import PivSession
 from yubikit.yubiotp import YubiOtpSession
@@ -90,6 +90,26 @@ def test_chained_commands_are_secured_whole() -> None:
     session.authenticate(bytes.fromhex("0102030405060708" * 3))
     session.put_object(0x5FFF10, bytes(range(256)) * 8)
     assert session.get_object(0x5FFF10) == bytes(range(256)) * 8
+    assert in_plain_text(on.sent) == []
+
+
+def test_long_answers_come_whole() -> None:
+    """OATH, which has an instruction of its own for the rest of an answer, lists 20 accounts."""
+    on = wire(transport=TRANSPORT.NFC)
+    secured = SecuredConnection(on)
+    secured.secure(Scp03(version=FACTORY_SET))
+    session = OathSession(secured)
+    for number in range(20):
+        name = f"account-{number}-{'x' * 40}"
+        session.put_credential(
+            CredentialData(
+                name=name,
+                oath_type=OATH_TYPE.TOTP,
+                hash_algorithm=HASH_ALGORITHM.SHA1,
+                secret=bytes(20),
+            )
+        )
+    assert len(session.list_credentials()) == 20
     assert in_plain_text(on.sent) == []
 
 

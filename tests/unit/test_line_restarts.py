@@ -1,0 +1,52 @@
+"""Which turn of the production line a token that restarts belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from tests.in_process import READER, Desk, Line
+from tokenprov.device.pcsc import ReaderState
+from tokenprov.device.token import YubiKey
+from tokenprov.line import Line as ProductionLine
+
+BACK = ReaderState(name="another reader", present=True, in_use=False, events=7)
+
+
+@pytest.fixture
+def line() -> ProductionLine:
+    """A line that nothing was put into; it has nobody to tell anything."""
+    return ProductionLine(*(cast(Any, None) for _ in range(4)))
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> YubiKey:
+    """A token."""
+    desk = Desk(tmp_path, "yubikey-5.7.4")
+    return desk.yubikey(Line(desk.token))
+
+
+def test_a_token_has_one_turn_at_a_time(line: ProductionLine, token: YubiKey) -> None:
+    """Seen in a second reader while its turn lasts, it is left to that; afterwards it is not."""
+    with line._taken_up(token) as first, line._taken_up(token) as second:
+        assert first
+        assert not second
+    with line._taken_up(token) as again:
+        assert again
+
+
+def test_its_return_is_no_insertion(
+    line: ProductionLine, token: YubiKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The insertion that it came back by gets no turn, during its own and after; others do."""
+    monkeypatch.setattr(YubiKey, "moved", None)
+    with line._taken_up(token):
+        assert not line._came_back(BACK.name, BACK.events)
+        monkeypatch.setattr(YubiKey, "moved", BACK)
+        assert line._came_back(BACK.name, BACK.events)
+        assert not line._came_back(BACK.name, BACK.events + 2)
+        assert not line._came_back(READER, BACK.events)
+    assert line._came_back(BACK.name, BACK.events)
+    line._turn(BACK.name, BACK.events)  # would tell somebody, were it one
