@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from tokenprov.errors import DurabilityError, StationBusy, StationError, WrongToken
@@ -252,6 +253,76 @@ def test_claims_from_threads(ledger: Ledger) -> None:
         thread.join()
     assert sorted(got) == [order.id for order in orders_of("b1", 8, 2)]
     assert len(ledger.envelopes()) == 16
+
+
+def journal_from_threads(ledger: Ledger, orders: list[str]) -> dict[str, str]:
+    """Journal for all of them while the ledger is held, so that all wait; the errors, by order."""
+    errors: dict[str, str] = {}
+
+    def work(order: str, token: TokenId) -> None:
+        try:
+            ledger.journal(intent(order), [envelope(order, token, Purpose.HELP_DESK)])
+        except StationError as error:
+            errors[order] = error.message
+
+    threads = []
+    with ledger._database.write():
+        for number, order in enumerate(orders):
+            token = dataclasses.replace(TOKEN_A, serial=str(number))
+            threads.append(threading.Thread(target=work, args=(order, token)))
+            threads[-1].start()
+        while len(ledger._database._waiting) < len(orders):
+            time.sleep(0.001)
+    for thread in threads:
+        thread.join()
+    return errors
+
+
+def claimed(ledger: Ledger, number: int) -> list[str]:
+    """So many orders, each bound to a token of its own."""
+    create(ledger, holders=number, kit=1)
+    for order in range(number):
+        token = dataclasses.replace(TOKEN_A, serial=str(order))
+        ledger.claim(f"b1-{order:04}", token, None, NOW)
+    return [f"b1-{order:04}" for order in range(number)]
+
+
+def test_promises_that_wait_share_a_commit(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight readers behind one commit cost one more; the one that is refused keeps nobody back."""
+    orders = claimed(ledger, 8)
+    ledger.journal(intent(orders[3]))
+    commits = []
+    commit = DefaultDialect.do_commit
+
+    def counted(dialect: DefaultDialect, connection: object) -> None:
+        commits.append(connection)
+        commit(dialect, connection)
+
+    monkeypatch.setattr(DefaultDialect, "do_commit", counted)
+    errors = journal_from_threads(ledger, orders)
+    assert len(commits) == 2, "that which was waited for, and theirs"
+    assert list(errors) == [orders[3]]
+    assert "journalled already" in errors[orders[3]]
+    assert sorted(e.order for e in ledger.envelopes()) == [o for o in orders if o != orders[3]]
+
+
+def test_a_shared_commit_that_fails_fails_all(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is told that a promise is durable when the commit was not."""
+    orders = claimed(ledger, 4)
+
+    def refused(dialect: DefaultDialect, connection: sqlite3.Connection) -> None:
+        if connection.execute("SELECT count(*) FROM intents").fetchone()[0]:
+            raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(DefaultDialect, "do_commit", refused)
+    errors = journal_from_threads(ledger, orders)
+    monkeypatch.undo()
+    assert sorted(errors) == orders
+    assert all("disk I/O error" in message for message in errors.values())
+    assert not ledger.envelopes()
+    ledger.journal(intent(orders[0]))
 
 
 def test_journal(ledger: Ledger) -> None:

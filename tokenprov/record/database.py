@@ -4,7 +4,9 @@ Rules:
 - SQLite: write-ahead log, synchronous FULL (a commit that was acknowledged is on the disk), foreign
   keys, secure_delete, file mode 0600; a writing transaction takes its lock at the beginning.
 - PostgreSQL and others by URL; the rows that a transaction decides on are locked by it.
-- In a process one thread writes at a time, any number read.
+- In a process one thread writes at a time, any number read. What several threads have waiting for
+  `write_together` is committed at once by the first of them: each returns when that commit is on
+  the disk, and what one of them refuses leaves the others' as they are.
 """
 
 from __future__ import annotations
@@ -12,19 +14,29 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url, select
 
-from tokenprov.errors import DurabilityError, StationBusy, StationError
+from tokenprov.errors import DurabilityError, StationBusy, StationError, TokenprovError
 from tokenprov.record.files import make_folder
 from tokenprov.record.tables import SCHEMA, meta, metadata
 
 _BUSY = 10_000  # milliseconds to wait for another process's transaction
 _IS_SCHEMA = meta.c.name == "schema"
 _EARLIER = frozenset(map(str, range(1, SCHEMA)))  # see tables.py
+
+
+@dataclass(slots=True, kw_only=True)
+class _Waiting:
+    """A part of a transaction that several threads share."""
+
+    work: Callable[[Connection], None]
+    ended: bool = False  # committed, or `error` says why not
+    error: BaseException | None = None
 
 
 class Database:
@@ -38,6 +50,8 @@ class Database:
         parsed = make_url(url)
         self._where = parsed.render_as_string(hide_password=True)
         self._writing = threading.Lock()
+        self._waiting: list[_Waiting] = []
+        self._queueing = threading.Lock()
         if parsed.get_backend_name() == "sqlite":
             self._engine = _sqlite(parsed)
         else:
@@ -68,7 +82,54 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that is durable once the block has ended, or has not been."""
-        with self._explained(), self._writing, self._engine.connect() as plain:
+        with self._explained(), self._writing, self._transaction() as connection:
+            yield connection
+
+    def write_together(self, work: Callable[[Connection], None]) -> None:
+        """Do a part of a transaction; durable on return, or not done and the error raised.
+
+        The others' parts may be in the same transaction, so `work` looks at rows of its own.
+        """
+        mine = _Waiting(work=work)
+        with self._queueing:
+            self._waiting.append(mine)
+        with self._explained():
+            with self._writing:
+                if not mine.ended:
+                    with self._queueing:
+                        group, self._waiting = self._waiting, []
+                    self._commit(group)
+            if mine.error is not None:
+                raise mine.error
+
+    def _commit(self, group: Sequence[_Waiting]) -> None:
+        """Commit what waits, but for what is refused; a commit that fails fails them all."""
+        try:
+            with self._transaction() as connection:
+                if len(group) == 1:
+                    group[0].work(connection)
+                else:
+                    self._do_each(connection, group)
+        except BaseException as error:
+            for one in group:
+                one.error = one.error or error
+            raise
+        finally:
+            for one in group:
+                one.ended = True
+
+    @staticmethod
+    def _do_each(connection: Connection, group: Sequence[_Waiting]) -> None:
+        for one in group:
+            try:
+                with connection.begin_nested():
+                    one.work(connection)
+            except TokenprovError as error:
+                one.error = error
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._engine.connect() as plain:
             connection = plain.execution_options(tokenprov_write=True)
             with connection.begin():
                 yield connection

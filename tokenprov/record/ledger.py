@@ -14,12 +14,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select, tuple_
+from sqlalchemy import Connection, Select, func, insert, select, tuple_
 
 from tokenprov.errors import StationError
 from tokenprov.model import Json, Order, OrderState, TokenId
-from tokenprov.record import bindings, journal, wipes
+from tokenprov.record import aside, bindings, journal, wipes
 from tokenprov.record import tables as t
+from tokenprov.record.aside import AsideRecord
 from tokenprov.record.database import Database
 from tokenprov.record.rows import (
     Batch,
@@ -231,7 +232,7 @@ class Ledger:
         """How far this station's manifest is known here: the highest entry completed, plus one."""
         known = [
             row["last"]
-            for table in (t.orders, t.wipes)
+            for table in (t.orders, t.wipes, t.aside)
             for row in self._rows(
                 select(func.max(table.c.entry_index).label("last")).where(
                     table.c.station == self._station
@@ -259,6 +260,21 @@ class Ledger:
         with self._database.write() as connection:
             wipes.finish(connection, wipe_id, entry_index)
 
+    # tokens that are not taken again
+
+    def set_aside(self, record: AsideRecord) -> None:
+        """A token's entry is durable: its order is open again. A second call does nothing."""
+        with self._database.write() as connection:
+            aside.settle(connection, record, self._station)
+
+    def aside(self, label: str) -> AsideRecord | None:
+        """Since when and why a token is not taken again."""
+        return next(map(aside.from_row, self._rows(aside.aside(label))), None)
+
+    def aside_of(self, batch: str) -> list[AsideRecord]:
+        """The tokens that were set aside from a batch's orders."""
+        return list(map(aside.from_row, self._rows(aside.aside_of(batch))))
+
     # the journal
 
     def journal(self, intent: IntentRecord, envelopes: Sequence[EnvelopeRecord] = ()) -> None:
@@ -267,9 +283,12 @@ class Ledger:
         Raises StationError: the order is not being worked on, is bound to another token than the
         envelopes', or the intent is there already.
         """
-        with self._database.write() as connection:
+
+        def store(connection: Connection) -> None:
             order = bindings.locked_order(connection, intent.order)
             journal.journal(connection, order, intent, envelopes)
+
+        self._database.write_together(store)
 
     def intents(self, order_id: str) -> list[IntentRecord]:
         """What was journalled for an order and the token it is bound to, in order of writing."""
