@@ -10,10 +10,11 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
+from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -27,11 +28,17 @@ from tokenprov.record.manifest import Addition
 from tokenprov.record.rows import EnvelopeRecord, EnvelopeState
 from tokenprov.secret import Secret
 
+_T = TypeVar("_T")
+
 
 class Form(StrEnum):
     """How opened secrets are handed out; the word stands in the entry."""
 
     SHOWN = "shown"  # to the person at the station
+    YUBICO_CSV = "yubico-csv"  # these four as files for authentication servers
+    OKTA_CSV = "okta-csv"
+    KSM = "ksm"
+    PSKC = "pskc"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,19 +88,22 @@ def open_sealed(
     reason: Reason,
     *,
     form: Form = Form.SHOWN,
-) -> list[Opened]:
-    """Open them with a custodian's key; recorded when it returns.
+    prepare: Callable[[list[Opened]], _T],
+) -> _T:
+    """Open them with a custodian's key; what `prepare` makes of them is given out once recorded.
 
     Raises EscrowError: none was named, or one does not open with that key; StationBusy;
-    DurabilityError. No secret is then given out.
+    DurabilityError; and what `prepare` does. Nothing is then recorded, and nothing given out.
     """
     if not envelopes:
         raise EscrowError("there is nothing to open", remedy="See: tokenprov escrow list")
-    opened = [
-        Opened(context=context, state=envelope.state, value=value)
-        for envelope in envelopes
-        for context, value in [open_envelope(envelope.blob, key)]
-    ]
+    prepared = prepare(
+        [
+            Opened(context=context, state=envelope.state, value=value)
+            for envelope in envelopes
+            for context, value in [open_envelope(envelope.blob, key)]
+        ]
+    )
     by_token = sorted(envelopes, key=lambda envelope: envelope.token_label)
     with home.working():
         home.manifest.append_many(
@@ -102,7 +112,7 @@ def open_sealed(
                 for label, mine in groupby(by_token, lambda envelope: envelope.token_label)
             ]
         )
-    return opened
+    return prepared
 
 
 def _addition(

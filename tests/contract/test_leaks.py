@@ -228,8 +228,8 @@ def test_custody_tells_no_log_what_it_shows(watched: Watched, tmp_path: Path) ->
     key = watched.station.home / "custodians" / "private" / "break-glass.pem"
     log = tmp_path / "custody.log"
     serial = watched.said[1].document["orders"][0]["serial"]
-    command = ("escrow", "open", serial, "--purpose", "break-glass", "--key", str(key))
-    command += ("--reason", "a drill")
+    command = ["escrow", "open", serial, "--purpose", "break-glass", "--key", str(key)]
+    command += ["--reason", "a drill"]
     said, seen = watch(
         subprocess.Popen(
             [
@@ -248,3 +248,35 @@ def test_custody_tells_no_log_what_it_shows(watched: Watched, tmp_path: Path) ->
     assert watched.needles.in_bytes(log.read_bytes()) == set()
     assert watched.needles.in_folder(watched.station.home) == {}
     assert watched.station.entries("opened")[-1]["reason"] == "a drill"
+
+
+def test_an_export_tells_no_log_what_it_writes(watched: Watched, tmp_path: Path) -> None:
+    """`escrow export` writes the seeds into its file, and nowhere else; nor PSKC's passphrase."""
+    key = watched.station.home / "custodians" / "private" / "authentication-server.pem"
+    (tmp_path / "phrase").write_text("correct horse battery staple\n", encoding="utf-8")
+    (tmp_path / "tmp").mkdir()
+    for form, options in (("yubico-csv", ()), ("pskc", ("--pskc-passphrase", "phrase"))):
+        log, out = tmp_path / "export.log", tmp_path / f"{form}.out"
+        command = ("escrow", "export", "--for", form, "--out", str(out), "--key", str(key))
+        said, seen = watch(
+            subprocess.Popen(
+                [
+                    *(sys.executable, "-c", WIDE_OPEN, str(log)),
+                    *("--home", str(watched.station.home.absolute()), *command),
+                    *("--reason", "a drill", *options),
+                ],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=tmp_path,
+                env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+            )
+        )
+        assert said.code == 0, said.err
+        written = {name.split()[1] for name in watched.needles.in_bytes(out.read_bytes())}
+        assert written == ({"otp/1/seed"} if form == "yubico-csv" else set())
+        for hay in (said.out.encode(), said.err.encode(), seen, log.read_bytes()):
+            assert watched.needles.in_bytes(hay) == set()
+            assert b"correct horse" not in hay
+    assert watched.needles.in_folder(watched.station.home) == {}
+    assert list((tmp_path / "tmp").iterdir()) == []

@@ -151,7 +151,7 @@ def test_wrong_python_is_refused(machine: Machine) -> None:
 
 # What apt-get's maintainer scripts would ask, and an exit code that a test can choose.
 APT = """
-for service in pcscd.service pcscd.socket ssh.service; do
+for service in pcscd.service pcscd.socket yubiserver.service ssh.service; do
     /usr/sbin/policy-rc.d $service start; echo "$service $?"
 done >>asked
 /usr/sbin/policy-rc.d --quiet pcscd start 2; echo "pcscd $?" >>asked
@@ -183,7 +183,8 @@ def test_pcscd_is_not_started_by_its_installation(
     sbin.mkdir()
     ran = install(machine, sbin, "pcscd", "swig", APT_EXIT=str(code))
     asked = (machine.project / "asked").read_text(encoding="utf-8")
-    assert "pcscd.service 101\npcscd.socket 101\nssh.service 0\npcscd 101\n" in asked
+    refused = "pcscd.service 101\npcscd.socket 101\nyubiserver.service 101\n"
+    assert f"{refused}ssh.service 0\npcscd 101\n" in asked
     assert "install --yes --no-install-recommends --no-upgrade -- pcscd swig" in asked
     assert ran.returncode == code
     assert not list(sbin.iterdir())

@@ -1,8 +1,9 @@
-"""`tokenprov escrow list|open`: what is sealed to whom, and its opening by a custodian."""
+"""`tokenprov escrow list|open|export`: what is sealed to whom, and its opening by a custodian."""
 
 from __future__ import annotations
 
 import getpass
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -10,11 +11,13 @@ from typing import TypeVar
 import click
 
 from tokenprov.cli.output import as_json, print_json, print_table
-from tokenprov.custody import Opened, Reason, open_sealed, sealed
-from tokenprov.errors import EscrowError
+from tokenprov.custody import Form, Opened, Reason, open_sealed, sealed
+from tokenprov.errors import EscrowError, InputError
+from tokenprov.handover import export_seeds
 from tokenprov.home import Home
 from tokenprov.model import Json, Purpose, SecretKind
 from tokenprov.record.escrow import load_private
+from tokenprov.record.files import create_durable
 from tokenprov.record.rows import EnvelopeRecord
 from tokenprov.secret import Secret
 
@@ -120,7 +123,7 @@ def open_(
             f"nothing is sealed to {purpose} for token {serial}",
             remedy="Check serial, purpose and name: tokenprov escrow list",
         )
-    opened = open_sealed(home, envelopes, key, why)
+    opened = open_sealed(home, envelopes, key, why, prepare=list)
     if as_json:
         print_json([_shown(one) for one in opened])
         return
@@ -128,6 +131,95 @@ def open_(
         ("secret", "state", "value"),
         [(one.context.name, str(one.state), _value(one)) for one in opened],
     )
+
+
+@escrow.command()
+@click.argument("serials", nargs=-1)
+@click.option(
+    "--for",
+    "form",
+    required=True,
+    type=click.Choice([form.value for form in Form if form is not Form.SHOWN]),
+    help="The form of the file.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="The file to make (mode 0600), or - for standard output, which may be no terminal.",
+)
+@click.option(
+    "--recipient",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The server's OpenPGP public key (a file): what is written is encrypted to it.",
+)
+@click.option(
+    "--pskc-passphrase",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file whose first line protects the PSKC file.  [default: it is asked for]",
+)
+@click.option(
+    "--purpose",
+    type=_purpose,
+    default=Purpose.AUTHENTICATION_SERVER.value,
+    show_default=True,
+    help="Which custodian.",
+)
+@_opening
+@click.pass_obj
+def export(
+    home_path: Path,
+    serials: tuple[str, ...],
+    form: str,
+    out: Path,
+    recipient: Path | None,
+    pskc_passphrase: Path | None,
+    purpose: str,
+    key_file: Path,
+    passphrase: bool,
+    reason: str,
+    operator: str,
+) -> None:
+    """Write the OTP seeds of SERIALS (of none: of all tokens) for an authentication server."""
+    why = Reason(operator=operator, text=reason)
+    if str(out) == "-" and sys.stdout.isatty():
+        raise InputError(
+            "seeds are not written to a terminal", remedy="Name a file: --out FILE, or a pipe."
+        )
+    if out.exists():
+        raise InputError(f"{out} is there already", remedy="Name a file that is not there yet.")
+    home = Home.open(home_path)
+    key = load_private(key_file, _passphrase() if passphrase else None)
+    protection = None
+    if form == Form.PSKC:
+        protection = _pskc_passphrase(pskc_passphrase)
+    exported = export_seeds(
+        home,
+        serials,
+        key,
+        why,
+        purpose=Purpose(purpose),
+        form=Form(form),
+        recipient=recipient,
+        passphrase=protection,
+    )
+    if str(out) == "-":
+        sys.stdout.buffer.write(exported.content.reveal())
+    else:
+        create_durable(out, exported.content.reveal(), 0o600)
+    click.echo(f"{exported.count} seeds of {exported.tokens} tokens, as {form}.", err=True)
+
+
+def _pskc_passphrase(file: Path | None) -> Secret:
+    if file is not None:
+        given = Secret((file.read_bytes().splitlines() or [b""])[0])
+    else:
+        given = Secret(getpass.getpass("Passphrase for the PSKC file: "))
+        if given != Secret(getpass.getpass("Again: ")):
+            raise InputError("the two are not the same", remedy="Run it again.")
+    if not given:
+        raise InputError("the passphrase is empty", remedy="Give one of several words.")
+    return given
 
 
 def _passphrase() -> Secret:
