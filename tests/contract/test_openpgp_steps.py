@@ -19,7 +19,7 @@ from yubikit.openpgp import KEY_REF, OID, PIN_POLICY, RSA_SIZE, UIF, OpenPgpSess
 
 from tests.applet_commands import OPENPGP, sent_to
 from tests.in_process import Cut, Desk
-from tokenprov.errors import TokenConflict
+from tokenprov.errors import NotSupported, TokenConflict
 from tokenprov.model import Purpose
 
 CURVES = ("yubikey-5.7.4", "yubikey-5.4.3", "yubikey-5.2.7")
@@ -156,6 +156,22 @@ def test_rsa_keys(model: str, tmp_path: Path) -> None:
     assert session.get_uif(KEY_REF.SIG) is UIF.ON
 
 
+def test_a_token_without_its_attestation_certificate(tmp_path: Path) -> None:
+    """Where it was deleted nothing is attested: refused if required, and else said to be unread."""
+    desk = Desk(tmp_path, "yubikey-5.7.4")
+    session = OpenPgpSession(desk.connect())
+    session.verify_admin("12345678")
+    session.delete_certificate(KEY_REF.ATT)
+    with pytest.raises(NotSupported, match="no attestation certificate"):
+        desk.run(SETTINGS + KEYS)
+    OpenPgpSession(desk.connect()).verify_pin("123456")  # nothing was written
+    other = Desk(tmp_path / "other", "yubikey-5.7.4", serial=28557047)
+    session = OpenPgpSession(other.connect())
+    session.verify_admin("12345678")
+    session.delete_certificate(KEY_REF.ATT)
+    assert other.run(RSA)["steps"][-1]["unread"] == ["attestation"]
+
+
 def test_a_plan_writes_nothing(tmp_path: Path) -> None:
     """Looking at a fresh token changes nothing in it, tries included."""
     desk = Desk(tmp_path, "yubikey-5.7.4")
@@ -167,7 +183,9 @@ def test_a_plan_writes_nothing(tmp_path: Path) -> None:
     assert desk.token.dump() == before
 
 
-@pytest.mark.parametrize("what", ["key", "imported", "name", "admin pin", "user pin", "reset code"])
+@pytest.mark.parametrize(
+    "what", ["key", "imported", "certificate", "name", "admin pin", "user pin", "reset code"]
+)
 def test_somebody_elses_is_refused(what: str, tmp_path: Path) -> None:
     """A key, a name, a PIN or a reset code of somebody's: nothing is written."""
     desk = Desk(tmp_path, "yubikey-5.7.4")
@@ -178,6 +196,8 @@ def test_somebody_elses_is_refused(what: str, tmp_path: Path) -> None:
             session.generate_rsa_key(KEY_REF.AUT, RSA_SIZE.RSA2048)
         case "imported":
             session.put_key(KEY_REF.DEC, ec.generate_private_key(ec.SECP256R1()))
+        case "certificate":
+            session.put_certificate(KEY_REF.SIG, session.get_certificate(KEY_REF.ATT))
         case "name":
             session.protocol.send_apdu(0, 0xDA, 0, 0x5B, b"Somebody")
         case "admin pin":

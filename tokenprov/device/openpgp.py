@@ -6,6 +6,7 @@ read and written here, by OPGP 4.4.1.
 
 from __future__ import annotations
 
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from yubikit.core import NotSupportedError, Tlv
 from yubikit.core.smartcard import ApduError, SmartCardConnection
@@ -18,11 +19,12 @@ from yubikit.openpgp import (
     RSA_SIZE,
     UIF,
     DiscretionaryDataObjects,
-    OpenPgpSession,
     PublicKey,
 )
 
+from tokenprov.device.openpgp_memory import RememberingSession
 from tokenprov.device.translate import is_absent, translated
+from tokenprov.errors import NotSupported
 from tokenprov.token.openpgp import Cardholder
 
 CLA_YUBICO = 0x80  # of the attestation command
@@ -34,9 +36,13 @@ class OpenPgp:
 
     def __init__(self, connection: SmartCardConnection) -> None:
         with translated("selecting OpenPGP"):
-            self._session = OpenPgpSession(connection)
+            self._session = RememberingSession(connection)
         self._admin_verified = False
         self._user_verified = False
+
+    def left(self) -> None:
+        """Another applet was selected: what the PINs opened is closed."""
+        self._admin_verified = self._user_verified = False
 
     @property
     def version(self) -> tuple[int, int, int]:
@@ -165,11 +171,21 @@ class OpenPgp:
     def attestation(self, slot: KEY_REF) -> tuple[bytes, bytes] | None:
         """From the certificate objects of the key and of the attestation key."""
         with translated(f"reading the attestation of the OpenPGP key {slot.name}"):
-            try:
-                device = self._session.get_certificate(KEY_REF.ATT)
-                leaf = self._session.get_certificate(slot)
-            except NotSupportedError:  # which is a ValueError there
-                raise
-            except ValueError:  # nothing there, or no certificate
-                return None
+            device, leaf = self._certificate(KEY_REF.ATT), self._certificate(slot)
+        if device is None:
+            raise NotSupported(
+                f"attesting the OpenPGP key {slot.name}: the token has no attestation certificate",
+                remedy='Use another token, or write attestation = "if-supported".',
+            )
+        if leaf is None:
+            return None
         return leaf.public_bytes(Encoding.DER), device.public_bytes(Encoding.DER)
+
+    def _certificate(self, slot: KEY_REF) -> x509.Certificate | None:
+        """None where nothing is there, or nothing that is a certificate."""
+        try:
+            return self._session.get_certificate(slot)
+        except NotSupportedError:  # which is a ValueError there
+            raise
+        except ValueError:
+            return None

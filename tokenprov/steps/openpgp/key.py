@@ -5,7 +5,7 @@ Rules:
   is this order's. One that was made and not named yet is made again: nobody has used it.
 - The touch policy is set before the key is attested, as the attestation names it.
 - The maker puts the attestation where the key's certificate goes. There it stays, and is read
-  without a PIN.
+  without a PIN. A certificate that is there before is somebody's.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import load_der_x509_certificate
 from yubikit.openpgp import (
     KEY_REF,
     KEY_STATUS,
@@ -28,7 +29,7 @@ from yubikit.openpgp import (
 )
 
 from tokenprov.attestation import Anchors, NoAnchor
-from tokenprov.attestation.openpgp import OpenPgpAttestation, verify_openpgp_attestation
+from tokenprov.attestation.openpgp import verify_openpgp_attestation
 from tokenprov.errors import NotSupported
 from tokenprov.model import Json
 from tokenprov.secret import RandomBytes
@@ -37,7 +38,7 @@ from tokenprov.steps.openpgp.access import verify_admin, verify_user
 from tokenprov.steps.openpgp.fingerprint import fingerprint
 from tokenprov.token import Token
 
-Attested = tuple[OpenPgpAttestation, tuple[Evidence, ...]]
+SPKI = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 class KeyStep:
@@ -71,6 +72,8 @@ class KeyStep:
         if intent is None:
             if self._holds_key(token, state):
                 return _conflict(f"slot {self._slot.name} of OpenPGP holds a key")
+            if not self._certificate_is_of(token, None):
+                return _conflict(f"slot {self._slot.name} of OpenPGP holds a certificate")
             return Finding(state=State.ABSENT)
         key = openpgp.public_key(self._slot)
         if key is None:
@@ -99,16 +102,12 @@ class KeyStep:
             openpgp.set_fingerprint(self._slot, fingerprint(self._slot, key, time))
         if self._touch_there(openpgp.state()) is not self._touch:
             openpgp.set_touch(self._slot, self._touch)
-        try:
-            attested = openpgp.attestation(self._slot) is not None
-        except NotSupported:
-            return
-        if not attested:
+        if not self._certificate_is_of(token, key):
             verify_user(token)
             openpgp.attest(self._slot)
 
     def _observe_attestation(self, token: Token, key: PublicKey, time: int) -> Finding:
-        public = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        public = key.public_bytes(*SPKI)
         named = fingerprint(self._slot, key, time)
         facts: dict[str, Json] = {
             "algorithm": self._algorithm.name.lower(),
@@ -150,6 +149,23 @@ class KeyStep:
         if status is not None:
             return status is not KEY_STATUS.NONE
         return token.openpgp().public_key(self._slot) is not None
+
+    def _certificate_is_of(self, token: Token, key: PublicKey | None) -> bool:
+        """Whether the certificate in the slot is of that key; with None, whether there is none.
+
+        Also where the token attests nothing: then nothing is overwritten. Raises `NotSupported` there
+        if the profile wants an attestation, before anything is written.
+        """
+        try:
+            documents = token.openpgp().attestation(self._slot)
+        except NotSupported:
+            if self._required:
+                raise
+            return True
+        if documents is None or key is None:
+            return documents is None and key is None
+        there = load_der_x509_certificate(documents[0]).public_key()
+        return there.public_bytes(*SPKI) == key.public_bytes(*SPKI)
 
     def _is_named(self, state: DiscretionaryDataObjects, key: PublicKey, time: int) -> bool:
         there = (state.fingerprints[self._slot], state.generation_times[self._slot])
