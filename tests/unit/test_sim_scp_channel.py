@@ -200,7 +200,7 @@ def test_a_wrong_counter_ends_the_channel() -> None:
         channel.send_apdu, Scp03KeyParams(), host_challenge=bytes(8)
     )
     base = channel._processor
-    channel._processor = ScpProcessor(base, base.delegate.formatter, state)  # type: ignore[attr-defined]  # yubikit's own
+    channel._processor = ScpProcessor(base, base.delegate.formatter, state)  # type: ignore[attr-defined]  # an attribute of yubikit's own
     channel._processor.send_apdu(0x84, 0x82, 0x33, 0, cryptogram, 0, encrypt=False)
     assert len(channel.send_apdu(*GET_SERIAL)) == 4
     state._enc_counter += 1

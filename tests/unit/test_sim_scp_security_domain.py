@@ -456,7 +456,7 @@ def test_deleting(on: Wire) -> None:
     session = managed(on)
     for ref in (KeyRef(0x11, 3), KeyRef(0x11, 4), KeyRef(0x13, 4)):
         session.generate_ec_key(ref)
-    session.put_key(KeyRef(0x20, 4), host().authority.public_key())  # type: ignore[arg-type]  # P-256
+    session.put_key(KeyRef(0x20, 4), host().authority.public_key())  # type: ignore[arg-type]  # it is on P-256
     session.delete_key(kid=0x11, kvn=3)
     assert keys(on) == FACTORY | {(0x11, 4), (0x13, 4), (0x20, 4)}
     session = managed(on)
@@ -516,7 +516,7 @@ def test_reset_is_blocking_every_key(on: Wire) -> None:
         session.put_key(KeyRef(1, kvn), static_keys())
     load_scp11(session, ScpKid.SCP11a, 3)
     load_scp11(session, ScpKid.SCP11c, 0x20)
-    session.put_key(KeyRef(0x2F, 9), host().authority.public_key())  # type: ignore[arg-type]  # P-256
+    session.put_key(KeyRef(0x2F, 9), host().authority.public_key())  # type: ignore[arg-type]  # it is on P-256
     domain(on).reset()
     assert keys(on) == FACTORY
     assert domain(on).get_supported_ca_identifiers() == {}

@@ -115,15 +115,10 @@ class RememberingSession(Session):
     # Writes, and what may count as one
 
     def verify_pin(self, pin: str) -> None:
-        known = self._known.get((_Of.PIN, 0))
-        whole = isinstance(known, PinMetadata) and known.attempts_remaining == known.total_attempts
-        if not whole:
-            self._known.pop((_Of.PIN, 0), None)
-        try:
-            super().verify_pin(pin)
-        except BaseException:
-            self._known.pop((_Of.PIN, 0), None)
-            raise
+        known = self._known.pop((_Of.PIN, 0), None)
+        super().verify_pin(pin)
+        if isinstance(known, PinMetadata) and known.attempts_remaining == known.total_attempts:
+            self._known[_Of.PIN, 0] = known  # it was right: every try is still there
 
     def change_pin(self, old_pin: str, new_pin: str) -> None:
         with self._writing(_Of.PIN):

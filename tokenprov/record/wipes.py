@@ -44,7 +44,7 @@ def begin(connection: Connection, wipe: WipeRecord, station: str) -> WipeRecord:
     label = wipe.token.label
     there = connection.execute(open_wipe(label)).mappings().first()
     if there is not None:
-        return from_row(there)
+        return from_row(dict(there))
     bound = connection.execute(
         select(t.orders.c.id).where(
             t.orders.c.token_label == label, t.orders.c.state != OrderState.ISSUED.value
