@@ -153,8 +153,8 @@ class KeyStep:
     def _certificate_is_of(self, token: Token, key: PublicKey | None) -> bool:
         """Whether the certificate in the slot is of that key; with None, whether there is none.
 
-        Also where the token attests nothing: then nothing is overwritten. Raises `NotSupported` there
-        if the profile wants an attestation, before anything is written.
+        Also where the token attests nothing: then nothing is overwritten. Raises `NotSupported`
+        there if the profile wants an attestation, before anything is written.
         """
         try:
             documents = token.openpgp().attestation(self._slot)
