@@ -3,8 +3,9 @@
 Rules:
 - The serial is read on the connection that will write, and the applets must agree on it.
 - A reader's name says nothing about the token in it.
-- One session per applet: selecting costs a round trip and forgets a verified PIN. Those of PIV, OTP
-  and FIDO2 are kept, with what they know, and selected again when they send a command (`kept`).
+- One session per applet: selecting costs a round trip and forgets a verified PIN. All but OATH's,
+  which has a new challenge each time, are kept with what they know, and selected again when they
+  send a command (`kept`).
 - Every applet is talked to through `SecuredConnection`: over a secure channel where one is set.
 """
 
@@ -70,6 +71,8 @@ class YubiKey:
         self._piv: Piv | None = None
         self._otp: Otp | None = None
         self._fido2: Fido2 | None = None
+        self._openpgp: OpenPgp | None = None
+        self._hsmauth: HsmAuth | None = None
 
     @property
     def _selected(self) -> object | None:
@@ -200,18 +203,20 @@ class YubiKey:
         return self._selected
 
     def openpgp(self) -> OpenPgp:
-        """OpenPGP, selected."""
-        if not isinstance(self._selected, OpenPgp):
+        """OpenPGP."""
+        if self._openpgp is None:
             self._require(CAPABILITY.OPENPGP, "OpenPGP")
-            self._selected = OpenPgp(self._connection)
-        return self._selected
+            connection = self._kept()
+            self._openpgp = OpenPgp(connection)
+            connection.left = self._openpgp.left
+        return self._openpgp
 
     def hsmauth(self) -> HsmAuth:
-        """YubiHSM Auth, selected."""
-        if not isinstance(self._selected, HsmAuth):
+        """YubiHSM Auth, which opens nothing for longer than a command."""
+        if self._hsmauth is None:
             self._require(CAPABILITY.HSMAUTH, "YubiHSM Auth")
-            self._selected = HsmAuth(self._connection)
-        return self._selected
+            self._hsmauth = HsmAuth(self._kept())
+        return self._hsmauth
 
     def _fido_device(self, connection: KeptConnection) -> CtapDevice:
         with translated("selecting FIDO2"):
