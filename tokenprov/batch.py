@@ -5,8 +5,8 @@ Rules:
 - A token that an order was begun with goes on with that order and no other.
 - An order is bound to a token when that token was seen to be nobody's, before its first write.
 - A used token is refused, or wiped first where an operator named its serial (`wipe`).
-- A token never to be touched is refused by its serial alone; so is one that is not in stock, where
-  a stock was imported and no order was begun with it.
+- A token never to be touched, or set aside, is refused by its serial alone; so is one that is not
+  in stock, where a stock was imported and no order was begun with it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tokenprov.run import conflicts, look, provision, refuse_used
 from tokenprov.secret import RandomBytes
 from tokenprov.step import Finding, Step
 from tokenprov.token import Token
-from tokenprov.wipe import Permission, WipeFirst, refuse_bound
+from tokenprov.wipe import Permission, WipeFirst, refuse_bound, seen_virtual
 
 MAX_KIT = 5  # tokens of one holder
 
@@ -161,6 +161,15 @@ class BatchWork:
                 remedy="Take it out and give it back to whoever owns it.",
             )
 
+    def _refuse_aside(self, token: TokenId) -> None:
+        found = self._home.ledger.aside(token.label)
+        if found is not None:
+            raise TokenConflict(
+                f"token {token.label} was set aside: {found.reason}"
+                f" ({found.operator}, {found.at:%Y-%m-%d})",
+                remedy="Take it out and put it where such tokens go.",
+            )
+
     def _refuse_unknown(self, token: TokenId) -> None:
         stock = self._home.ledger.stock
         if stock.is_kept() and not stock.holds(token.label):
@@ -189,6 +198,7 @@ class BatchWork:
         Raises `TokenConflict` where there is none.
         """
         self._refuse_forbidden(token)
+        self._refuse_aside(token)
         begun = self.begun_with(token)
         if begun is not None:
             self._home.ledger.claim(begun.id, token, begun.inventory, self._home.clock())
@@ -223,7 +233,10 @@ class BatchWork:
             self._refuse_used(token, inventory.used)  # before a step tries what may be a PIN
             findings = look(token, steps)
             self._refuse_used(token, conflicts(findings))
-            self._home.ledger.claim(order.id, token.id, inventory.facts, self._home.clock())
+            facts = dict(inventory.facts)
+            if self._home.anchors.know_virtual:  # for the entry of one that is set aside
+                facts["virtual"] = seen_virtual(self._home, token)
+            self._home.ledger.claim(order.id, token.id, facts, self._home.clock())
             return findings
 
         try:

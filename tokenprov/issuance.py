@@ -12,6 +12,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 
+from tokenprov import aside
 from tokenprov.home import Home
 from tokenprov.model import Json, Order, TokenId
 from tokenprov.record.canonical import timestamp
@@ -80,6 +81,9 @@ def catch_up(home: Home) -> int:
             behind += 1
         elif entry["kind"] == Kind.WIPED:
             home.ledger.finish_wipe(entry["wipe"], index)
+            behind += 1
+        elif entry["kind"] == Kind.SET_ASIDE:
+            aside.settle(home, entry, index)
             behind += 1
     for order in home.resume_keys.orders():
         found = home.ledger.order(order)

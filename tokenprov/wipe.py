@@ -173,18 +173,22 @@ def emptied(home: Home, token: Token, record: WipeRecord, done: Sequence[str]) -
     }
 
 
-def _token(home: Home, token: Token) -> dict[str, Json]:
+def seen_virtual(home: Home, token: Token) -> bool:
+    """Whether the token's own certificate says that it is a virtual one."""
     try:
         certificate = token.piv().certificate(SLOT.ATTESTATION)
     except NotSupported:
-        certificate = None
+        return False
+    return certificate is not None and is_virtual_token(certificate, home.anchors, now=home.clock())
+
+
+def _token(home: Home, token: Token) -> dict[str, Json]:
     document: dict[str, Json] = {
         "maker": token.id.maker,
         "model": token.id.model,
         "firmware": token.id.firmware,
         "serial": token.id.serial,
-        "virtual": certificate is not None
-        and is_virtual_token(certificate, home.anchors, now=home.clock()),
+        "virtual": seen_virtual(home, token),
     }
     if token.id.mark:
         document["mark"] = token.id.mark

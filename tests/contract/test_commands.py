@@ -114,6 +114,7 @@ def test_every_command_prints_what_is_documented(station: Station, token: TokenU
     ran = ask("batch run, batch status BATCH", "batch", "run", roster, "--profile", STANDARD)
     ask("batch run, batch status BATCH", "batch", "status", ran.document["batch"])
     ask("batch status", "batch", "status")
+    ask("batch retry, batch set-aside", "batch", "retry", ran.document["batch"])
     ask("token show", "token", "show", token.serial)
     ask("token audit", "token", "audit", token.serial)
     ask("manifest verify", "manifest", "verify")

@@ -172,6 +172,11 @@ class Anchors:
                 between.append(certificate)
         return Anchors(anchors=tuple(added), intermediates=tuple(between))
 
+    @property
+    def know_virtual(self) -> bool:
+        """Whether a virtual token can be told here; without, none can be issued."""
+        return any(anchor.kind is AnchorKind.VIRTUAL for anchor in self.anchors)
+
     def named(self, name: x509.Name, use: Use) -> Iterator[Anchor]:
         """The anchors with that subject that count for `use`."""
         return (a for a in self.anchors if a.certificate.subject == name and use in a.uses)

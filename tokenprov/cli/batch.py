@@ -1,4 +1,4 @@
-"""`tokenprov batch run|status`: the production line, and where the orders stand."""
+"""`tokenprov batch run|status|retry|set-aside`: the production line, and where the orders stand."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from tokenprov.aside import retry, set_aside
 from tokenprov.batch import MAX_KIT, BatchWork, new_batch
 from tokenprov.cli.output import as_json, print_json, print_table
 from tokenprov.errors import InputError
@@ -20,6 +21,7 @@ from tokenprov.issuance import catch_up
 from tokenprov.line import Line
 from tokenprov.model import OrderState, Purpose
 from tokenprov.profile import load_profile
+from tokenprov.record.aside import AsideRecord
 from tokenprov.record.rows import Batch
 from tokenprov.report import Report, report
 from tokenprov.roster import load_roster
@@ -27,6 +29,11 @@ from tokenprov.station.screens import json_screen, kit_name, line_screen, table_
 from tokenprov.wipe import Permission
 
 ORDERS_LEFT = 8  # exit code
+
+
+_operator = click.option(
+    "--operator", default=getpass.getuser, help="Who you are.  [default: your login]"
+)
 
 
 @click.group()
@@ -49,7 +56,7 @@ def batch() -> None:
     type=click.FloatRange(0),
     help="End when no token came for so many seconds.  [default: never on a terminal, else 0]",
 )
-@click.option("--operator", default=getpass.getuser, help="Who you are.  [default: your login]")
+@_operator
 @click.option(
     "--wipe",
     "serials",
@@ -142,14 +149,82 @@ def status(home_path: Path, batch_id: str | None, as_json: bool) -> None:
     if batch_id is None:
         _print_batches(home, as_json)
         return
-    found = home.ledger.batch(batch_id)
-    if found is None:
-        raise InputError(f"there is no batch {batch_id}", remedy="See: tokenprov batch status")
-    made = report(home, found)
+    made = report(home, _batch(home, batch_id))
     if as_json:
         print_json(made.to_json())
     else:
         _print_report(made)
+
+
+def _batch(home: Home, batch_id: str) -> Batch:
+    found = home.ledger.batch(batch_id)
+    if found is None:
+        raise InputError(f"there is no batch {batch_id}", remedy="See: tokenprov batch status")
+    return found
+
+
+@batch.command("set-aside")
+@click.argument("serial")
+@click.option("--reason", required=True, help="Why; it is recorded in the manifest.")
+@_operator
+@as_json
+@click.pass_obj
+def set_aside_(home_path: Path, serial: str, reason: str, operator: str, as_json: bool) -> None:
+    """Never take a bad token again; its order goes to the next one."""
+    reason = _said(reason)
+    home = Home.open(home_path)
+    with home.working():
+        catch_up(home)
+        _print_aside([set_aside(home, serial, reason=reason, operator=operator)], as_json)
+
+
+@batch.command("retry")
+@click.argument("batch_id")
+@click.option("--reason", default="", help="Why.  [default: what each order failed with]")
+@_operator
+@as_json
+@click.pass_obj
+def retry_(home_path: Path, batch_id: str, reason: str, operator: str, as_json: bool) -> None:
+    """Set the tokens of all failed orders aside; other tokens take their places.
+
+    A token that only was not touched in time needs none of this: `batch run` goes on with it.
+    """
+    home = Home.open(home_path)
+    found = _batch(home, batch_id)
+    with home.working():
+        catch_up(home)
+        _print_aside(retry(home, found, reason=reason.strip(), operator=operator), as_json)
+
+
+def _said(reason: str) -> str:
+    """Raises `InputError` for a reason that says nothing."""
+    if not reason.strip():
+        raise InputError(
+            "no token is set aside without a reason",
+            remedy="Give --reason, as in --reason 'its contacts are bent'.",
+        )
+    return reason.strip()
+
+
+def _print_aside(records: list[AsideRecord], as_json: bool) -> None:
+    if as_json:
+        print_json(
+            [
+                {
+                    "serial": one.label,
+                    "batch": one.batch,
+                    "order": one.order,
+                    "reason": one.reason,
+                    "entry": one.entry_index,
+                }
+                for one in records
+            ]
+        )
+        return
+    print_table(
+        ("serial", "order that is open again", "why"),
+        [(one.label, one.order, one.reason) for one in records],
+    )
 
 
 def _print_batches(home: Home, as_json: bool) -> None:

@@ -13,7 +13,18 @@ from tokenprov.errors import TokenprovError
 
 INTERRUPTED = 130  # exit code: 128 and SIGINT, as a shell says it
 
-COMMANDS = ("init", "profile", "stock", "plan", "batch", "token", "manifest", "escrow", "demo", "sim")
+COMMANDS = (
+    "init",
+    "profile",
+    "stock",
+    "plan",
+    "batch",
+    "token",
+    "manifest",
+    "escrow",
+    "demo",
+    "sim",
+)
 
 
 class Commands(click.Group):

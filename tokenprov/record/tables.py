@@ -5,7 +5,7 @@ Rules:
 - An intent and an envelope belong to an order *and* the token it was bound to then: an order that
   is released and bound to another token begins anew, and what the first one was told is kept.
 - `SCHEMA` counts up with every change; a ledger of a later schema is refused. What came since the
-  first (2: wipes; 3: stock and never) are tables of their own, made where they are missing.
+  first (2: wipes; 3: stock, never, aside) are tables of their own, made where they are missing.
 """
 
 from __future__ import annotations
@@ -156,3 +156,17 @@ def _serials(name: str) -> Table:
 
 stock = _serials("stock")  # where this is empty any token may be taken
 never = _serials("never")  # and these never
+
+aside = Table(  # tokens that are not taken again
+    "aside",
+    metadata,
+    Column("token_label", String, primary_key=True),
+    Column("order_id", String, nullable=False),  # that it was begun for; "" for none
+    Column("batch", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("operator", String, nullable=False),
+    Column("at", String, nullable=False),
+    Column("station", String, nullable=False),
+    Column("entry_index", Integer, nullable=False),  # in that station's manifest
+)
+Index("aside_by_batch", aside.c.batch)

@@ -1,0 +1,95 @@
+"""A token that fails and is set aside: its kit is completed with another, and it stays out.
+
+It fails while its PIV key is made, when its PIN and management key were written.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contract.conftest import fresh_token
+from tests.stations import Said, Station
+from tests.token_under_test import LOOKS, Ins, TokenUnderTest, Wire
+from tokenprov import aside
+from tokenprov.sim.bench import VirtualBench
+from tokenprov.sim.faults import FaultKind
+
+
+@pytest.fixture
+def failed(station: Station, token: TokenUnderTest, one_reader: VirtualBench) -> Said:
+    """A kit of two, whose first token failed."""
+    one_reader.control.fault(int(token.serial), FaultKind.MEMORY_FULL, ins=Ins.GENERATE)
+    said = station.tell(*station.batch(kit=2))
+    assert said.code == 8
+    assert said.document["counts"]["failed"] == 1, said.err
+    return said
+
+
+def test_its_order_goes_to_the_next_token(
+    station: Station, token: TokenUnderTest, failed: Said, one_reader: VirtualBench, wire: Wire
+) -> None:
+    """The kit is whole with two others; the bad one is recorded, and refused by its serial."""
+    batch = failed.document["batch"]
+    sealed = station.secrets(token.serial)
+    assert "piv/pin" in sealed
+    (order,) = {o["order"] for o in failed.document["orders"] if o["state"] == "failed"}
+    (told,) = station.tell("batch", "retry", batch, "--json").document
+    assert (told["serial"], told["order"], told["batch"]) == (token.serial, order, batch)
+    (entry,) = station.entries("set-aside")
+    assert (entry["token"]["serial"], entry["order"]) == (token.serial, order)
+    assert entry["token"]["virtual"] is True
+    assert entry["index"] == told["entry"]
+    assert {one["name"] for one in entry["secrets"]} == sealed.keys()
+
+    before = token.state()
+    wire.clear()
+    said = station.tell(*station.batch(kit=2))
+    assert "was set aside: " in said.only("TokenPassedOver")["reason"]
+    assert set(wire.instructions) <= LOOKS
+    assert token.state() == before
+    assert said.document["counts"] == {"open": 2, "working": 0, "issued": 0, "failed": 0}
+
+    serials = []
+    for _ in range(2):
+        serials.append(fresh_token(one_reader, "yubikey-5.7.4").serial)
+        said = station.tell(*station.batch(kit=2))
+    assert said.code == 0, said.err
+    assert [o["serial"] for o in said.document["orders"]] == serials
+    assert station.entry_of(serials[0])["order"] == order
+    assert station.secrets(token.serial) == sealed
+    assert station.secrets(serials[0])["piv/pin"] != sealed["piv/pin"]
+    assert station.tell("manifest", "verify").code == 0
+
+
+def test_cut_off_behind_the_entry(
+    station: Station, token: TokenUnderTest, failed: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What follows the entry is caught up with by the next command; it is set aside once."""
+    with monkeypatch.context() as cut:
+        cut.setattr(aside, "settle", _interrupted)
+        said = station.tell("batch", "set-aside", token.serial, "--reason", "bent")
+    assert said.code == 130
+    assert station.tell("batch", "status", "--json").document[0]["counts"]["failed"] == 1
+    again = station.tell("batch", "set-aside", token.serial, "--reason", "bent")
+    assert again.code == 2
+    assert "was set aside already" in again.err
+    assert station.tell("batch", "status", "--json").document[0]["counts"]["open"] == 2
+    assert len(station.entries("set-aside")) == 1
+    assert list((station.home / "open").glob("*.key")) == []
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_only_an_unfinished_token_is_set_aside(station: Station, token: TokenUnderTest) -> None:
+    """One that is a holder's is not, nor one that nothing was begun with, nor without a reason."""
+    unknown = station.tell("batch", "set-aside", token.serial, "--reason", "bent")
+    assert unknown.code == 2
+    assert "no order was begun" in unknown.err
+    assert station.tell(*station.batch()).code == 0
+    issued = station.tell("batch", "set-aside", token.serial, "--reason", "bent")
+    assert issued.code == 2
+    assert "was issued to Ada Okonkwo" in issued.err
+    assert station.tell("batch", "set-aside", token.serial, "--reason", " ").code == 2
+    assert station.entries("set-aside") == []

@@ -1,0 +1,129 @@
+"""A token taken out of the line: recorded, never taken again, its order given to the next one.
+
+Rules:
+- Only a token that an order was begun with and not finished: what ends the binding of a token that
+  is a holder's is another thing.
+- The entry comes first, with the envelopes of what the token was told; then the station forgets
+  its own copies and the order is open again. The custodians keep theirs, under the old serial.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from tokenprov.errors import InputError
+from tokenprov.home import Home
+from tokenprov.model import Json, OrderState
+from tokenprov.record.aside import AsideRecord
+from tokenprov.record.canonical import timestamp
+from tokenprov.record.entry import VERSION, Entry, Kind
+from tokenprov.record.escrow import STATION
+from tokenprov.record.rows import Batch, OrderRecord
+
+UNFINISHED = (OrderState.WORKING, OrderState.FAILED)
+
+
+def set_aside(home: Home, serial: str, *, reason: str, operator: str) -> AsideRecord:
+    """Take the token of an unfinished order out of the line; durable on return.
+
+    Raises `InputError` where no order was begun with it, or it is a holder's.
+    """
+    known = home.ledger.aside(serial)
+    if known is not None:
+        raise InputError(
+            f"token {serial} was set aside already, {known.at:%Y-%m-%d}: {known.reason}",
+            remedy="Its order went to the next token; there is nothing more to do.",
+        )
+    found = home.ledger.order_of_token(None, serial)
+    if found is None:
+        raise InputError(
+            f"no order was begun with token {serial}",
+            remedy="To keep the line from it: tokenprov stock never SERIAL --reason TEXT.",
+        )
+    if found.state not in UNFINISHED:
+        raise InputError(
+            f"token {serial} was issued to {found.order.holder.name} (order {found.id})",
+            remedy="What it is in use for ends first; only an unfinished token is set aside.",
+        )
+    return _record(home, found, reason=reason, operator=operator)
+
+
+def retry(home: Home, batch: Batch, *, reason: str, operator: str) -> list[AsideRecord]:
+    """Set the token of every failed order of a batch aside, so that others take their place.
+
+    `reason` stands for the one that each order failed with, where it is given.
+    """
+    return [
+        _record(home, found, reason=reason or found.reason, operator=operator)
+        for found in list(home.ledger.orders(batch.id, OrderState.FAILED))
+    ]
+
+
+def settle(home: Home, entry: Entry, index: int) -> AsideRecord:
+    """What follows the entry: the station's copies go, the order is open again."""
+    order = entry.get("order", "")
+    record = AsideRecord(
+        label=entry["token"]["serial"] or entry["token"].get("mark", ""),
+        order=order,
+        batch=entry.get("batch", ""),
+        reason=entry["reason"],
+        operator=entry["operator"],
+        at=datetime.fromisoformat(entry["time"]),
+        entry_index=index,
+    )
+    if order:
+        bound = home.ledger.order(order)
+        if bound is not None and bound.token is not None and bound.token.label == record.label:
+            home.resume_keys.destroy(order)
+    home.ledger.set_aside(record)
+    return record
+
+
+def _record(home: Home, found: OrderRecord, *, reason: str, operator: str) -> AsideRecord:
+    assert found.token is not None, "an order that was begun is bound to a token"
+    label = found.token.label
+    envelopes = [
+        envelope
+        for envelope in home.ledger.envelopes(token_label=label, order=found.id)
+        if envelope.purpose != STATION
+    ]
+    entry: Entry = {
+        "v": VERSION,
+        "kind": str(Kind.SET_ASIDE),
+        "time": timestamp(home.clock()),
+        "station": home.name,
+        "operator": operator,
+        "approvers": [],
+        "token": _token(found),
+        "reason": reason,
+        "batch": found.order.batch,
+        "order": found.id,
+        "secrets": [
+            {
+                "name": envelope.name,
+                "kind": str(envelope.kind),
+                "purpose": envelope.purpose,
+                "generation": envelope.generation,
+                "kid": envelope.kid,
+                "sha256": envelope.sha256,
+            }
+            for envelope in envelopes
+        ],
+    }
+    index = home.manifest.append(entry, blobs=[envelope.blob for envelope in envelopes])
+    return settle(home, entry, index)
+
+
+def _token(found: OrderRecord) -> dict[str, Json]:
+    """The token as it said itself when the order was begun with it."""
+    assert found.token is not None, "an order that was begun is bound to a token"
+    document: dict[str, Json] = {
+        "maker": found.token.maker,
+        "model": found.token.model,
+        "firmware": found.token.firmware,
+        "serial": found.token.serial,
+        "virtual": bool(found.inventory.get("virtual")),
+    }
+    if found.token.mark:
+        document["mark"] = found.token.mark
+    return document
