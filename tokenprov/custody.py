@@ -23,12 +23,13 @@ from tokenprov.home import Home
 from tokenprov.model import Json, Purpose
 from tokenprov.record.canonical import timestamp
 from tokenprov.record.entry import VERSION, Entry, Kind
-from tokenprov.record.escrow import STATION, SealContext, open_envelope
+from tokenprov.record.escrow import STATION, PrivateKey, SealContext, open_envelope
 from tokenprov.record.manifest import Addition
 from tokenprov.record.rows import EnvelopeRecord, EnvelopeState
 from tokenprov.secret import Secret
 
 _T = TypeVar("_T")
+AnyKey = ec.EllipticCurvePrivateKey | PrivateKey
 
 
 class Form(StrEnum):
@@ -84,7 +85,7 @@ def sealed(
 def open_sealed(
     home: Home,
     envelopes: Sequence[EnvelopeRecord],
-    key: ec.EllipticCurvePrivateKey,
+    key: AnyKey,
     reason: Reason,
     *,
     form: Form = Form.SHOWN,
@@ -125,25 +126,27 @@ def _addition(
         "station": home.name,
         "operator": reason.operator,
         "approvers": [],
-        "token": _token(home, label, envelopes[-1].order),
+        "token": describe_token(home, label, envelopes[-1].order),
         "reason": reason.text,
         "form": str(form),
-        "secrets": [
-            {
-                "name": envelope.name,
-                "kind": str(envelope.kind),
-                "purpose": envelope.purpose,
-                "generation": envelope.generation,
-                "kid": envelope.kid,
-                "sha256": envelope.sha256,
-            }
-            for envelope in envelopes
-        ],
+        "secrets": list(map(describe_envelope, envelopes)),
     }
-    return Addition(entry=entry, blobs=tuple({e.sha256: e.blob for e in envelopes}.values()))
+    return Addition(entry=entry, blobs=tuple(envelope.blob for envelope in envelopes))
 
 
-def _token(home: Home, label: str, order: str) -> dict[str, Json]:
+def describe_envelope(envelope: EnvelopeRecord) -> dict[str, Json]:
+    """An envelope as it stands under `secrets` of an entry."""
+    return {
+        "name": envelope.name,
+        "kind": str(envelope.kind),
+        "purpose": envelope.purpose,
+        "generation": envelope.generation,
+        "kid": envelope.kid,
+        "sha256": envelope.sha256,
+    }
+
+
+def describe_token(home: Home, label: str, order: str) -> dict[str, Json]:
     """The token as its order's entry has it; before that, as the ledger does."""
     found = home.ledger.order(order)
     if found is None or found.token is None or found.token.label != label:

@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from tokenprov import seeds
-from tokenprov.custody import Form, Opened, Reason, open_sealed, sealed
+from tokenprov.custody import AnyKey, Form, Opened, Reason, open_sealed, sealed
 from tokenprov.errors import EscrowError, InputError
 from tokenprov.home import Home
 from tokenprov.model import Purpose, SecretKind
@@ -47,7 +45,7 @@ class Exported:
 def export_seeds(
     home: Home,
     serials: Sequence[str],
-    key: ec.EllipticCurvePrivateKey,
+    key: AnyKey,
     reason: Reason,
     *,
     purpose: Purpose,

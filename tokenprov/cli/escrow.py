@@ -1,4 +1,4 @@
-"""`tokenprov escrow list|open|export`: what is sealed to whom, and its opening by a custodian."""
+"""`tokenprov escrow`: what is sealed to whom, its opening by a custodian, and their keys."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import TypeVar
 
 import click
 
+from tokenprov import resealing
+from tokenprov.cli.custodians import parse_custodian
 from tokenprov.cli.output import as_json, print_json, print_table
 from tokenprov.custody import Form, Opened, Reason, open_sealed, sealed
 from tokenprov.errors import EscrowError, InputError
 from tokenprov.handover import export_seeds
 from tokenprov.home import Home
 from tokenprov.model import Json, Purpose, SecretKind
-from tokenprov.record.escrow import load_private
+from tokenprov.record.escrow import KeyInMemory, load_private
 from tokenprov.record.files import create_durable
 from tokenprov.record.rows import EnvelopeRecord
 from tokenprov.secret import Secret
@@ -35,11 +37,20 @@ _with_superseded = click.option(
 )
 
 
+def _recorded(command: _F) -> _F:
+    """The options of whatever is an entry of the manifest."""
+    command = click.option(
+        "--operator", default=getpass.getuser, help="Who you are.  [default: your login]"
+    )(command)
+    return click.option("--reason", required=True, help="Why; it is recorded in the manifest.")(
+        command
+    )
+
+
 def _opening(command: _F) -> _F:
     """The options of whatever opens envelopes."""
     for option in (
-        click.option("--operator", default=getpass.getuser, help="Who you are.  [default: login]"),
-        click.option("--reason", required=True, help="Why; it is recorded in the manifest."),
+        _recorded,
         click.option("--passphrase", is_flag=True, help="Ask for the key's passphrase."),
         click.option(
             "--key",
@@ -123,7 +134,9 @@ def open_(
             f"nothing is sealed to {purpose} for token {serial}",
             remedy="Check serial, purpose and name: tokenprov escrow list",
         )
-    opened = open_sealed(home, envelopes, key, why, prepare=list)
+    kid = KeyInMemory(private=key).recipient.kid
+    mine = [envelope for envelope in envelopes if envelope.kid == kid]
+    opened = open_sealed(home, mine or envelopes, key, why, prepare=list)
     if as_json:
         print_json([_shown(one) for one in opened])
         return
@@ -208,6 +221,56 @@ def export(
     else:
         create_durable(out, exported.content.reveal(), 0o600)
     click.echo(f"{exported.count} seeds of {exported.tokens} tokens, as {form}.", err=True)
+
+
+@escrow.command()
+@click.option(
+    "--from-key",
+    "key_file",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The custodian's old private key (PKCS#8 PEM).",
+)
+@click.option("--passphrase", is_flag=True, help="Ask for the old key's passphrase.")
+@click.option("--to", required=True, metavar="PURPOSE=FILE", help="The new public key (PEM).")
+@_recorded
+@click.pass_obj
+def reseal(
+    home_path: Path, key_file: Path, passphrase: bool, to: str, reason: str, operator: str
+) -> None:
+    """Move all that is sealed to a custodian to their new key; again to go on. Shows no secret."""
+    why = Reason(operator=operator, text=reason)
+    purpose, new = parse_custodian(to, "--to")
+    home = Home.open(home_path)
+    old = KeyInMemory(private=load_private(key_file, _passphrase() if passphrase else None))
+    done = resealing.reseal(home, purpose, old.recipient.kid, old, new, why)
+    click.echo(
+        f"{done.secrets} secrets of {done.tokens} tokens moved from key {old.recipient.kid} to"
+        f" {new.kid}.",
+        err=True,
+    )
+    if home.custodians[purpose].kid != new.kid:
+        click.echo(
+            f"What comes is still sealed to {home.custodians[purpose].kid}:"
+            f" tokenprov escrow rotate {to} changes that.",
+            err=True,
+        )
+
+
+@escrow.command()
+@click.argument("to", metavar="PURPOSE=FILE")
+@_recorded
+@click.pass_obj
+def rotate(home_path: Path, to: str, reason: str, operator: str) -> None:
+    """Seal what comes to another public key (PEM) of a custodian."""
+    why = Reason(operator=operator, text=reason)
+    purpose, new = parse_custodian(to, "PURPOSE=FILE")
+    old = resealing.rotate(Home.open(home_path), purpose, new, why)
+    click.echo(
+        f"What comes for {purpose} is sealed to key {new.kid}. What is sealed to {old} is not"
+        " moved by this: tokenprov escrow reseal",
+        err=True,
+    )
 
 
 def _pskc_passphrase(file: Path | None) -> Secret:

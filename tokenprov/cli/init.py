@@ -8,10 +8,9 @@ from pathlib import Path
 
 import click
 
-from tokenprov.errors import InputError
+from tokenprov.cli.custodians import parse_custodian
 from tokenprov.home import create_home
 from tokenprov.model import Purpose
-from tokenprov.record.escrow import CustodianKey, load_public
 
 _OPENS = {
     Purpose.HELP_DESK: "PUKs and initial PINs",
@@ -48,7 +47,7 @@ def init(
     folder: Path, name: str, custodians: tuple[str, ...], trust: tuple[Path, ...], operator: str
 ) -> None:
     """Make a station home in FOLDER: signing key, custodians' keys, local test CA, empty log."""
-    keys = dict(_parse_custodian(text) for text in custodians)
+    keys = dict(parse_custodian(text, "--custodian") for text in custodians)
     drawn = create_home(folder, name=name, operator=operator, custodians=keys, trust=trust)
     click.echo(f"{folder} is the home of station {name}.", err=True)
     if drawn:
@@ -69,13 +68,3 @@ def init(
             bold=True,
         )
         click.echo("and hand in the public keys: --custodian help-desk=FILE …", err=True)
-
-
-def _parse_custodian(text: str) -> tuple[Purpose, CustodianKey]:
-    purpose, _, file = text.partition("=")
-    if purpose not in set(Purpose) or not file:
-        raise InputError(
-            f"--custodian {text!r} is not PURPOSE=FILE",
-            remedy=f"Purposes are {', '.join(Purpose)}, as in help-desk=help-desk.pem.",
-        )
-    return Purpose(purpose), load_public(Path(file))

@@ -36,6 +36,8 @@ class Kind(StrEnum):
     ISSUED = "issued"  # a token was made and read back
     SET_ASIDE = "set-aside"  # a token was taken out of use, or out of the line
     OPENED = "opened"  # sealed secrets of a token are opened by a custodian
+    RESEALED = "resealed"  # secrets of a token were sealed to another key of their custodian
+    CUSTODIAN_CHANGED = "custodian-changed"  # what comes is sealed to another key
     WIPED = "wiped"  # a used token that is nobody's here was emptied, and read back as empty
 
 
@@ -50,6 +52,7 @@ class Grade(StrEnum):
 _DIGEST = shape.pattern(r"[0-9a-f]{64}", "a SHA-256 in 64 hex digits")
 _WORD = shape.pattern(r"[a-z0-9]+(-[a-z0-9]+)*", "a word of small letters, digits and hyphens")
 
+_KID = shape.pattern(r"[0-9a-f]{16}", "a key id of 16 hex digits")
 _EVIDENCE = shape.list_of(shape.record({"type": _WORD, "sha256": _DIGEST}))
 _HEAD = {
     "v": shape.one_of(VERSION),
@@ -155,6 +158,26 @@ _KINDS: Mapping[str, shape.Check] = {
             "reason": shape.text,
             "form": _WORD,
             "secrets": _SECRETS,
+        }
+    ),
+    Kind.RESEALED: shape.record(
+        {
+            **_HEAD,
+            "kind": shape.one_of(str(Kind.RESEALED)),
+            "token": _LABELLED,
+            "reason": shape.text,
+            "from": _KID,
+            "secrets": _SECRETS,
+        }
+    ),
+    Kind.CUSTODIAN_CHANGED: shape.record(
+        {
+            **_HEAD,
+            "kind": shape.one_of(str(Kind.CUSTODIAN_CHANGED)),
+            "purpose": _WORD,
+            "from": _KID,
+            "to": _KID,
+            "reason": shape.text,
         }
     ),
     Kind.WIPED: shape.record(

@@ -20,6 +20,7 @@ import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hpke, serialization
@@ -128,6 +129,33 @@ class CustodianKey:
         return cls(public=key)
 
 
+class PrivateKey(Protocol):
+    """A custodian's private key, wherever it is kept."""
+
+    @property
+    def recipient(self) -> CustodianKey:
+        """Its public half."""
+
+    def decrypt(self, sealed: bytes, info: bytes) -> bytes:
+        """HPKE's single-shot opening (RFC 9180, 6.1). Raises InvalidTag, EscrowError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyInMemory:
+    """A private key that was read from a file."""
+
+    private: ec.EllipticCurvePrivateKey = field(repr=False)
+
+    @property
+    def recipient(self) -> CustodianKey:
+        """Its public half."""
+        return CustodianKey(public=self.private.public_key())
+
+    def decrypt(self, sealed: bytes, info: bytes) -> bytes:
+        """By the library. Raises InvalidTag."""
+        return _HPKE.decrypt(sealed, self.private, info=info)
+
+
 def load_public(path: Path) -> CustodianKey:
     """The custodian's public key in a PEM file. Raises EscrowError."""
     return CustodianKey.from_pem(_read(path))
@@ -196,11 +224,13 @@ def read_context(envelope: bytes) -> tuple[SealContext, str]:
 
 
 def open_envelope(
-    envelope: bytes, private_key: ec.EllipticCurvePrivateKey
+    envelope: bytes, private_key: ec.EllipticCurvePrivateKey | PrivateKey
 ) -> tuple[SealContext, Secret]:
     """The secret, and its context, now proved. Raises EscrowError: another key's, or changed."""
     context, kid, sealed = _parse(envelope)
-    own = CustodianKey(public=private_key.public_key()).kid
+    if isinstance(private_key, ec.EllipticCurvePrivateKey):
+        private_key = KeyInMemory(private=private_key)
+    own = private_key.recipient.kid
     if own != kid:
         raise EscrowError(
             f"the envelope of {context.name} for token {context.token} is sealed to key {kid}, "
@@ -209,7 +239,7 @@ def open_envelope(
         )
     info = _DOMAIN + canonical(_header(kid, context))
     try:
-        return context, Secret(_HPKE.decrypt(sealed, private_key, info=info))
+        return context, Secret(private_key.decrypt(sealed, info))
     except InvalidTag as exc:
         raise EscrowError(
             f"the envelope of {context.name} for token {context.token} does not open: it was "

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, insert, or_, select, update
@@ -141,3 +142,34 @@ def settle_envelopes(connection: Connection, order_id: str, label: str) -> None:
         )
         .values(state=EnvelopeState.ACTIVE.value)
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """An envelope and what the same secret is sealed in from now on."""
+
+    old: str  # SHA-256, hex
+    new: EnvelopeRecord
+
+
+def reseal(connection: Connection, moves: Sequence[Move]) -> None:
+    """Put new envelopes in the place of old ones; what was done already is left as it is.
+
+    Raises StationError: there is no such old envelope.
+    """
+    e = t.envelopes
+    for move in moves:
+        new = e.c.sha256 == move.new.sha256
+        if connection.execute(select(e.c.id).where(new)).first() is not None:
+            continue
+        mine = and_(e.c.sha256 == move.old, e.c.token_label == move.new.token_label)
+        old = connection.execute(select(e).where(mine)).mappings().first()
+        if old is None:
+            raise StationError(
+                f"the ledger has no envelope {move.old[:16]} to replace",
+                remedy="Verify the manifest; the ledger may be older than it.",
+            )
+        changed = {"kid": move.new.kid, "sha256": move.new.sha256, "blob": move.new.blob}
+        row = {name: value for name, value in old.items() if name != "id"} | changed
+        connection.execute(_NEW_ENVELOPES, row)
+        connection.execute(update(e).where(mine).values(state=EnvelopeState.SUPERSEDED.value))

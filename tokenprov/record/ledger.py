@@ -22,6 +22,7 @@ from tokenprov.record import aside, bindings, journal, wipes
 from tokenprov.record import tables as t
 from tokenprov.record.aside import AsideRecord
 from tokenprov.record.database import Database
+from tokenprov.record.journal import Move
 from tokenprov.record.rows import (
     Batch,
     EnvelopeRecord,
@@ -306,6 +307,11 @@ class Ledger:
             token_label=token_label, order=order, purpose=purpose, state=state
         )
         return list(map(envelope_from_row, self._rows(statement)))
+
+    def reseal(self, moves: Sequence[Move]) -> None:
+        """New envelopes take the place and state of old ones, which are superseded: all or none."""
+        with self._database.write() as connection:
+            journal.reseal(connection, moves)
 
     def _rows(self, statement: Select[Any]) -> list[dict[str, Any]]:
         with self._database.read() as connection:

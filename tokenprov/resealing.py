@@ -1,0 +1,173 @@
+"""Custodians' keys changed: what is sealed moves to a new one, and what comes is sealed to it.
+
+Rules:
+- No secret is shown: each is opened in memory with the old key and sealed to the new one at once,
+  with the same context. Generations and states stay; the old envelopes are superseded and kept.
+- A token's move is an entry `resealed` that holds its new envelopes. It is durable first, then the
+  ledger follows: cut off anywhere, the same command takes up what is on record, and goes on.
+- Another key for what comes (`rotate`) is an entry `custodian-changed`, then the file in the home.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from tokenprov.custody import AnyKey, Reason, describe_envelope, describe_token, sealed
+from tokenprov.errors import EscrowError, InputError
+from tokenprov.home import Home
+from tokenprov.model import Purpose
+from tokenprov.record.canonical import timestamp
+from tokenprov.record.entry import VERSION, Entry, Kind
+from tokenprov.record.escrow import CustodianKey, open_envelope, read_context, seal
+from tokenprov.record.files import write_durable
+from tokenprov.record.journal import Move
+from tokenprov.record.manifest import Addition
+from tokenprov.record.rows import EnvelopeRecord
+
+PAGE = 50  # tokens under one checkpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resealed:
+    """How much was moved in this run; none of it where all was moved before."""
+
+    secrets: int
+    tokens: int
+
+
+def reseal(
+    home: Home, purpose: Purpose, old_kid: str, old: AnyKey, new: CustodianKey, reason: Reason
+) -> Resealed:
+    """Move all that is sealed to a custodian's old key to a new one; recorded and durable.
+
+    `old_kid` names the public half of `old`. Raises EscrowError: nothing is sealed to the old key,
+    or an envelope does not open; StationBusy; DurabilityError. What was moved before it stays so.
+    """
+    if new.kid == old_kid:
+        raise InputError(
+            f"the new key is the old one, {new.kid}",
+            remedy="Name the public key of the custodian's new pair.",
+        )
+    with home.working():
+        take_up(home)
+        there = sealed(home, purpose=purpose, superseded=True)
+        moved = {_secret(envelope) for envelope in there if envelope.kid == new.kid}
+        mine = [envelope for envelope in there if envelope.kid == old_kid]
+        if not mine:
+            raise EscrowError(
+                f"nothing is sealed to key {old_kid} for {purpose}",
+                remedy="See which keys are in use: tokenprov escrow list",
+            )
+        todo = [envelope for envelope in mine if _secret(envelope) not in moved]
+        tokens = 0
+        for page in _pages(todo):
+            moves = [[_move(envelope, old, new) for envelope in token] for token in page]
+            home.manifest.append_many([_addition(home, token, old_kid, reason) for token in moves])
+            home.ledger.reseal([move for token in moves for move in token])
+            tokens += len(page)
+    return Resealed(secrets=len(todo), tokens=tokens)
+
+
+def take_up(home: Home) -> None:
+    """Tell the ledger of moves that are on record and that it does not have: they were cut off."""
+    known = {e.sha256: e for e in home.ledger.envelopes()}
+    for entry in home.manifest.entries():
+        if entry["kind"] != Kind.RESEALED:
+            continue
+        missing = [s["sha256"] for s in entry["secrets"] if s["sha256"] not in known]
+        home.ledger.reseal(
+            [_found_again(home.manifest.blob(digest), entry, known) for digest in missing]
+        )
+
+
+def rotate(home: Home, purpose: Purpose, new: CustodianKey, reason: Reason) -> str:
+    """Seal what comes to another key of a custodian; gives the kid of the one before.
+
+    Raises InputError: it is that key already; StationBusy; DurabilityError, after which the same
+    call does the rest.
+    """
+    old = home.custodians[purpose]
+    if old.kid == new.kid:
+        raise InputError(
+            f"{purpose} has the key {new.kid} already",
+            remedy="Name the public key of the custodian's new pair.",
+        )
+    with home.working():
+        if _last_change(home, purpose) != (old.kid, new.kid):
+            entry: Entry = {
+                **_head(home, Kind.CUSTODIAN_CHANGED, reason),
+                "purpose": str(purpose),
+                "from": old.kid,
+                "to": new.kid,
+            }
+            home.manifest.append(entry)
+        write_durable(home.path / "custodians" / f"{purpose}.pem", new.to_pem())
+    return old.kid
+
+
+def _last_change(home: Home, purpose: Purpose) -> tuple[str, str] | None:
+    last = None
+    for entry in home.manifest.entries():
+        if entry["kind"] == Kind.CUSTODIAN_CHANGED and entry["purpose"] == purpose:
+            last = (entry["from"], entry["to"])
+    return last
+
+
+def _head(home: Home, kind: Kind, reason: Reason) -> Entry:
+    return {
+        "v": VERSION,
+        "kind": str(kind),
+        "time": timestamp(home.clock()),
+        "station": home.name,
+        "operator": reason.operator,
+        "approvers": [],
+        "reason": reason.text,
+    }
+
+
+def _secret(envelope: EnvelopeRecord) -> tuple[str, str, str, int]:
+    return envelope.order, envelope.token_label, envelope.name, envelope.generation
+
+
+def _pages(todo: Sequence[EnvelopeRecord]) -> Iterator[list[list[EnvelopeRecord]]]:
+    """By token, so many tokens at a time."""
+    ordered = sorted(todo, key=lambda envelope: envelope.token_label)
+    tokens = [list(mine) for _, mine in groupby(ordered, lambda envelope: envelope.token_label)]
+    for start in range(0, len(tokens), PAGE):
+        yield tokens[start : start + PAGE]
+
+
+def _move(envelope: EnvelopeRecord, old: AnyKey, new: CustodianKey) -> Move:
+    context, secret = open_envelope(envelope.blob, old)
+    blob = seal(secret, new, context)
+    digest = hashlib.sha256(blob).hexdigest()
+    return Move(old=envelope.sha256, new=replace(envelope, kid=new.kid, sha256=digest, blob=blob))
+
+
+def _addition(home: Home, moves: Sequence[Move], old_kid: str, reason: Reason) -> Addition:
+    new = [move.new for move in moves]
+    entry: Entry = {
+        **_head(home, Kind.RESEALED, reason),
+        "token": describe_token(home, new[0].token_label, new[-1].order),
+        "from": old_kid,
+        "secrets": list(map(describe_envelope, new)),
+    }
+    return Addition(entry=entry, blobs=tuple(envelope.blob for envelope in new))
+
+
+def _found_again(blob: bytes, entry: Entry, known: dict[str, EnvelopeRecord]) -> Move:
+    """The move that an entry records, by what the new envelope says of itself."""
+    context, kid = read_context(blob)
+    wanted = (context.order, context.token, context.name, context.generation)
+    for old in known.values():
+        if (_secret(old), old.purpose, old.kid) == (wanted, context.purpose, entry["from"]):
+            digest = hashlib.sha256(blob).hexdigest()
+            return Move(old=old.sha256, new=replace(old, kid=kid, sha256=digest, blob=blob))
+    raise EscrowError(
+        f"the manifest has an envelope of {context.name} for token {context.token} that replaces"
+        " one which the ledger does not have",
+        remedy="The ledger is older than the manifest: restore it from its last copy.",
+    )
