@@ -86,7 +86,7 @@ class Line:
         self._work, self._profile, self._listener = work, profile, listener
         self._wiping: set[str] = set()  # serials that may come up in any reader meanwhile
         self._moved: list[ReaderState] = []  # where tokens came back in the same turn
-        self._in_hand: dict[str, YubiKey] = {}  # by serial, those that have their turn
+        self._in_hand: list[YubiKey] = []  # those that have their turn
         self._returned: set[tuple[str, int]] = set()  # reader and insertion of restarted ones
         self._taking_up = threading.Lock()
         self._operator = StationOperator(listener)
@@ -180,8 +180,8 @@ class Line:
         resets, told, busy_since = 0, False, time.monotonic()
         while not self._came_back(reader, insertion):
             try:
-                with opened(reader, self._operator) as token, self._taken_up(token) as first:
-                    if first:
+                with opened(reader, self._operator) as token, self._taken_up(token) as ours:
+                    if ours:
                         self._serve(token)
                 return
             except WipeFirst as wanted:
@@ -198,7 +198,7 @@ class Line:
             except ReaderBusy as error:
                 if self._came_back(reader, insertion):
                     return None
-                if any(token.restarting for token in list(self._in_hand.values())):
+                if any(token.restarting for token in self._held()):
                     time.sleep(POLL)  # perhaps it is just found here
                     continue
                 if time.monotonic() - busy_since > BUSY_PATIENCE:
@@ -215,26 +215,32 @@ class Line:
 
     @contextmanager
     def _taken_up(self, token: YubiKey) -> Iterator[bool]:
-        """Whether no other turn has this token: one that restarted may show in another reader."""
-        serial = token.id.serial
+        """Whether it gets this turn: not so while another turn waits for it to come back."""
         with self._taking_up:
-            first = serial is None or serial not in self._in_hand
-            if first and serial is not None:
-                self._in_hand[serial] = token
+            awaited = any(
+                one.restarting and one.id.serial == token.id.serial for one in self._in_hand
+            )
+            if not awaited:
+                self._in_hand.append(token)
         try:
-            yield first
+            yield not awaited
         finally:
-            if first and serial is not None:
+            if not awaited:
                 if token.moved is not None:
                     self._returned.add((token.moved.name, token.moved.events))
                     self._moved.append(token.moved)
-                del self._in_hand[serial]
+                with self._taking_up:
+                    self._in_hand.remove(token)
+
+    def _held(self) -> list[YubiKey]:
+        with self._taking_up:
+            return list(self._in_hand)
 
     def _came_back(self, reader: str, insertion: int) -> bool:
         """Whether that insertion was a token's return from a restart, within its turn."""
         if (reader, insertion) in self._returned:
             return True
-        moved = [token.moved for token in list(self._in_hand.values())]
+        moved = [token.moved for token in self._held()]
         return any(one and (one.name, one.events) == (reader, insertion) for one in moved)
 
     def _serve(self, token: YubiKey) -> None:
