@@ -23,7 +23,7 @@ from tokenprov.device.pcsc import PcscConnection
 from tokenprov.device.token import YubiKey
 from tokenprov.home import Home, create_home
 from tokenprov.model import Purpose
-from tokenprov.plan import Plan, plan_token, steps_for
+from tokenprov.plan import Plan, plan_token, steps_on
 from tokenprov.profile import parse_profile
 from tokenprov.record.escrow import load_private, open_envelope
 from tokenprov.record.files import write_durable
@@ -170,7 +170,8 @@ class Desk:
         batch = new_batch(home, rows, parsed, kit_size=1, operator="tester")
         (record,) = home.ledger.orders(batch.id)
         try:
-            return plan_token(self.yubikey(line), steps_for(parsed, record.order, home))
+            token, day = self.yubikey(line), home.clock().date()
+            return plan_token(token, steps_on(token, parsed, record.order, home, day=day))
         finally:
             self.commands = line.commands
             home.ledger.close()

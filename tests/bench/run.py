@@ -1,6 +1,6 @@
 """`make bench`: measure, print a table, write build/bench.json.
 
-    python -m tests.bench.run [PART...]     parts: job simulator records; all without one
+    python -m tests.bench.run [PART...]     parts: job commands simulator records; all without one
 
 The parts say what each figure is. Nothing here judges: a missed target is shown and written as
 such, and the exit code is 0, because a busy machine is no fault of the program.
@@ -15,12 +15,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import job, records, simulator
+from tests.bench import apdus, job, records, simulator
 from tests.bench.figures import Figure, print_figures, write_figures
 
 RESULT = Path(__file__).parents[2] / "build" / "bench.json"
 PARTS: dict[str, Callable[[Path], dict[str, Figure]]] = {
     "job": job.measure,
+    "commands": apdus.measure,
     "simulator": lambda folder: simulator.measure(),
     "records": records.measure,
 }
