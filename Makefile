@@ -11,7 +11,7 @@ help:
 	@echo 'make demo   set everything up, then do the main job on virtual tokens'
 	@echo 'make test   set everything up, then lint, check types and run all tests'
 	@echo '            make test ARGS="tests/unit -k pin" runs pytest on those alone'
-	@echo 'make bench  measure, print a table, write build/bench.json'
+	@echo 'make bench  measure, print a table, write build/bench.json and bench.png'
 	@echo 'make lint   ruff and mypy alone'
 	@echo 'make setup  Debian packages, .venv and the project, where they are missing'
 	@echo 'make clean  remove build/'

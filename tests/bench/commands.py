@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+MEGABYTE = 1e6
 LOOK_SECONDS = 0.01  # between looks at the memory
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
@@ -52,10 +53,16 @@ def peak_memory(pid: int) -> int:
     return int(found[1]) * 1024 if found else 0
 
 
-def cost_of(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Cost:
+def cost_of(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    *,
+    expect: Sequence[int] = (0,),
+) -> Cost:
     """Run a command in a folder and give what it cost.
 
-    Raises `CommandFailed` when it exits with anything but 0.
+    Raises `CommandFailed` when it exits with a code that is not expected.
     """
     said = folder / "said"
     with said.open("wb") as output:
@@ -84,6 +91,6 @@ def cost_of(command: Sequence[str], environment: Mapping[str, str], folder: Path
             ended.set()
             looking.join()
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
+    if process.returncode not in expect:
         raise CommandFailed(f"{command[0]} gave {process.returncode}:\n{said.read_text()[-2000:]}")
     return Cost(wall=wall, processor=usage.ru_utime + usage.ru_stime, peak=peak)

@@ -1,6 +1,6 @@
-"""`make bench`: measure, print a table, write build/bench.json.
+"""`make bench`: measure, print a table, write build/bench.json and its plot.
 
-    python -m tests.bench.run [PART...]     parts: job commands simulator records; all without one
+    python -m tests.bench.run [PART...]     parts as in PARTS; all without one
 
 The parts say what each figure is. Nothing here judges: a missed target is shown and written as
 such, and the exit code is 0, because a busy machine is no fault of the program.
@@ -15,15 +15,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import apdus, job, records, simulator
+from tests.bench import apdus, job, line, memory, plot, records, simulator
 from tests.bench.figures import Figure, print_figures, write_figures
 
 RESULT = Path(__file__).parents[2] / "build" / "bench.json"
+PLOT = RESULT.with_suffix(".png")
 PARTS: dict[str, Callable[[Path], dict[str, Figure]]] = {
     "job": job.measure,
+    "line": line.measure,
     "commands": apdus.measure,
     "simulator": lambda folder: simulator.measure(),
     "records": records.measure,
+    "memory": memory.measure,
 }
 
 
@@ -41,6 +44,8 @@ def main() -> None:
             figures |= PARTS[name](Path(folder))
         print(f"{name}: measured in {time.perf_counter() - began:.0f} s", file=sys.stderr)
     write_figures(RESULT, figures)
+    if not plot.plot(PLOT, figures):
+        print("no plot: it needs the parts job and line", file=sys.stderr)
     print_figures(figures)
 
 

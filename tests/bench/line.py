@@ -1,0 +1,212 @@
+"""The line on tokens that take as long as real ones (`sim.latency`): against a replay, by readers.
+
+Beside a replay (`replay`): the same commands sent to a fresh token of the same model and nothing
+else done. `line.host_time` is the time from the moment when a token is in its reader until the line
+says that it is issued, less what its card needed; `replay.host_time` is the replay's wall time less
+its card's. `line.host_time_ratio` is the one by the other, and `line.time_ratio` the same with the
+card's time in both, which is what a person waits for.
+
+By readers: a batch of `EACH` tokens for each reader, the next put in as soon as the one before is
+issued. `line.rate_N` is all of them by the seconds from the first token that was seen to the last
+that was issued; `line.scaling_16` is the rate of sixteen readers by sixteen times that of one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from tests.bench.commands import CommandFailed, cost_of
+from tests.bench.figures import Figure
+from tests.bench.replay import read_commands
+from tokenprov.sim.attestation import ROOTS_FOLDER
+from tokenprov.sim.bench import VirtualBench
+from tokenprov.sim.control import SimControl
+from tokenprov.sim.models import DEFAULT_MODEL
+
+ROOT = Path(__file__).parents[2]
+TOKENPROV = str(Path(sys.executable).with_name("tokenprov"))
+READERS = (1, 2, 4, 8, 16)
+EACH = 2  # tokens in each reader
+REPLAYS = 3
+SERIAL = 32_000_001
+SECONDS = 20.0  # without a token, after which the line gives up
+HEADER = "id,name,email,upn\n"
+
+
+@dataclass(slots=True, kw_only=True)
+class Issued:
+    """One token: when it was in, when it was issued (by the clock), and what its card needed."""
+
+    began: float
+    ended: float
+    card: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """A batch that has ended."""
+
+    first_seen: float = 0.0
+    issued: list[Issued] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """Tokens a second."""
+        return len(self.issued) / (max(one.ended for one in self.issued) - self.first_seen)
+
+
+def measure(folder: Path) -> dict[str, Figure]:
+    """All of it; `folder` is empty and ours."""
+    with VirtualBench(tokens=max(READERS), serial_base=SERIAL, latency=True) as bench:
+        line = _Line(bench, folder)
+        runs = {}
+        for readers in reversed(READERS):
+            for number in range(readers, max(READERS)):
+                if bench.control.tokens()[number]["plugged"]:
+                    bench.control.unplug_reader(number)
+            runs[readers] = line.run(readers)
+        replayed = line.replay()
+    rates = {readers: runs[readers].rate for readers in READERS}
+    alone = runs[1].issued[1:]  # the first one waits for what the program does once
+    host = median(one.ended - one.began - one.card for one in alone)
+    card = median(one.card for one in alone)
+    return {
+        "line.host_time_ratio": Figure(value=host / replayed, unit="times", at_most=1.3),
+        "line.time_ratio": Figure(
+            value=(host + card) / (replayed + card), unit="times", at_most=1.3
+        ),
+        "line.host_time": Figure(value=host, unit="s/token"),
+        "line.card_time": Figure(value=card, unit="s/token"),
+        "replay.host_time": Figure(value=replayed, unit="s/token"),
+        "line.scaling_16": Figure(value=rates[16] / (16 * rates[1]), unit="", at_least=0.9),
+        **{
+            f"line.rate_{readers}": Figure(value=rate, unit="tokens/s")
+            for readers, rate in rates.items()
+        },
+    }
+
+
+class _Line:
+    """Runs batches on the tokens of a bench, each in a new home."""
+
+    def __init__(self, bench: VirtualBench, folder: Path) -> None:
+        self._bench, self._folder = bench, folder
+        self._environment = bench.environment
+        self._serials = itertools.count(SERIAL + 100)
+
+    def run(self, readers: int) -> Run:
+        """A batch in the first readers, which hold a fresh token each."""
+        command = self._batch(f"readers-{readers}", readers * EACH)
+        self._freshen(readers)
+        said = self._folder / f"report-{readers}"
+        with said.open("wb") as report:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=report,
+                stderr=subprocess.PIPE,
+                env={**os.environ, **self._environment},
+                text=True,
+            )
+        assert process.stderr is not None
+        feeder = _Feeder(self._bench, readers, self._serials)
+        with process.stderr as lines, ThreadPoolExecutor(readers) as pool:
+            for line in lines:
+                feeder.hear(line, pool)
+        if process.wait() != 0:
+            raise CommandFailed(f"the batch for {readers} readers ended with {process.returncode}")
+        return feeder.run
+
+    def replay(self) -> float:
+        """The host's seconds for the commands of one token, at the median."""
+        recorded = self._folder / "commands"
+        command = self._batch("recorded", 1)
+        self._freshen(1)
+        recorder = [sys.executable, "-m", "tests.bench.recorder", str(recorded), *command[1:]]
+        cost_of(recorder, self._with_tests, self._folder)
+        if not read_commands(recorded):
+            raise CommandFailed("no command was recorded")
+        took = []
+        for _ in range(REPLAYS):
+            self._freshen(1)
+            (before,) = self._bench.control.tokens()[:1]
+            program = [sys.executable, "-m", "tests.bench.replay", str(recorded), before["reader"]]
+            environment = {**os.environ, **self._with_tests}
+            said = subprocess.run(
+                program, env=environment, stdout=subprocess.PIPE, text=True, check=True
+            )
+            (after,) = self._bench.control.tokens()[:1]
+            card: float = after["seconds"] - before["seconds"]
+            took.append(float(said.stdout) - card)
+        return median(took)
+
+    def _batch(self, name: str, orders: int) -> list[str]:
+        """The command for a batch in a new home."""
+        folder = self._folder / name
+        folder.mkdir()
+        home, roster = str(folder / "station"), folder / "roster.csv"
+        roots = Path(self._environment[ROOTS_FOLDER])
+        trust = [f"--trust={roots / pem}" for pem in ("root.pem", "chain.pem")]
+        cost_of([TOKENPROV, "init", home, "--name", "bench", *trust], self._environment, folder)
+        rows = (f"E{n},Ann {n},a{n}@example.test,a{n}@example.test\n" for n in range(orders))
+        roster.write_text(HEADER + "".join(rows), encoding="utf-8")
+        command = [TOKENPROV, "--home", home, "batch", "run", str(roster), "--json"]
+        return [*command, "--profile", "standard-employee", "--wait", str(SECONDS)]
+
+    def _freshen(self, readers: int) -> None:
+        for number in range(readers):
+            self._bench.control.replace(number, model=DEFAULT_MODEL, serial=next(self._serials))
+
+    @property
+    def _with_tests(self) -> dict[str, str]:
+        """The environment for our own programs."""
+        return {**self._environment, "PYTHONPATH": str(ROOT)}
+
+
+class _Feeder:
+    """The person at the bench: puts in the next token as soon as one is issued."""
+
+    def __init__(self, bench: VirtualBench, readers: int, serials: Iterator[int]) -> None:
+        lines = bench.control.tokens()[:readers]
+        self._number = {line["reader"]: line["number"] for line in lines}
+        self._path, self._serials = bench.control.path, serials
+        self._left = dict.fromkeys(self._number, EACH - 1)
+        self._began: dict[str, float] = {}
+        self.run = Run()
+
+    def hear(self, line: str, hands: ThreadPoolExecutor) -> None:
+        """An event of the program's."""
+        now, event = time.perf_counter(), json.loads(line)
+        match event["event"]:
+            case "TokenSeen" if event["reader"] not in self._began:
+                self._began[event["reader"]] = now
+                self.run.first_seen = self.run.first_seen or now
+            case "TokenIssued":
+                hands.submit(self._next, event["reader"], now).add_done_callback(_raise)
+            case "OrderFailed" | "TokenPassedOver":
+                raise CommandFailed(f"{event['label']}: {event['reason']}")
+
+    def _next(self, reader: str, ended: float) -> None:
+        with closing(SimControl(self._path)) as control:
+            number = self._number[reader]
+            card = control.tokens()[number]["seconds"]
+            self.run.issued.append(Issued(began=self._began[reader], ended=ended, card=card))
+            if self._left[reader]:
+                self._left[reader] -= 1
+                control.replace(number, model=DEFAULT_MODEL, serial=next(self._serials))
+                self._began[reader] = time.perf_counter()
+
+
+def _raise(done: Future[None]) -> None:
+    done.result()
