@@ -99,6 +99,61 @@ def set_aside(number: int) -> Entry:
     }
 
 
+def about(kind: str, number: int = 0, **changes: Any) -> Entry:
+    """An entry of any further kind, about the token or the holder of that number."""
+    token, holder = issued(number)["token"], issued(number)["holder"]
+    theirs = {"token": token, "holder": holder, "reason": "told at the desk"}
+    steps, secrets = issued(number)["steps"], issued(number)["secrets"]
+    members: dict[str, dict[str, Any]] = {
+        "received": {"token": token, "source": "delivery 4711"},
+        "replaced": {**theirs, "by": issued(number + 1)["token"]},
+        "unblocked": theirs,
+        "rotated": {**theirs, "steps": steps, "secrets": secrets},
+        "suspended": theirs,
+        "resumed": theirs,
+        "revoked": theirs,
+        "retired": {"token": token, "reason": "broken"},
+        "opened": {"token": token, "reason": "locked out", "form": "shown", "secrets": secrets},
+        "resealed": {
+            "token": token,
+            "reason": "another custodian",
+            "from": CUSTODIAN,
+            "secrets": secrets,
+        },
+        "custodian-changed": {
+            "purpose": "help-desk",
+            "from": CUSTODIAN,
+            "to": "ff" * 8,
+            "reason": "moved on",
+        },
+        "wiped": {
+            "wipe": f"w{number}",
+            "began": "2026-02-03T04:07:30Z",
+            "token": token,
+            "reason": "left in a drawer",
+            "found": {"used": ["it has a PIN"], "inventory": {}},
+            "reset": ["piv"],
+            "left": {},
+        },
+        "erased": {"holder": holder, "reason": "request of 3 February"},
+        "waiver": {
+            "waiver": f"w-{number}",
+            "policy": "touch",
+            "reason": "a hand in plaster",
+            "until": "2026-03-31",
+        },
+        "drill": {"drill": "restore", "outcome": "passed", "facts": {"minutes": 12}},
+        "batch-closed": {"batch": "b1", "issued": number, "left": 0},
+        "key-rotated": {
+            "old": str(SIGNER.verifier),
+            "new": str(SIGNER.verifier),
+            "reason": "yearly",
+        },
+    }
+    head = {name: set_aside(0)[name] for name in ("v", "time", "station", "operator", "approvers")}
+    return {**head, "kind": str(kind), **members[kind], **changes}
+
+
 def append(manifest: Manifest, number: int, **changes: Any) -> int:
     """Issue to the holder of that number."""
     return manifest.append(issued(number, **changes), blobs(number), opening(number))

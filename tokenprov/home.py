@@ -10,6 +10,7 @@
     open/<order>.key        the station's own key to an order that is not finished
     ledger.sqlite           batches, orders, intents, sealed secrets
     manifest/               the log that auditors get
+    manifest.index          which entry names whom; made again from the log where it is missing
 
 Rules:
 - A home is made beside its place and renamed into it: it is there whole or not at all.
@@ -158,6 +159,7 @@ def create_home(
             custodians=[(purpose, key.kid) for purpose, key in keys.items()],
         )
     )
+    manifest.close()
     Ledger(sqlite_url(made / "ledger.sqlite"), station=name).close()
     settings = f'version = 1\nname = "{name}"\ncreated = {clock():%Y-%m-%dT%H:%M:%SZ}\n'
     create_durable(made / "station.toml", settings.encode())

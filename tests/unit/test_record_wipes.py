@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.record_samples import append, issued, set_aside, small_manifest
+from tests.record_samples import append, issued, set_aside, small_manifest, station
 from tests.unit.test_record_ledger import create
+from tests.unit.test_record_verify import write_entries
 from tokenprov.errors import ManifestError, StationError, WrongToken
 from tokenprov.model import TokenId
 from tokenprov.record.database import sqlite_url
@@ -134,10 +135,18 @@ def test_a_wiped_token_may_be_issued_and_the_log_verifies(tmp_path: Path) -> Non
 def test_what_a_wipe_may_follow(tmp_path: Path, entries: list[Entry], rule: str | None) -> None:
     """A token is wiped while it is nobody's, and a wipe is finished once."""
     manifest = small_manifest(tmp_path / "manifest")
-    for entry in entries:
+    for entry in entries[:-1]:
         manifest.append(entry)
-    rules = [finding.rule for finding in verify_manifest(tmp_path / "manifest").findings]
-    assert rules == ([rule] if rule else [])
+    if rule is None:
+        manifest.append(entries[-1])
+        return
+    with pytest.raises(ManifestError) as caught:
+        manifest.append(entries[-1])
+    assert caught.value.rule == rule
+    assert verify_manifest(tmp_path / "manifest").holds
+    write_entries(tmp_path / "other", [station(), issued(1), *entries])
+    found = [(f.rule, f.index) for f in verify_manifest(tmp_path / "other").findings]
+    assert found == [(rule, 1 + len(entries))]
 
 
 @pytest.mark.parametrize(

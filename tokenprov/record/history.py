@@ -1,88 +1,234 @@
-"""Which entry may follow which: the life of a station, of its orders, of its tokens.
+"""Which entry may follow which: the lives of a station, its orders and batches, and its tokens.
+
+    received      new, aside, revoked                  -> stock
+    issued        new, stock, aside, held by the same  -> held
+    unblocked     held                                 -> held
+    rotated       held                                 -> held
+    suspended     held                                 -> suspended
+    resumed       suspended                            -> held
+    revoked       held, suspended                      -> revoked
+    replaced      held, suspended, revoked             -> revoked
+    set-aside     any but retired                      -> aside
+    wiped         new, stock, aside, revoked           -> stock
+    retired       new, stock, aside, revoked           -> retired
 
 Rules:
 - The first entry names the station, no later one does, and all are that station's.
-- An order is issued once.
-- A token that was issued is its holder's until an entry ends that (`set-aside`): before that it is
-  not issued for another commitment. A token is its maker, its serial, and whether it is virtual;
-  one without a serial is nobody's.
-- Nor is such a token wiped (`wiped`) while it is its holder's; a wipe has an id of its own.
+- A token is its maker, its serial, and whether it is virtual; one without a serial is nobody's and
+  lives no life. Held and suspended, it is its holder's: not wiped, nor issued to another. An entry
+  about a holder's token names that holder.
+- A token that replaces another is held by the same holder when that is recorded.
+- An order is issued once, a wipe, a waiver and a batch have one entry; nothing is issued of a
+  closed batch, and its entry counts what was.
+- A holder who was erased is issued nothing more under that commitment.
+- A key follows the key before it.
 """
 
 from __future__ import annotations
 
-from tokenprov.errors import ManifestError
-from tokenprov.record.entry import Entry, Kind
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
 
-_Token = tuple[str, str, bool]
+from tokenprov.errors import ManifestError
+from tokenprov.record.entry import Entry, Kind, commitment_of
+
+TokenName = tuple[str, str, bool]  # maker, serial, virtual
+
+
+class State(StrEnum):
+    """Where a token stands."""
+
+    NEW = "new"  # never seen
+    STOCK = "stock"
+    HELD = "held"
+    SUSPENDED = "suspended"
+    REVOKED = "revoked"
+    ASIDE = "aside"
+    RETIRED = "retired"  # the end
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """A token's state, whose it is or was (a commitment), and the entry that says so."""
+
+    state: State
+    commitment: str
+    index: int
+
+
+_FREE = (State.NEW, State.STOCK, State.ASIDE, State.REVOKED)
+_HELD = (State.HELD, State.SUSPENDED)
+_UNSEEN = Life(State.NEW, "", -1)
+_MOVES: Mapping[str, tuple[tuple[State, ...], State]] = {
+    Kind.RECEIVED: ((State.NEW, State.ASIDE, State.REVOKED), State.STOCK),
+    Kind.ISSUED: ((State.NEW, State.STOCK, State.ASIDE, State.HELD), State.HELD),
+    Kind.UNBLOCKED: ((State.HELD,), State.HELD),
+    Kind.ROTATED: ((State.HELD,), State.HELD),
+    Kind.SUSPENDED: ((State.HELD,), State.SUSPENDED),
+    Kind.RESUMED: ((State.SUSPENDED,), State.HELD),
+    Kind.REVOKED: (_HELD, State.REVOKED),
+    Kind.REPLACED: ((*_HELD, State.REVOKED), State.REVOKED),
+    Kind.SET_ASIDE: ((*_FREE, *_HELD), State.ASIDE),
+    Kind.WIPED: (_FREE, State.STOCK),
+    Kind.RETIRED: (_FREE, State.RETIRED),
+}
+_ONCE: Mapping[str, str] = {
+    Kind.ISSUED: "order",
+    Kind.WIPED: "wipe",
+    Kind.WAIVER: "waiver",
+    Kind.BATCH_CLOSED: "batch",
+}
+
+
+class Memory(Protocol):
+    """What is kept of the entries before: in a dictionary, or in a file beside the log."""
+
+    def once(self, kind: str, name: str, index: int) -> int:
+        """The entry that this happened in first: `index` where it had not."""
+
+    def happened(self, kind: str, name: str) -> bool:
+        """Whether it had."""
+
+    def token(self, name: TokenName) -> Life | None:
+        """A token's life."""
+
+    def set_token(self, name: TokenName, life: Life) -> None:
+        """Its next state."""
+
+    def value(self, name: str) -> str:
+        """A word that was kept, or nothing."""
+
+    def set_value(self, name: str, value: str) -> None:
+        """Keep a word."""
+
+
+class MemoryOfLog:
+    """Kept in this process; it grows with the orders and tokens seen."""
+
+    def __init__(self) -> None:
+        self._once: dict[str, int] = {}
+        self.tokens: dict[TokenName, Life] = {}
+        self._values: dict[str, str] = {}
+
+    def once(self, kind: str, name: str, index: int) -> int:
+        return self._once.setdefault(f"{kind} {name}", index)
+
+    def happened(self, kind: str, name: str) -> bool:
+        return f"{kind} {name}" in self._once
+
+    def token(self, name: TokenName) -> Life | None:
+        return self.tokens.get(name)
+
+    def set_token(self, name: TokenName, life: Life) -> None:
+        self.tokens[name] = life
+
+    def value(self, name: str) -> str:
+        return self._values.get(name, "")
+
+    def set_value(self, name: str, value: str) -> None:
+        self._values[name] = value
 
 
 class History:
-    """Takes entries one after another; memory grows with the orders and tokens seen."""
+    """Takes entries one after another, from the first or from where `memory` left off."""
 
-    def __init__(self) -> None:
-        self.size = 0
-        self.station = ""
-        self._orders: dict[str, int] = {}
-        self._bindings: dict[_Token, tuple[str, int]] = {}
-        self._wipes: dict[str, int] = {}
+    def __init__(self, memory: Memory, size: int = 0) -> None:
+        self.size = size
+        self._memory = memory
+
+    @property
+    def station(self) -> str:
+        """The station's name, as the first entry says."""
+        return self._memory.value("station")
 
     def add(self, entry: Entry) -> None:
         """Take the next entry. Raises ManifestError with the rule; it counts as taken anyway."""
         index = self.size
         self.size += 1
-        if index == 0:
-            self.station = entry["station"]
-        if (index == 0) != (entry["kind"] == Kind.STATION):
-            raise _refused("first-entry", index, "only the first entry names the station")
-        if entry["station"] != self.station:
-            raise _refused(
-                "station", index, f"of station {entry['station']} in the log of {self.station}"
-            )
-        if entry["kind"] == Kind.ISSUED:
-            self._issued(index, entry)
-        elif entry["kind"] == Kind.SET_ASIDE:
-            self._bindings.pop(_token(entry), None)
-        elif entry["kind"] == Kind.WIPED:
-            self._wiped(index, entry)
+        faults = list(self._faults(index, entry))
+        if faults:
+            rule, what = faults[0]
+            raise _refused(rule, index, what)
 
     def skip(self) -> None:
         """Count an entry that could not be read."""
         self.size += 1
 
-    def _issued(self, index: int, entry: Entry) -> None:
-        token = _token(entry)
-        commitment = entry["holder"]["commitment"]
-        before = self._bindings.get(token)
-        first = self._orders.setdefault(entry["order"], index)
-        if entry["token"]["serial"] is not None:
-            self._bindings[token] = (commitment, index)
-        if first != index:
-            raise _refused("order", index, f"order {entry['order']} was issued by entry {first}")
-        if before is not None and before[0] != commitment:
-            raise _refused(
-                "binding",
-                index,
-                f"token {token[1]} is another holder's since entry {before[1]}",
+    def _faults(self, index: int, entry: Entry) -> Iterator[tuple[str, str]]:
+        kind = entry["kind"]
+        if index == 0:
+            self._memory.set_value("station", entry["station"])
+        if (index == 0) != (kind == Kind.STATION):
+            yield "first-entry", "only the first entry names the station"
+        if entry["station"] != (station := self.station):
+            yield "station", f"of station {entry['station']} in the log of {station}"
+        if kind in _ONCE:
+            rule = _ONCE[kind]
+            first = self._memory.once(kind, entry[rule], index)
+            if first != index:
+                yield rule, f"{rule} {entry[rule]} is that of entry {first}"
+        if kind == Kind.ISSUED:
+            yield from self._issued(entry)
+        elif kind == Kind.BATCH_CLOSED:
+            issued = int(self._memory.value(f"batch {entry['batch']}") or 0)
+            if entry["issued"] != issued:
+                yield "batch", f"{issued} tokens of batch {entry['batch']} were issued"
+        elif kind == Kind.ERASED:
+            holder = f"holder {entry['holder']['commitment']}"
+            if self._memory.value(holder) != "known":
+                yield "erased", "nobody was issued anything under it, or it was erased before"
+            self._memory.set_value(holder, "erased")
+        elif kind == Kind.KEY_ROTATED:
+            if self._memory.value("key") not in ("", entry["old"]):
+                yield "key", "from another key than the last one"
+            self._memory.set_value("key", entry["new"])
+        if kind in _MOVES and entry["token"]["serial"] is not None:
+            yield from self._moved(index, entry)
+
+    def _issued(self, entry: Entry) -> Iterator[tuple[str, str]]:
+        batch, holder = f"batch {entry['batch']}", f"holder {entry['holder']['commitment']}"
+        if self._memory.happened(Kind.BATCH_CLOSED, entry["batch"]):
+            yield "batch", f"batch {entry['batch']} was closed"
+        known = self._memory.value(holder)
+        if known == "erased":
+            yield "erased", "its holder was erased"
+        elif not known:
+            self._memory.set_value(holder, "known")
+        self._memory.set_value(batch, str(int(self._memory.value(batch) or 0) + 1))
+
+    def _moved(self, index: int, entry: Entry) -> Iterator[tuple[str, str]]:
+        kind = entry["kind"]
+        name = token_name(entry["token"])
+        life = self._memory.token(name) or _UNSEEN
+        who = commitment_of(entry) or ""
+        before, after = _MOVES[kind]
+        self._memory.set_token(name, Life(after, who or life.commitment, index))
+        held = life.state in _HELD
+        named = bool(who and life.commitment) and who != life.commitment
+        if (named and (kind != Kind.ISSUED or held)) or (kind == Kind.WIPED and held):
+            yield "binding", f"token {name[1]} is another holder's since entry {life.index}"
+        elif life.state not in before:
+            yield (
+                "state",
+                f"token {name[1]} is {life.state} since entry {life.index}, and {kind} cannot"
+                " follow",
             )
-
-    def _wiped(self, index: int, entry: Entry) -> None:
-        first = self._wipes.setdefault(entry["wipe"], index)
-        before = self._bindings.get(_token(entry))
-        if first != index:
-            raise _refused("wipe", index, f"wipe {entry['wipe']} was finished by entry {first}")
-        if before is not None:
-            raise _refused(
-                "binding",
-                index,
-                f"token {entry['token']['serial']} is a holder's since entry {before[1]}, and was"
-                " wiped",
-            )
+        if kind == Kind.REPLACED:
+            by = self._memory.token(token_name(entry["by"]))
+            if by is None or (by.state, by.commitment) != (State.HELD, who):
+                yield "binding", f"token {entry['by']['serial']} is not held by the same holder"
 
 
-def _token(entry: Entry) -> _Token:
-    token = entry["token"]
-    return token["maker"], token["serial"] or "", token["virtual"]
+def token_name(token: Mapping[str, object]) -> TokenName:
+    """What a token is known by."""
+    return str(token["maker"]), str(token["serial"] or ""), bool(token["virtual"])
+
+
+def holdings(memory: MemoryOfLog) -> dict[TokenName, int]:
+    """The tokens that are a holder's now, with the entry that says so."""
+    return {name: life.index for name, life in memory.tokens.items() if life.state in _HELD}
 
 
 def _refused(rule: str, index: int, what: str) -> ManifestError:

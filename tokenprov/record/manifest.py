@@ -6,6 +6,8 @@ Rules:
 - Appending reads no entry and one tile a level; it costs five waits for the disk, however many
   blobs there are.
 - A partial tile stays until its tile is full (https://c2sp.org/tlog-tiles, Partial Tiles).
+- An entry that cannot follow those before it (`history`) is refused; what it takes to know that
+  is kept beside the log (`index`), so that no entry is read for it.
 - One process writes (the station's lock), any number of its threads.
 """
 
@@ -43,6 +45,7 @@ from tokenprov.record.folder import (
     blob_path,
     opening_path,
 )
+from tokenprov.record.index import Index, index_path, names_in
 from tokenprov.record.note import NoteSigner, VerifierKey, open_note, sign_note
 from tokenprov.record.opening import Opening, commit_holder
 from tokenprov.record.proof import Prover
@@ -98,6 +101,7 @@ class Manifest:
         self._bundle: list[bytes]
         self._refresh(clear=alone and signer is not None)
         self._stale = not alone
+        self._index: Index | None = None
 
     @classmethod
     def create(cls, folder: Path, origin: str, signer: NoteSigner) -> Manifest:
@@ -183,6 +187,31 @@ class Manifest:
         """Forget who a commitment stands for; a second time is fine."""
         destroy(self._folder.path / opening_path(commitment))
 
+    def found_by(self, name: str) -> list[int]:
+        """The entries that name `serial N` or `holder C` (`index.names_in`), the oldest first.
+
+        From the index where the station keeps one, else from the entries.
+        """
+        with self._lock:
+            if self._signer is not None:
+                return self._caught_up().mentions(name)
+            if self._index is None and index_path(self._folder.path).exists():
+                self._index = Index(index_path(self._folder.path))
+            if self._index is not None and self._index.is_at(self._checkpoint):
+                return self._index.mentions(name)
+        return [n for n, entry in enumerate(self.entries()) if name in names_in(entry)]
+
+    def note(self) -> bytes:
+        """The checkpoint as it stands in its file, with all its signatures."""
+        return self._folder.read(CHECKPOINT)
+
+    def close(self) -> None:
+        """Close the index; the manifest opens it again when it needs it."""
+        with self._lock:
+            if self._index is not None:
+                self._index.close()
+                self._index = None
+
     def prover(self) -> Prover:
         """Makes proofs for the tree as it is now."""
         return Prover(self.size, self._folder.hashes)
@@ -215,15 +244,35 @@ class Manifest:
                     "the first entry, and only it, names the station",
                     "Append the station's entry first.",
                 )
-            evidence = list(self._evidence(additions))
-            edge, bundle, tree = self._grow(encoded)
-            head = Checkpoint(origin=self.origin, size=edge.size, root=edge.root())
-            note = sign_note(head.text(), [self._signer])
-            self._stale = True
-            commit(self._folder.path, first, evidence + tree, note.to_bytes())
-            self._checkpoint, self._edge, self._bundle = head, edge, bundle
-            self._stale = False
+            index = self._caught_up()
+            index.admit(first, [addition.entry for addition in additions])
+            written = False
+            try:
+                self._write(additions, encoded, first)
+                written = True
+            finally:
+                if not written:
+                    index.forget()
+            index.settle(self.size, self._checkpoint.root)
             return first
+
+    def _write(self, additions: Sequence[Addition], encoded: Sequence[bytes], first: int) -> None:
+        assert self._signer is not None, "`append_many` has looked"
+        evidence = list(self._evidence(additions))
+        edge, bundle, tree = self._grow(encoded)
+        head = Checkpoint(origin=self.origin, size=edge.size, root=edge.root())
+        note = sign_note(head.text(), [self._signer])
+        self._stale = True
+        commit(self._folder.path, first, evidence + tree, note.to_bytes())
+        self._checkpoint, self._edge, self._bundle = head, edge, bundle
+        self._stale = False
+
+    def _caught_up(self) -> Index:
+        """The index, at the size of the log."""
+        if self._index is None:
+            self._index = Index(index_path(self._folder.path))
+        self._index.catch_up(self._checkpoint, self.prover().root, self.entries)
+        return self._index
 
     def _evidence(self, additions: Sequence[Addition]) -> Iterator[NewFile]:
         """The blobs and openings that are not there yet, once each."""

@@ -49,6 +49,7 @@ class Presence:
         size: int,
         blobs: Set[str],
         commitments: Set[str],
+        erased: Set[str],
         unread: bool,
     ) -> None:
         self.openings = 0  # those that open a commitment of the log
@@ -57,6 +58,7 @@ class Presence:
         self._size = size
         self._blobs = blobs
         self._commitments = commitments
+        self._erased = erased
         self._unread = unread
 
     def check(self) -> None:
@@ -128,6 +130,13 @@ class Presence:
             return True
         if opening.commitment != commitment:
             self._findings.add("opening", "it opens another commitment", file=name)
+        elif commitment in self._erased:
+            self._findings.add(
+                "erased",
+                "an entry says that this identity was erased, and here it is",
+                file=name,
+                remedy="Delete it, wherever this folder was copied to as well.",
+            )
         elif commitment in self._commitments:
             self.openings += 1
         else:

@@ -12,7 +12,9 @@
     root           the entries have the root that was signed
     canonical      an entry is RFC 8785 JSON
     kind, schema   of a kind and shape that this program knows
-    first-entry, station, order, binding     see `history`
+    first-entry, station, order, binding, state, wipe, waiver, batch, erased, key
+                   an entry can follow those before it; see `history`
+    pin, rollback, fork    the log continues what this auditor saw before; see `pin`
     blob           a blob is what its name says
     opening        an opening opens the commitment that it is named after
     stray          a file that nothing refers to
@@ -23,15 +25,16 @@ Nothing is written, nothing is fetched. A missing opening is no fault: identitie
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tokenprov.errors import ManifestError
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.entry import Entry, Kind, blobs_of, commitment_of, decode_entry
 from tokenprov.record.folder import CHECKPOINT, VERIFIER_KEY, ManifestFolder, blob_path
-from tokenprov.record.history import History
+from tokenprov.record.history import History, MemoryOfLog, TokenName, holdings
 from tokenprov.record.note import VerifierKey, open_note, parse_note
+from tokenprov.record.pin import check_pin
 from tokenprov.record.presence import Presence
 from tokenprov.record.tlog import (
     HASH_SIZE,
@@ -46,32 +49,47 @@ from tokenprov.record.tlog import (
 )
 from tokenprov.record.verdict import Findings, VerifyFinding, VerifyReport
 
-__all__ = ["VerifyFinding", "VerifyReport", "verify_manifest"]
+__all__ = ["VerifyFinding", "VerifyReport", "verify_manifest", "verify_with_holdings"]
 
 
-def verify_manifest(folder: Path, vkey: VerifierKey | str | None = None) -> VerifyReport:
+def verify_manifest(
+    folder: Path, vkey: VerifierKey | str | None = None, *, pin: bytes | None = None
+) -> VerifyReport:
     """Judge the folder by the given verifier key, or by the one that lies in it.
 
     The key that lies in the folder proves only that the folder is whole; where the key came from
-    is for the caller to know. Raises ManifestError where `vkey` is none.
+    is for the caller to know. `pin` is the checkpoint that this auditor saw last. Raises
+    ManifestError where `vkey` is none.
     """
     key = VerifierKey.parse(vkey) if isinstance(vkey, str) else vkey
-    return _Verification(folder).run(key)
+    return _Verification(folder).run(key, pin)
+
+
+def verify_with_holdings(
+    folder: Path, key: VerifierKey | None = None
+) -> tuple[VerifyReport, Mapping[TokenName, int]]:
+    """The same, and the tokens that are a holder's at the end, each with its entry."""
+    verification = _Verification(folder)
+    report = verification.run(key, None)
+    return report, holdings(verification.memory)
 
 
 class _Verification:
     def __init__(self, folder: Path) -> None:
         self._folder = ManifestFolder(folder)
         self._findings = Findings()
-        self._history = History()
+        self.memory = MemoryOfLog()
+        self._history = History(self.memory)
         self._blobs: set[str] = set()
         self._commitments: set[str] = set()
+        self._erased: set[str] = set()
         self._issued = 0
         self._virtual = 0
         self._unread = False  # an entry could not be read: what it refers to is not known
 
-    def run(self, given: VerifierKey | None) -> VerifyReport:
-        head = self._head(self._key(given))
+    def run(self, given: VerifierKey | None, pin: bytes | None) -> VerifyReport:
+        key = self._key(given)
+        head = self._head(key)
         openings = 0
         if head is not None:
             self._tree(head)
@@ -81,10 +99,13 @@ class _Verification:
                 size=head.size,
                 blobs=self._blobs,
                 commitments=self._commitments,
+                erased=self._erased,
                 unread=self._unread,
             )
             presence.check()
             openings = presence.openings
+            if pin is not None and key is not None:
+                self._continue(pin, head, key)
         return VerifyReport(
             origin=head.origin if head else "",
             size=head.size if head else 0,
@@ -128,6 +149,12 @@ class _Verification:
         if key is not None and key.name != head.origin:
             self._findings.add("origin", f"of {head.origin}, not of {key.name}", file=CHECKPOINT)
         return head
+
+    def _continue(self, pin: bytes, head: Checkpoint, key: VerifierKey) -> None:
+        try:
+            check_pin(pin, self._folder, head, key)
+        except ManifestError as exc:
+            self._findings.caught(exc)
 
     # the tree
 
@@ -233,6 +260,8 @@ class _Verification:
             self._refer(index, entry)
 
     def _refer(self, index: int, entry: Entry) -> None:
+        if entry["kind"] == Kind.ERASED:
+            self._erased.add(entry["holder"]["commitment"])
         if entry["kind"] == Kind.ISSUED:
             self._issued += 1
             self._virtual += entry["token"]["virtual"]
