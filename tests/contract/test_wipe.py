@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fido2.ctap2 import ClientPin, Ctap2
+from fido2.ctap2.base import Ctap2
+from fido2.ctap2.pin import ClientPin
 from yubikit.core.fido import SmartCardCtapDevice
 from yubikit.oath import HASH_ALGORITHM, OATH_TYPE, CredentialData, OathSession
 from yubikit.openpgp import PW, OpenPgpSession
