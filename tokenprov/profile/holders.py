@@ -42,7 +42,7 @@ class Need:
     max_characters: int = 0  # 0: no limit
     max_bytes: int = 0
     fault: Callable[[str], str] | None = None  # why a text that it comes to cannot be used, or ""
-    unique: bool = False  # no two holders may have the same
+    unique: bool = False  # no two holders have the same
 
 
 def needs(profile: Profile) -> Iterator[Need]:
@@ -105,6 +105,7 @@ def _certificate_needs(path: str, certificate: Certificate) -> Iterator[Need]:
             fields=_SID.fields if certificate.sid is AccountSid.REQUIRED else frozenset(),
             template=_SID,
             fault=_sid_fault,
+            unique=True,
         )
 
 
@@ -212,15 +213,16 @@ def _shared(need: Need, roster: Roster) -> Iterator[Problem]:
     """Holders whose tokens a server could not tell apart."""
     first: dict[str, int] = {}
     for line, holder in zip(roster.lines, roster.holders, strict=True):
-        if need.template is None or not all(field_of(holder, field) for field in need.fields):
+        template = need.template
+        if template is None or not all(field_of(holder, field) for field in template.fields):
             continue
-        text = need.template.render(holder)
+        text = template.render(holder)
         if text in first:
             yield Problem(
                 line=line,
                 field="",
                 message=f"the profile's {need.key}: {text!r} is that of line {first[text]} already",
-                remedy="Give each holder one of their own, or write serial in the profile.",
+                remedy="Give each holder one of their own, or let it be made of the serial.",
             )
         first.setdefault(text, line)
 
