@@ -11,10 +11,12 @@ told by the retry counter, read before and after.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import lru_cache
+from typing import Any, TypeVar, cast
 
+from fido2 import cbor
 from fido2.ctap import CtapDevice, CtapError
 from fido2.ctap2.base import Ctap2, Info
 from fido2.ctap2.config import Config
@@ -39,6 +41,20 @@ class _Granted:
     value: bytes
 
 
+@lru_cache(maxsize=64)
+def _info_in(answer: bytes) -> Info:
+    """What an answer to getInfo says: parsed once, as tokens of one model say the same."""
+    return Info.from_dict(cast(Mapping[int, Any], cbor.decode(answer)))
+
+
+class _Authenticator(Ctap2):
+    """fido2's, with the parsing of getInfo kept: it takes longer than all that is asked besides."""
+
+    def get_info(self) -> Info:
+        """Ask the token, always."""
+        return _info_in(cbor.encode(self.send_cbor(Ctap2.CMD.GET_INFO)))
+
+
 class PinAccess:
     """An authenticator, what it said of itself, and the token that its PIN gave last."""
 
@@ -52,7 +68,7 @@ class PinAccess:
         """Read getInfo, now and after each write that changes it."""
         with translated("reading the FIDO2 authenticator"):
             try:
-                self.ctap = Ctap2(self._device, strict_cbor=False)
+                self.ctap = _Authenticator(self._device, strict_cbor=False)
             except ValueError as error:
                 raise NotSupported(
                     "this token has no FIDO2, only U2F", remedy="Use a token with FIDO2."
