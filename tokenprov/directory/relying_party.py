@@ -26,6 +26,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,20 @@ class Assertion:
         return self.client_data.hash
 
 
+@lru_cache(maxsize=16)
+def _server(rp_id: str, rp_name: str) -> Fido2Server:
+    """fido2's server of a relying party, made once: it holds no state, and any thread may ask."""
+    server = Fido2Server(
+        PublicKeyCredentialRpEntity(id=rp_id, name=rp_name),
+        attestation=AttestationConveyancePreference.NONE,  # it is judged here, not there
+        verify_origin=lambda origin: origin == f"https://{rp_id}",
+    )
+    server.allowed_algorithms = [
+        offered for offered in server.allowed_algorithms if offered.alg in ALGORITHMS
+    ]
+    return server
+
+
 class RelyingParty:
     """A relying party with its credentials in a folder, one file an order."""
 
@@ -123,14 +138,7 @@ class RelyingParty:
         self.origin = f"https://{rp_id}"
         self._anchors, self._random = anchors, random
         self._records = CredentialFolder(folder, rp_id)
-        self._server = Fido2Server(
-            PublicKeyCredentialRpEntity(id=rp_id, name=rp_name),
-            attestation=AttestationConveyancePreference.NONE,  # it is judged here, not there
-            verify_origin=lambda origin: origin == self.origin,
-        )
-        self._server.allowed_algorithms = [
-            offered for offered in self._server.allowed_algorithms if offered.alg in ALGORITHMS
-        ]
+        self._server = _server(rp_id, rp_name)
 
     def user_handle(self, order_id: str) -> bytes:
         """The handle of an order's holder here, 32 bytes: always the same."""
