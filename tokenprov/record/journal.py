@@ -15,7 +15,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, insert, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from tokenprov.errors import StationError
@@ -32,6 +43,45 @@ from tokenprov.record.rows import (
 )
 
 _NEW_INTENT, _NEW_ENVELOPES = insert(t.intents), insert(t.envelopes)
+
+
+def _superseding() -> Update:
+    """What ends when an order is settled: the earlier generations, and other orders' for it."""
+    e, newer = t.envelopes, t.envelopes.alias()
+    order: BindParameter[str] = bindparam("order")
+    label: BindParameter[str] = bindparam("label")
+    later = select(newer.c.id).where(
+        newer.c.order_id == order,
+        newer.c.token_label == label,
+        newer.c.name == e.c.name,
+        or_(e.c.order_id != order, newer.c.generation > e.c.generation),
+    )
+    live = (EnvelopeState.PREPARED.value, EnvelopeState.ACTIVE.value)
+    replaced = and_(
+        e.c.token_label == label,
+        or_(
+            and_(e.c.order_id == order, e.c.state.in_(live)),
+            and_(e.c.order_id != order, e.c.state == EnvelopeState.ACTIVE.value),
+        ),
+        later.exists(),
+    )
+    return update(e).where(replaced).values(state=EnvelopeState.SUPERSEDED.value)
+
+
+# Settling an order; built once, as building takes longer than running
+_DELETE_OWN = t.envelopes.delete().where(
+    t.envelopes.c.order_id == bindparam("order"), t.envelopes.c.purpose == STATION
+)
+_SUPERSEDE = _superseding()
+_ACTIVATE = (
+    update(t.envelopes)
+    .where(
+        t.envelopes.c.order_id == bindparam("order"),
+        t.envelopes.c.token_label == bindparam("label"),
+        t.envelopes.c.state == EnvelopeState.PREPARED.value,
+    )
+    .values(state=EnvelopeState.ACTIVE.value)
+)
 
 
 def journal(
@@ -114,34 +164,10 @@ def envelopes_that(
 
 def settle_envelopes(connection: Connection, order_id: str, label: str) -> None:
     """Delete the station's copies; the last generations become active, what they replace ends."""
-    e = t.envelopes
-    connection.execute(e.delete().where(e.c.order_id == order_id, e.c.purpose == STATION))
-    newer = e.alias()
-    later = select(newer.c.id).where(
-        newer.c.order_id == order_id,
-        newer.c.token_label == label,
-        newer.c.name == e.c.name,
-        or_(e.c.order_id != order_id, newer.c.generation > e.c.generation),
-    )
-    live = (EnvelopeState.PREPARED.value, EnvelopeState.ACTIVE.value)
-    replaced = and_(
-        e.c.token_label == label,
-        or_(
-            and_(e.c.order_id == order_id, e.c.state.in_(live)),
-            and_(e.c.order_id != order_id, e.c.state == EnvelopeState.ACTIVE.value),
-        ),
-        later.exists(),
-    )
-    connection.execute(update(e).where(replaced).values(state=EnvelopeState.SUPERSEDED.value))
-    connection.execute(
-        update(e)
-        .where(
-            e.c.order_id == order_id,
-            e.c.token_label == label,
-            e.c.state == EnvelopeState.PREPARED.value,
-        )
-        .values(state=EnvelopeState.ACTIVE.value)
-    )
+    values = {"order": order_id, "label": label}
+    connection.execute(_DELETE_OWN, {"order": order_id})
+    connection.execute(_SUPERSEDE, values)
+    connection.execute(_ACTIVATE, values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
