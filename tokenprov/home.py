@@ -42,6 +42,7 @@ from tokenprov.record.ledger import Ledger
 from tokenprov.record.manifest import Manifest
 from tokenprov.record.note import Ed25519Signer
 from tokenprov.record.resume import ResumeKeys
+from tokenprov.secret import Secret
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", re.ASCII)  # also the log's origin
 
@@ -116,11 +117,13 @@ def create_home(
     operator: str,
     custodians: Mapping[Purpose, CustodianKey],
     trust: Sequence[Path] = (),
+    passphrase: Secret | None = None,
     clock: Callable[[], datetime] = now,
 ) -> tuple[Purpose, ...]:
     """Make a home; a pair is drawn for each purpose without a key. Gives those purposes.
 
-    `trust` are PEM files of further attestation roots.
+    `trust` are PEM files of further attestation roots; `passphrase` encrypts the pairs' private
+    keys.
 
     Raises `StationError` where something is there already, `InputError` for a name that cannot
     be one, `DurabilityError`.
@@ -139,7 +142,9 @@ def create_home(
     made = path.with_name(f".{path.name}.{os.getpid()}.new")
     drawn = tuple(purpose for purpose in Purpose if purpose not in custodians)
     make_folder(made, 0o700)
-    keys = dict(custodians) | {purpose: _draw_custodian(made, purpose) for purpose in drawn}
+    keys = dict(custodians) | {
+        purpose: _draw_custodian(made, purpose, passphrase) for purpose in drawn
+    }
     make_folder(made / "custodians")
     for purpose, key in keys.items():
         create_durable(made / "custodians" / f"{purpose}.pem", key.to_pem())
@@ -178,8 +183,8 @@ def _clear_cut_off(path: Path) -> None:
             shutil.rmtree(left)
 
 
-def _draw_custodian(home: Path, purpose: Purpose) -> CustodianKey:
-    private, public = generate_custodian()
+def _draw_custodian(home: Path, purpose: Purpose, passphrase: Secret | None) -> CustodianKey:
+    private, public = generate_custodian(passphrase)
     make_folder(home / "custodians" / "private", 0o700)
     create_durable(home / "custodians" / "private" / f"{purpose}.pem", private, 0o600)
     return CustodianKey.from_pem(public)

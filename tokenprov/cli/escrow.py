@@ -5,20 +5,22 @@ from __future__ import annotations
 import getpass
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
 from tokenprov import resealing
-from tokenprov.cli.custodians import parse_custodian
+from tokenprov.cli.custodians import new_passphrase, parse_custodian, passphrase_of
 from tokenprov.cli.output import as_json, print_json, print_table
+from tokenprov.custodians import opened_key
 from tokenprov.custody import Form, Opened, Reason, open_sealed, sealed
 from tokenprov.errors import EscrowError, InputError
 from tokenprov.handover import export_seeds
 from tokenprov.home import Home
 from tokenprov.model import Json, Purpose, SecretKind
-from tokenprov.record.escrow import KeyInMemory, load_private
+from tokenprov.record.escrow import PrivateKey
 from tokenprov.record.files import create_durable
 from tokenprov.record.rows import EnvelopeRecord
 from tokenprov.secret import Secret
@@ -54,10 +56,10 @@ def _opening(command: _F) -> _F:
         click.option("--passphrase", is_flag=True, help="Ask for the key's passphrase."),
         click.option(
             "--key",
-            "key_file",
+            "key_given",
             required=True,
-            type=click.Path(path_type=Path),
-            help="The custodian's private key (PKCS#8 PEM).",
+            metavar="KEY",
+            help="The custodian's private key: a file (PKCS#8 PEM), a PKCS#11 URI, or piv:SERIAL.",
         ),
     ):
         command = option(command)
@@ -110,7 +112,7 @@ def open_(
     home_path: Path,
     serial: str,
     purpose: str,
-    key_file: Path,
+    key_given: str,
     passphrase: bool,
     reason: str,
     operator: str,
@@ -121,22 +123,22 @@ def open_(
     """Show the secrets of a token that this custodian may see; the opening is recorded first."""
     why = Reason(operator=operator, text=reason)
     home = Home.open(home_path)
-    key = load_private(key_file, _passphrase() if passphrase else None)
-    envelopes = [
-        envelope
-        for envelope in sealed(
-            home, token=serial, purpose=Purpose(purpose), superseded=with_superseded
-        )
-        if name is None or envelope.name == name
-    ]
-    if not envelopes:
-        raise EscrowError(
-            f"nothing is sealed to {purpose} for token {serial}",
-            remedy="Check serial, purpose and name: tokenprov escrow list",
-        )
-    kid = KeyInMemory(private=key).recipient.kid
-    mine = [envelope for envelope in envelopes if envelope.kid == kid]
-    opened = open_sealed(home, mine or envelopes, key, why, prepare=list)
+    with _key(key_given, passphrase) as key:
+        envelopes = [
+            envelope
+            for envelope in sealed(
+                home, token=serial, purpose=Purpose(purpose), superseded=with_superseded
+            )
+            if name is None or envelope.name == name
+        ]
+        if not envelopes:
+            raise EscrowError(
+                f"nothing is sealed to {purpose} for token {serial}",
+                remedy="Check serial, purpose and name: tokenprov escrow list",
+            )
+        kid = key.recipient.kid
+        mine = [envelope for envelope in envelopes if envelope.kid == kid]
+        opened = open_sealed(home, mine or envelopes, key, why, prepare=list)
     if as_json:
         print_json([_shown(one) for one in opened])
         return
@@ -188,7 +190,7 @@ def export(
     recipient: Path | None,
     pskc_passphrase: Path | None,
     purpose: str,
-    key_file: Path,
+    key_given: str,
     passphrase: bool,
     reason: str,
     operator: str,
@@ -202,20 +204,20 @@ def export(
     if out.exists():
         raise InputError(f"{out} is there already", remedy="Name a file that is not there yet.")
     home = Home.open(home_path)
-    key = load_private(key_file, _passphrase() if passphrase else None)
     protection = None
     if form == Form.PSKC:
         protection = _pskc_passphrase(pskc_passphrase)
-    exported = export_seeds(
-        home,
-        serials,
-        key,
-        why,
-        purpose=Purpose(purpose),
-        form=Form(form),
-        recipient=recipient,
-        passphrase=protection,
-    )
+    with _key(key_given, passphrase) as key:
+        exported = export_seeds(
+            home,
+            serials,
+            key,
+            why,
+            purpose=Purpose(purpose),
+            form=Form(form),
+            recipient=recipient,
+            passphrase=protection,
+        )
     if str(out) == "-":
         sys.stdout.buffer.write(exported.content.reveal())
     else:
@@ -226,27 +228,27 @@ def export(
 @escrow.command()
 @click.option(
     "--from-key",
-    "key_file",
+    "key_given",
     required=True,
-    type=click.Path(path_type=Path),
-    help="The custodian's old private key (PKCS#8 PEM).",
+    metavar="KEY",
+    help="The custodian's old private key, as in `escrow open`.",
 )
 @click.option("--passphrase", is_flag=True, help="Ask for the old key's passphrase.")
 @click.option("--to", required=True, metavar="PURPOSE=FILE", help="The new public key (PEM).")
 @_recorded
 @click.pass_obj
 def reseal(
-    home_path: Path, key_file: Path, passphrase: bool, to: str, reason: str, operator: str
+    home_path: Path, key_given: str, passphrase: bool, to: str, reason: str, operator: str
 ) -> None:
     """Move all that is sealed to a custodian to their new key; again to go on. Shows no secret."""
     why = Reason(operator=operator, text=reason)
     purpose, new = parse_custodian(to, "--to")
     home = Home.open(home_path)
-    old = KeyInMemory(private=load_private(key_file, _passphrase() if passphrase else None))
-    done = resealing.reseal(home, purpose, old.recipient.kid, old, new, why)
+    with _key(key_given, passphrase) as old:
+        old_kid = old.recipient.kid
+        done = resealing.reseal(home, purpose, old_kid, old, new, why)
     click.echo(
-        f"{done.secrets} secrets of {done.tokens} tokens moved from key {old.recipient.kid} to"
-        f" {new.kid}.",
+        f"{done.secrets} secrets of {done.tokens} tokens moved from key {old_kid} to {new.kid}.",
         err=True,
     )
     if home.custodians[purpose].kid != new.kid:
@@ -275,18 +277,20 @@ def rotate(home_path: Path, to: str, reason: str, operator: str) -> None:
 
 def _pskc_passphrase(file: Path | None) -> Secret:
     if file is not None:
-        given = Secret((file.read_bytes().splitlines() or [b""])[0])
-    else:
-        given = Secret(getpass.getpass("Passphrase for the PSKC file: "))
-        if given != Secret(getpass.getpass("Again: ")):
-            raise InputError("the two are not the same", remedy="Run it again.")
-    if not given:
-        raise InputError("the passphrase is empty", remedy="Give one of several words.")
-    return given
+        return passphrase_of(file)
+    return new_passphrase("Passphrase for the PSKC file: ")
 
 
-def _passphrase() -> Secret:
-    return Secret(getpass.getpass("Passphrase: "))
+def _key(given: str, has_passphrase: bool) -> AbstractContextManager[PrivateKey]:
+    def ask(prompt: str) -> Secret:
+        return Secret(getpass.getpass(prompt))
+
+    def find_reader(serial: str) -> str:
+        from tokenprov.cli.token import choose_reader  # and with it all that asks tokens
+
+        return choose_reader(None, serial)
+
+    return opened_key(given, ask, find_reader, has_passphrase=has_passphrase)
 
 
 def _listed(envelope: EnvelopeRecord) -> dict[str, Json]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from tokenprov.cli.custodians import parse_custodian
+from tokenprov.cli.custodians import new_passphrase, parse_custodian
 from tokenprov.home import create_home
 from tokenprov.model import Purpose
 
@@ -42,13 +42,28 @@ def _station_name() -> str:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A further root or intermediate of attestation (PEM), beside the makers'.",
 )
+@click.option(
+    "--passphrase", is_flag=True, help="Ask for one that encrypts the private keys made here."
+)
 @click.option("--operator", default=getpass.getuser, help="Who you are.  [default: your login]")
 def init(
-    folder: Path, name: str, custodians: tuple[str, ...], trust: tuple[Path, ...], operator: str
+    folder: Path,
+    name: str,
+    custodians: tuple[str, ...],
+    trust: tuple[Path, ...],
+    passphrase: bool,
+    operator: str,
 ) -> None:
     """Make a station home in FOLDER: signing key, custodians' keys, local test CA, empty log."""
     keys = dict(parse_custodian(text, "--custodian") for text in custodians)
-    drawn = create_home(folder, name=name, operator=operator, custodians=keys, trust=trust)
+    drawn = create_home(
+        folder,
+        name=name,
+        operator=operator,
+        custodians=keys,
+        trust=trust,
+        passphrase=new_passphrase("Passphrase for custodians' keys: ") if passphrase else None,
+    )
     click.echo(f"{folder} is the home of station {name}.", err=True)
     if drawn:
         click.secho(
@@ -60,7 +75,8 @@ def init(
             path = folder / "custodians" / "private" / f"{purpose}.pem"
             click.echo(f"  {path}   opens {_OPENS[purpose]}", err=True)
         click.secho(
-            "Whoever has this folder can open every secret while they are in it. Give each to its"
+            f"Whoever has this folder {'and the passphrase ' if passphrase else ''}can open every"
+            " secret while they are in it. Give each to its"
             " custodian and delete it here,\nor let the custodians make their own:"
             " openssl ecparam -name prime256v1 -genkey -noout -out KEY.pem;"
             " openssl ec -in KEY.pem -pubout",

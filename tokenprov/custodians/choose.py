@@ -1,0 +1,61 @@
+"""Where a custodian's private key is, by what was given for `--key`.
+
+    FILE                    PKCS#8 PEM, its passphrase asked for where that was said
+    pkcs11:token=…;object=… a PKCS#11 token (RFC 7512); its PIN is asked for, or in `pin-source`
+    piv:SERIAL              slot 9d of the PIV token with that serial; its PIN is asked for
+
+No PIN and no passphrase is taken from a command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tokenprov.custodians.uri import SCHEME, Pkcs11Uri
+from tokenprov.errors import EscrowError
+from tokenprov.record.escrow import KeyInMemory, PrivateKey, load_private
+from tokenprov.secret import Secret
+
+PIV = "piv:"
+
+Ask = Callable[[str], Secret]  # the prompt -> what was typed, unseen
+
+
+@contextmanager
+def opened_key(
+    given: str, ask: Ask, find_reader: Callable[[str], str], *, has_passphrase: bool = False
+) -> Iterator[PrivateKey]:
+    """The key, for as long as it is needed. `find_reader` gives the reader of a serial.
+
+    Raises EscrowError, InputError for a URI that is none, TokenError.
+    """
+    if given.startswith(SCHEME):
+        # Loaded for those who use it: a module of another maker comes into the process with it.
+        from tokenprov.custodians.module import key_in_module
+
+        uri = Pkcs11Uri.parse(given)
+        with key_in_module(uri, lambda: _pin(uri, ask)) as in_module:
+            yield in_module
+    elif given.startswith(PIV):
+        from tokenprov.custodians.piv import key_on_token
+
+        serial = given.removeprefix(PIV)
+        with key_on_token(find_reader(serial), lambda: ask(f"PIN of {serial}: ")) as on_token:
+            yield on_token
+    else:
+        phrase = ask("Passphrase: ") if has_passphrase else None
+        yield KeyInMemory(private=load_private(Path(given), phrase))
+
+
+def _pin(uri: Pkcs11Uri, ask: Ask) -> Secret:
+    if uri.pin_source is None:
+        return ask(f"PIN of {uri.token or uri.serial}: ")
+    try:
+        return Secret(uri.pin_source.read_bytes().rstrip(b"\r\n"))
+    except OSError as error:
+        raise EscrowError(
+            f"{uri.pin_source} cannot be read: {error.strerror}",
+            remedy="Check pin-source, or leave it out to be asked.",
+        ) from error

@@ -1,0 +1,76 @@
+"""A custodian's key in slot 9d of a PIV token: the token does the ECDH, after its PIN.
+
+SP 800-73-4 part 2, 3.2.4 (GENERAL AUTHENTICATE, key establishment). 9d is the key-management slot
+(part 1, table 4b), made for decryption: its PIN counts for the whole session. The PIN is tried
+once: a wrong one costs one try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from yubikit.core import NotSupportedError
+from yubikit.core.smartcard import ApduError
+from yubikit.piv import SLOT, PivSession
+
+from tokenprov.device.pcsc import connected
+from tokenprov.device.translate import translated
+from tokenprov.errors import EscrowError
+from tokenprov.record.escrow import CustodianKey
+from tokenprov.record.hpke import open_by_exchange
+from tokenprov.secret import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyOnToken:
+    """Implements `escrow.PrivateKey` on an open connection."""
+
+    session: PivSession = field(repr=False)
+    public: ec.EllipticCurvePublicKey
+
+    @property
+    def recipient(self) -> CustodianKey:
+        """Its public half."""
+        return CustodianKey(public=self.public)
+
+    def decrypt(self, sealed: bytes, info: bytes) -> bytes:
+        """ECDH on the token, the rest here. Raises InvalidTag, TokenError."""
+        return open_by_exchange(sealed, info, self.public, self._exchange)
+
+    def _exchange(self, point: bytes) -> bytes:
+        peer = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+        with translated("opening with the key in 9d"):
+            return self.session.calculate_secret(SLOT.KEY_MANAGEMENT, peer)
+
+
+@contextmanager
+def key_on_token(reader: str, ask_pin: Callable[[], Secret]) -> Iterator[KeyOnToken]:
+    """The key in 9d of the token in a reader. Raises TokenError, EscrowError."""
+    with connected(reader) as connection:
+        with translated("selecting PIV"):
+            session = PivSession(connection)
+        public = _public(session)
+        if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name != "secp256r1":
+            raise EscrowError(
+                "slot 9d of the token holds no key on P-256",
+                remedy="Make one: ykman piv keys generate --algorithm ECCP256 9d PUBLIC.pem",
+            )
+        pin = ask_pin()
+        with translated("verifying the PIN of the token"):
+            session.verify_pin(pin.reveal_text())
+        yield KeyOnToken(session=session, public=public)
+
+
+def _public(session: PivSession) -> object:
+    """By the slot's metadata (firmware 5.3), else by the certificate that stands in it."""
+    try:
+        return session.get_slot_metadata(SLOT.KEY_MANAGEMENT).public_key
+    except (NotSupportedError, ApduError):
+        pass
+    try:
+        return session.get_certificate(SLOT.KEY_MANAGEMENT).public_key()
+    except ApduError:
+        return None
