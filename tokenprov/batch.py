@@ -11,6 +11,7 @@ Rules:
 
 from __future__ import annotations
 
+import json
 import secrets
 import threading
 from collections import deque
@@ -19,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tokenprov import events
-from tokenprov.errors import StationError, TokenConflict, TokenprovError
+from tokenprov.errors import ProfileError, StationError, TokenConflict, TokenprovError
 from tokenprov.events import Listener
 from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
@@ -76,6 +77,29 @@ def new_batch(
         orders=orders,
         created=created,
         operator=operator,
+    )
+
+
+def profile_of(batch: Batch) -> Profile:
+    """The profile of a batch as the ledger keeps it.
+
+    Raises `ProfileError` where this version of the program reads another profile in it.
+    """
+    try:
+        profile = Profile.model_validate(
+            json.loads(batch.profile_source), by_alias=True, by_name=False
+        )
+    except ValueError as error:
+        raise _other_profile(batch) from error
+    if profile.digest != batch.profile_digest:
+        raise _other_profile(batch)
+    return profile
+
+
+def _other_profile(batch: Batch) -> ProfileError:
+    return ProfileError(
+        f"the profile {batch.profile_name} of batch {batch.id} is not taken as it was any more",
+        remedy="Run the batch by its roster and profile, with the version that made it.",
     )
 
 

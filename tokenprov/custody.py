@@ -40,6 +40,7 @@ class Form(StrEnum):
     OKTA_CSV = "okta-csv"
     KSM = "ksm"
     PSKC = "pskc"
+    PIN_LETTER = "pin-letter"  # PDF for the holders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 
-from tokenprov import aside
+from tokenprov import aside, closing
 from tokenprov.home import Home
 from tokenprov.model import Json, Order, TokenId
 from tokenprov.record.canonical import timestamp
@@ -84,6 +84,9 @@ def catch_up(home: Home) -> int:
             behind += 1
         elif entry["kind"] == Kind.SET_ASIDE:
             aside.settle(home, entry, index)
+            behind += 1
+        elif entry["kind"] == Kind.BATCH_CLOSED:
+            closing.settle(home, entry, index)
             behind += 1
     for order in home.resume_keys.orders():
         found = home.ledger.order(order)

@@ -1,27 +1,27 @@
-"""`tokenprov batch run|status|retry|set-aside`: the production line, and where the orders stand."""
+"""`tokenprov batch new|run|status`: the line, and where the orders stand."""
 
 from __future__ import annotations
 
-import getpass
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from tokenprov.aside import retry, set_aside
-from tokenprov.batch import MAX_KIT, BatchWork, new_batch
+from tokenprov.batch import MAX_KIT, BatchWork, new_batch, profile_of
+from tokenprov.cli.batch_aside import retry_, set_aside_
+from tokenprov.cli.batch_end import batch_named, close_, export_, operator_option
 from tokenprov.cli.output import as_json, print_json, print_table
+from tokenprov.closing import refuse_closed
 from tokenprov.errors import InputError
 from tokenprov.events import BatchStarted, Listener
 from tokenprov.home import Home
 from tokenprov.issuance import catch_up
 from tokenprov.line import Line
 from tokenprov.model import OrderState, Purpose
-from tokenprov.profile import load_profile
-from tokenprov.record.aside import AsideRecord
+from tokenprov.profile import Profile, load_profile
 from tokenprov.record.rows import Batch
 from tokenprov.report import Report, report
 from tokenprov.roster import load_roster
@@ -31,32 +31,58 @@ from tokenprov.wipe import Permission
 ORDERS_LEFT = 8  # exit code
 
 
-_operator = click.option(
-    "--operator", default=getpass.getuser, help="Who you are.  [default: your login]"
-)
-
-
 @click.group()
 def batch() -> None:
     """The orders of a roster."""
 
 
-@batch.command()
-@click.argument("roster", type=click.Path(path_type=Path))
-@click.option("--profile", "profile_name", required=True, help="A file, or a ready profile's name.")
-@click.option(
+for command in (retry_, set_aside_, close_, export_):
+    batch.add_command(command)
+
+
+_kit_option = click.option(
     "--kit",
     type=click.IntRange(1, MAX_KIT),
     default=1,
     show_default=True,
     help="Tokens for each holder: the primary and its spares.",
 )
+
+
+@batch.command()
+@click.argument("roster", type=click.Path(path_type=Path))
+@click.option("--profile", "profile_name", required=True, help="A file, or a ready profile's name.")
+@_kit_option
+@operator_option
+@as_json
+@click.pass_obj
+def new(
+    home_path: Path, roster: Path, profile_name: str, kit: int, operator: str, as_json: bool
+) -> None:
+    """Make the batch of ROSTER without a token, for `batch run BATCH` later."""
+    home = Home.open(home_path)
+    holders = load_roster(roster, today=home.clock().date())
+    profile = load_profile(profile_name)
+    with home.working():
+        catch_up(home)
+        made = new_batch(home, holders, profile, kit_size=kit, operator=operator)
+    total = sum(home.ledger.count_orders(made.id).values())
+    if as_json:
+        print_json({"batch": made.id, "orders": total})
+    else:
+        click.echo(f"batch {made.id}: {total} orders")
+
+
+@batch.command()
+@click.argument("what", metavar="ROSTER|BATCH")
+@click.option("--profile", "profile_name", help="A file, or a ready profile's name; for a ROSTER.")
+@_kit_option
 @click.option(
     "--wait",
     type=click.FloatRange(0),
     help="End when no token came for so many seconds.  [default: never on a terminal, else 0]",
 )
-@_operator
+@operator_option
 @click.option(
     "--wipe",
     "serials",
@@ -69,8 +95,8 @@ def batch() -> None:
 @click.pass_obj
 def run(
     home_path: Path,
-    roster: Path,
-    profile_name: str,
+    what: str,
+    profile_name: str | None,
     kit: int,
     wait: float | None,
     operator: str,
@@ -78,16 +104,16 @@ def run(
     reason: str,
     as_json: bool,
 ) -> None:
-    """Program the tokens that are put in, for the holders of ROSTER; again to go on."""
+    """Program the tokens that are put in, for the holders of ROSTER or the rest of BATCH."""
     permission = _permission(serials, reason, operator)
     home = Home.open(home_path)
-    holders = load_roster(roster, today=home.clock().date())
-    profile = load_profile(profile_name)
+    make, profile = _chosen(home, what, profile_name, kit, operator)
     if wait is None:
         wait = None if sys.stdin.isatty() else 0.0
     with home.working():
         catch_up(home)
-        made = new_batch(home, holders, profile, kit_size=kit, operator=operator)
+        made = make()
+        refuse_closed(home, made)
         with _screen(as_json) as listener:
             work = BatchWork(
                 *(home, profile, made),
@@ -113,6 +139,23 @@ def run(
         _print_report(found)
     if found.counts[OrderState.ISSUED] < len(found.lines):
         sys.exit(ORDERS_LEFT)
+
+
+def _chosen(
+    home: Home, what: str, profile_name: str | None, kit: int, operator: str
+) -> tuple[Callable[[], Batch], Profile]:
+    """How to come to the batch once the home is held, and its profile. Raises `InputError`."""
+    if profile_name is not None:
+        holders = load_roster(what, today=home.clock().date())
+        profile = load_profile(profile_name)
+        return lambda: new_batch(home, holders, profile, kit_size=kit, operator=operator), profile
+    found = home.ledger.batch(what)
+    if found is None:
+        raise InputError(
+            f"{what} is no batch, and a roster needs --profile",
+            remedy="Write --profile NAME, or a batch by its id: tokenprov batch status",
+        )
+    return lambda: found, profile_of(found)
 
 
 def _permission(serials: tuple[str, ...], reason: str, operator: str) -> Permission:
@@ -149,82 +192,11 @@ def status(home_path: Path, batch_id: str | None, as_json: bool) -> None:
     if batch_id is None:
         _print_batches(home, as_json)
         return
-    made = report(home, _batch(home, batch_id))
+    made = report(home, batch_named(home, batch_id))
     if as_json:
         print_json(made.to_json())
     else:
         _print_report(made)
-
-
-def _batch(home: Home, batch_id: str) -> Batch:
-    found = home.ledger.batch(batch_id)
-    if found is None:
-        raise InputError(f"there is no batch {batch_id}", remedy="See: tokenprov batch status")
-    return found
-
-
-@batch.command("set-aside")
-@click.argument("serial")
-@click.option("--reason", required=True, help="Why; it is recorded in the manifest.")
-@_operator
-@as_json
-@click.pass_obj
-def set_aside_(home_path: Path, serial: str, reason: str, operator: str, as_json: bool) -> None:
-    """Never take a bad token again; its order goes to the next one."""
-    reason = _said(reason)
-    home = Home.open(home_path)
-    with home.working():
-        catch_up(home)
-        _print_aside([set_aside(home, serial, reason=reason, operator=operator)], as_json)
-
-
-@batch.command("retry")
-@click.argument("batch_id")
-@click.option("--reason", default="", help="Why.  [default: what each order failed with]")
-@_operator
-@as_json
-@click.pass_obj
-def retry_(home_path: Path, batch_id: str, reason: str, operator: str, as_json: bool) -> None:
-    """Set the tokens of all failed orders aside; other tokens take their places.
-
-    A token that only was not touched in time needs none of this: `batch run` goes on with it.
-    """
-    home = Home.open(home_path)
-    found = _batch(home, batch_id)
-    with home.working():
-        catch_up(home)
-        _print_aside(retry(home, found, reason=reason.strip(), operator=operator), as_json)
-
-
-def _said(reason: str) -> str:
-    """Raises `InputError` for a reason that says nothing."""
-    if not reason.strip():
-        raise InputError(
-            "no token is set aside without a reason",
-            remedy="Give --reason, as in --reason 'its contacts are bent'.",
-        )
-    return reason.strip()
-
-
-def _print_aside(records: list[AsideRecord], as_json: bool) -> None:
-    if as_json:
-        print_json(
-            [
-                {
-                    "serial": one.label,
-                    "batch": one.batch,
-                    "order": one.order,
-                    "reason": one.reason,
-                    "entry": one.entry_index,
-                }
-                for one in records
-            ]
-        )
-        return
-    print_table(
-        ("serial", "order that is open again", "why"),
-        [(one.label, one.order, one.reason) for one in records],
-    )
 
 
 def _print_batches(home: Home, as_json: bool) -> None:

@@ -21,6 +21,7 @@ from tokenprov.model import Json, Order, OrderState, TokenId
 from tokenprov.record import aside, bindings, journal, wipes
 from tokenprov.record import tables as t
 from tokenprov.record.aside import AsideRecord
+from tokenprov.record.canonical import timestamp
 from tokenprov.record.database import Database
 from tokenprov.record.journal import Move
 from tokenprov.record.rows import (
@@ -135,6 +136,19 @@ class Ledger:
         statement = select(t.batches).order_by(t.batches.c.created, t.batches.c.id)
         return list(map(batch_from_row, self._rows(statement)))
 
+    def close_batch(self, id: str, entry_index: int, operator: str, at: datetime) -> None:
+        """Its entry is durable: it takes no more tokens. A second call does nothing."""
+        row = {"batch": id, "operator": operator, "at": timestamp(at)}
+        row |= {"station": self._station, "entry_index": entry_index}
+        with self._database.write() as connection:
+            if connection.execute(select(t.closed).where(t.closed.c.batch == id)).first() is None:
+                connection.execute(insert(t.closed), row)
+
+    def closed_by(self, id: str) -> int | None:
+        """The entry that closed a batch."""
+        rows = self._rows(select(t.closed.c.entry_index).where(t.closed.c.batch == id))
+        return rows[0]["entry_index"] if rows else None
+
     # orders
 
     def orders(self, batch: str, state: OrderState | None = None) -> Iterator[OrderRecord]:
@@ -233,7 +247,7 @@ class Ledger:
         """How far this station's manifest is known here: the highest entry completed, plus one."""
         known = [
             row["last"]
-            for table in (t.orders, t.wipes, t.aside)
+            for table in (t.orders, t.wipes, t.aside, t.closed)
             for row in self._rows(
                 select(func.max(table.c.entry_index).label("last")).where(
                     table.c.station == self._station

@@ -5,7 +5,8 @@ Rules:
 - An intent and an envelope belong to an order *and* the token it was bound to then: an order that
   is released and bound to another token begins anew, and what the first one was told is kept.
 - `SCHEMA` counts up with every change; a ledger of a later schema is refused. What came since the
-  first (2: wipes; 3: stock, never, aside) are tables of their own, made where they are missing.
+  first (2: wipes; 3: stock, never, aside, closed) are tables of their own, made where they are
+  missing.
 """
 
 from __future__ import annotations
@@ -170,3 +171,13 @@ aside = Table(  # tokens that are not taken again
     Column("entry_index", Integer, nullable=False),  # in that station's manifest
 )
 Index("aside_by_batch", aside.c.batch)
+
+closed = Table(  # batches that take no more tokens
+    "closed",
+    metadata,
+    Column("batch", ForeignKey("batches.id"), primary_key=True),
+    Column("operator", String, nullable=False),
+    Column("at", String, nullable=False),
+    Column("station", String, nullable=False),
+    Column("entry_index", Integer, nullable=False),  # in that station's manifest
+)
