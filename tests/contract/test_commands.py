@@ -121,8 +121,16 @@ def test_every_command_prints_what_is_documented(station: Station, token: TokenU
     ask("token show", "token", "show", token.serial)
     ask("token audit", "token", "audit", token.serial)
     ask("manifest verify", "manifest", "verify")
-    ask("manifest show", "manifest", "show")
-    ask("manifest show", "manifest", "show", "1")
+    shown = "manifest show, manifest history, manifest search"
+    ask(shown, "manifest", "show")
+    ask(shown, "manifest", "show", "1")
+    ask(shown, "manifest", "history", token.serial)
+    ask(shown, "manifest", "search", token.serial)
+    proof = station.home.with_name("token.tlog-proof")
+    assert station.tell("manifest", "prove", token.serial, "--name", "--out", proof).code == 0
+    ask("manifest verify PROOF", "manifest", "verify", proof)
+    exported = station.tell("manifest", "export", "--format", "json", "--names")
+    told.append(("manifest export --format json", exported))
     ask("escrow list", "escrow", "list")
     custodian = ("--purpose", "help-desk", "--key", key, "--reason", "a test")
     ask("escrow open", "escrow", "open", token.serial, *custodian)

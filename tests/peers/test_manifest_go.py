@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.record_samples import SIGNER, append, set_aside, small_manifest
-from tokenprov.record.manifest import Addition
+from tokenprov.record.handout import Handout
+from tokenprov.record.manifest import Addition, Manifest
 
 SOURCE = Path(__file__).with_name("manifest.go")
 KEY = str(SIGNER.verifier)
@@ -69,3 +70,26 @@ def test_altered_files(judge: Judge, tmp_path: Path, name: str, says: str) -> No
     done = judge("folder", KEY, tmp_path)
     assert done.returncode == 1
     assert says in done.stderr
+
+
+def handout(manifest: Manifest, index: int) -> bytes:
+    """The proof of an entry."""
+    path = tuple(manifest.prover().inclusion(index))
+    entry = manifest.entry(index)
+    return Handout(entry=entry, index=index, path=path, note=manifest.note()).to_bytes()
+
+
+@pytest.mark.parametrize("index", [0, 1, 3, 255, 256, 299])
+def test_proof(judge: Judge, tmp_path: Path, index: int) -> None:
+    """tlog.CheckRecord takes what is handed out, and not for another entry."""
+    manifest = small_manifest(tmp_path / "m")
+    manifest.append_many([Addition(entry=set_aside(n)) for n in range(296)])
+    file = tmp_path / "one.tlog-proof"
+    file.write_bytes(handout(manifest, index))
+    done = judge("proof", KEY, file)
+    assert (done.returncode, done.stdout) == (0, f"entry {index} of 300\n"), done.stderr
+    spelled = f"index {index}\n".encode()
+    file.write_bytes(file.read_bytes().replace(spelled, f"index {index ^ 2}\n".encode()))
+    done = judge("proof", KEY, file)
+    assert done.returncode == 1
+    assert "invalid transparency proof" in done.stderr

@@ -1,4 +1,4 @@
-"""`tokenprov manifest verify|show`: the record, for auditors and for people."""
+"""`tokenprov manifest verify|prove`: the record for auditors; `entries` has what people read."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from pathlib import Path
 
 import click
 
-from tokenprov.cli.output import as_json, facts_line, print_json, print_table
+from tokenprov.cli import entries
+from tokenprov.cli.output import as_json, print_json
 from tokenprov.errors import InputError, ManifestError
-from tokenprov.model import Json
-from tokenprov.record.entry import Entry, Kind
+from tokenprov.record.across import verify_together
+from tokenprov.record.entry import Kind
+from tokenprov.record.files import write_durable
+from tokenprov.record.folder import CHECKPOINT, VERIFIER_KEY
+from tokenprov.record.handout import SUFFIX, Handout, check_handout
 from tokenprov.record.manifest import Manifest, verify_manifest
+from tokenprov.record.note import VerifierKey
+from tokenprov.record.verdict import VerifyReport
 
 
 @click.group()
@@ -20,133 +26,163 @@ def manifest() -> None:
     """The signed record of which serial belongs to whom."""
 
 
-def _folder(home: Path, given: Path | None) -> Path:
-    folder = given or home / "manifest"
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder} is not a manifest's folder",
-            remedy="Name the folder that holds `checkpoint`, or the station home with --home.",
-        )
-    return folder
-
-
-_folder_argument = click.argument(
-    "folder", required=False, type=click.Path(file_okay=False, path_type=Path)
-)
+for command in (entries.show, entries.history, entries.search, entries.export):
+    manifest.add_command(command)
 
 
 @manifest.command()
-@_folder_argument
-@click.option("--key", help="The verifier key (name+id+base64) that you hold; or a file with it.")
+@click.argument("what", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--key",
+    "given",
+    multiple=True,
+    help="The verifier key (name+id+base64) that you hold; or a file with it. One a log.",
+)
+@click.option(
+    "--pin",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Your file with the last checkpoint you saw: nothing may be gone or another since. It is"
+    " made the first time, and moved on when the manifest holds.",
+)
 @as_json
 @click.pass_obj
-def verify(home: Path, folder: Path | None, key: str | None, as_json: bool) -> None:
-    """Check every byte of a manifest, offline. Exit code 0: it holds; 6: it does not."""
-    if key is not None and Path(key).is_file():
-        key = Path(key).read_text().strip()
-    where = _folder(home, folder)
-    report = verify_manifest(where, key)
+def verify(
+    home: Path, what: tuple[Path, ...], given: tuple[str, ...], pin: Path | None, as_json: bool
+) -> None:
+    """Check every byte of a manifest, offline; or a proof; or several manifests together.
+
+    WHAT is a manifest's folder, or a file that `manifest prove` handed out; by default the station
+    home's manifest. Exit code 0: it holds; 6: it does not.
+    """
+    keys = [VerifierKey.parse(_text(key)) for key in given]
+    if len(what) == 1 and what[0].is_file():
+        _verify_proof(home, what[0], keys, as_json)
+        return
+    folders = [entries.folder(home, path) for path in what] or [entries.folder(home, None)]
+    if len(folders) > 1:
+        if pin is not None:
+            raise InputError("--pin is for one manifest", remedy="Verify each with its own pin.")
+        reports = verify_together(folders, {key.name: key for key in keys})
+    else:
+        seen = pin.read_bytes() if pin is not None and pin.exists() else None
+        (folder,) = folders
+        reports = {folder: verify_manifest(folder, keys[0] if keys else None, pin=seen)}
+        if pin is not None and reports[folder].holds:
+            write_durable(pin, (folder / CHECKPOINT).read_bytes())
+            if seen is None:
+                click.echo(f"{pin} is made: this is the first checkpoint in it.", err=True)
     if as_json:
-        print_json({"holds": report.holds, **asdict(report)})
-    elif report.holds:
-        click.echo(
-            f"{where} holds: {report.size} entries of station {report.station}, root"
-            f" {report.root[:16]}…"
-        )
-        real = report.issued - report.virtual
-        click.echo(
-            f"  {report.issued} tokens issued ({real} real, {report.virtual} virtual) to"
-            f" {report.identities} holders, {report.openings} of them named here"
-        )
-        if key is None:
+        documents = [
+            {"folder": str(folder), "holds": report.holds, **asdict(report)}
+            for folder, report in reports.items()
+        ]
+        print_json(documents if len(documents) > 1 else documents[0])
+    else:
+        for folder, report in reports.items():
+            _tell(folder, report)
+        if not keys:
             click.echo(
                 "  checked with the key that lies in the folder: compare it with one that you"
                 " got another way (--key)",
                 err=True,
             )
-    else:
-        for finding in report.findings:
-            click.echo(f"{finding}\n  {finding.remedy}")
-        click.echo(f"{where} does not hold: {len(report.findings)} findings", err=True)
-    if not report.holds:
+    if not all(report.holds for report in reports.values()):
         sys.exit(ManifestError.exit_code)
 
 
-@manifest.command()
-@click.argument("index", required=False, type=click.IntRange(0))
-@as_json
-@click.pass_obj
-def show(home: Path, index: int | None, as_json: bool) -> None:
-    """The entries, joined with the names where those are held; one entry with all its facts."""
-    log = Manifest.open(_folder(home, None))
-    if index is not None and index >= log.size:
-        raise InputError(f"there is no entry {index}", remedy=f"The last entry is {log.size - 1}.")
-    numbers = [index] if index is not None else list(range(log.size))
-    entries = [(number, log.entry(number)) for number in numbers]
+def _tell(folder: Path, report: VerifyReport) -> None:
+    if not report.holds:
+        for finding in report.findings:
+            click.echo(f"{finding}\n  {finding.remedy}")
+        click.echo(f"{folder} does not hold: {len(report.findings)} findings", err=True)
+        return
+    click.echo(
+        f"{folder} holds: {report.size} entries of station {report.station}, root"
+        f" {report.root[:16]}…"
+    )
+    real = report.issued - report.virtual
+    click.echo(
+        f"  {report.issued} tokens issued ({real} real, {report.virtual} virtual) to"
+        f" {report.identities} holders, {report.openings} of them named here"
+    )
+
+
+def _verify_proof(home: Path, path: Path, keys: list[VerifierKey], as_json: bool) -> None:
+    if not keys:
+        stored = home / "manifest" / VERIFIER_KEY
+        if not stored.is_file():
+            raise InputError(
+                "a proof has no key in it", remedy="Give the station's verifier key with --key."
+            )
+        keys = [VerifierKey.parse(stored.read_text().strip())]
+    proof, head = check_handout(path.read_bytes(), keys[0])
+    holder = proof.opening.holder if proof.opening else None
     if as_json:
-        print_json([{"index": n, **e, **_named(log, e)} for n, e in entries])
-    elif index is not None:
-        _print_entry(log, *entries[0])
-    else:
-        print_table(
-            ("#", "time", "kind", "serial", "holder", "kit", "profile", "operator"),
-            [_row(log, number, entry) for number, entry in entries],
+        print_json(
+            {
+                "holds": True,
+                "origin": head.origin,
+                "size": head.size,
+                "index": proof.index,
+                "entry": proof.entry,
+                **({"holder": holder} if holder else {}),
+            }
+        )
+        return
+    click.echo(f"{path} holds: entry {proof.index} of {head.size} of {head.origin}")
+    entries.print_entry(proof.index, {**proof.entry, **({"holder": holder} if holder else {})})
+
+
+@manifest.command()
+@click.argument("serial")
+@click.option("--entry", "index", type=click.IntRange(0), help="Another entry than its last issue.")
+@click.option("--name", "with_name", is_flag=True, help="Hand out who the holder is as well.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=f"The file.  [default: SERIAL{SUFFIX}]",
+)
+@click.pass_obj
+def prove(home: Path, serial: str, index: int | None, with_name: bool, out: Path | None) -> None:
+    """Hand out one entry about a token in a small file that verifies alone (C2SP tlog-proof)."""
+    log = Manifest.open(entries.folder(home, None))
+    mentions = log.found_by(f"serial {serial}")
+    if index is None:
+        issued = [n for n in mentions if log.entry(n)["kind"] == Kind.ISSUED]
+        if not issued:
+            raise InputError(
+                f"no entry issues token {serial}",
+                remedy="Look for it: tokenprov manifest history SERIAL; or name an --entry.",
+            )
+        index = issued[-1]
+    elif index not in mentions:
+        raise InputError(
+            f"entry {index} is not about token {serial}",
+            remedy=f"Those that are: {', '.join(map(str, mentions)) or 'none'}.",
+        )
+    entry = log.entry(index)
+    opening = None
+    if with_name:
+        opening = log.opening(entry["holder"]["commitment"]) if "holder" in entry else None
+        if opening is None:
+            raise InputError(
+                f"who entry {index} is about is not held here",
+                remedy="It was erased, or the entry is about no holder: leave --name out.",
+            )
+    file = out or Path(f"{serial}{SUFFIX}")
+    path = tuple(log.prover().inclusion(index))
+    proof = Handout(entry=entry, index=index, path=path, note=log.note(), opening=opening)
+    write_durable(file, proof.to_bytes(), 0o600 if opening else 0o644)
+    click.echo(f"{file}: entry {index} of {log.size}, {entry['kind']} {entry['time']}")
+    later = [n for n in mentions if n > index]
+    if later:
+        click.echo(
+            f"  later entries about this token: {', '.join(map(str, later))}"
+            " (tokenprov manifest history SERIAL)",
+            err=True,
         )
 
 
-def _named(log: Manifest, entry: Entry) -> dict[str, Json]:
-    """The holder in place of the commitment, where the opening is held."""
-    if "holder" not in entry:
-        return {}
-    opening = log.opening(entry["holder"]["commitment"])
-    return {"holder": {**entry["holder"], **(opening.holder if opening else {})}}
-
-
-def _row(log: Manifest, number: int, entry: Entry) -> tuple[str, ...]:
-    holder = _named(log, entry).get("holder", {})
-    token = entry.get("token", {})
-    kit = f"{entry['kit']['position'] + 1}/{entry['kit']['size']}" if "kit" in entry else ""
-    return (
-        str(number),
-        entry["time"],
-        entry["kind"],
-        (token.get("serial") or "") + (" (virtual)" if token.get("virtual") else ""),
-        str(holder.get("name", "(erased)" if holder else "")),
-        kit,
-        entry.get("profile", {}).get("name", ""),
-        entry["operator"],
-    )
-
-
-def _print_entry(log: Manifest, number: int, entry: Entry) -> None:
-    merged = {**entry, **_named(log, entry)}
-    print_table(
-        ("entry", str(number)),
-        [
-            (name, facts_line(value))
-            for name, value in merged.items()
-            if name not in ("steps", "secrets", "approvers", "v", "custodians")
-        ],
-    )
-    if entry["kind"] == Kind.ISSUED:
-        click.echo("\nread back from the token:")
-        print_table(
-            ("setting", "state", "facts", "cannot be read back"),
-            [
-                (
-                    step["id"],
-                    step["state"],
-                    facts_line(step["facts"]) or step.get("reason", ""),
-                    ", ".join(step.get("unread", ())),
-                )
-                for step in entry["steps"]
-            ],
-        )
-        click.echo("\nsealed:")
-        print_table(
-            ("secret", "who opens it", "envelope"),
-            [
-                (secret["name"], secret["purpose"], secret["sha256"][:16])
-                for secret in entry["secrets"]
-            ],
-        )
+def _text(key: str) -> str:
+    """The key itself, or what is in the file of that name."""
+    return Path(key).read_text().strip() if Path(key).is_file() else key

@@ -4,10 +4,13 @@ files      durable writes, the station's lock
 canonical  RFC 8785 JSON
 note       C2SP signed notes            checkpoint  C2SP tlog-checkpoint
 tlog       RFC 6962 hashing, C2SP tiles proof       inclusion and consistency
-entry      what an entry may hold       history     which entry may follow which
+entry      entries as bytes             kinds       what each kind holds
+history    which entry may follow       index       the same, kept beside the log
 opening    salted commitments to holders
 folder     the manifest's folder, read  manifest    the same, appended to
-verify     the manifest, judged
+verify     the manifest, judged         pin         and against what was seen before
+across     several of them together     handout     one entry that proves itself
+export     entries for other tools
 escrow     HPKE envelopes               resume      the station's key of an open order
 ledger     batches, orders, intents, sealed secrets; tables and rows beside it
 """

@@ -183,6 +183,11 @@ class Manifest:
         """Who a commitment stands for; None where that was erased, or is held elsewhere."""
         return self._folder.opening(commitment)
 
+    def held_openings(self) -> list[str]:
+        """The commitments whose openings are held here."""
+        found = (self._folder.path / "openings").glob("*.json")
+        return sorted(path.stem for path in found)
+
     def erase_opening(self, commitment: str) -> None:
         """Forget who a commitment stands for; a second time is fine."""
         destroy(self._folder.path / opening_path(commitment))
