@@ -3,6 +3,7 @@
 Rules:
 - The same roster, profile and kit size are the same batch: running it again goes on with it.
 - A token that an order was begun with goes on with that order and no other.
+- New tokens take the open orders in the roster's order, those of holders who were named first.
 - An order is bound to a token when that token was seen to be nobody's, before its first write.
 - A used token is refused, or wiped first where an operator named its serial (`wipe`).
 - A token never to be touched, or set aside, is refused by its serial alone; so is one that is not
@@ -143,6 +144,7 @@ class BatchWork:
         counts = home.ledger.count_orders(batch.id)
         self._left = sum(counts.values()) - counts[OrderState.ISSUED]
         self._open = deque(record.id for record in home.ledger.orders(batch.id, OrderState.OPEN))
+        self._named: deque[str] = deque()  # orders that come before those that are open
         self._handing_out = threading.Lock()
         self.recording = threading.Lock()  # one entry at a time
 
@@ -150,6 +152,19 @@ class BatchWork:
     def left(self) -> int:
         """Orders that are not issued."""
         return self._left
+
+    def name_holder(self, holder_id: str) -> tuple[str, int] | None:
+        """The next new tokens are for this holder, until their kit is whole.
+
+        Gives their name and how many orders that is; None where none of theirs is open.
+        """
+        found = self._home.ledger.open_orders_of(self._batch.id, holder_id)
+        with self._handing_out:
+            for record in found:
+                if record.id in self._open:
+                    self._open.remove(record.id)
+                    self._named.append(record.id)
+        return (found[0].order.holder.name, len(found)) if found else None
 
     def begun_with(self, token: TokenId) -> OrderRecord | None:
         """The order that this token was begun with and not finished, None for a new token.
@@ -230,18 +245,19 @@ class BatchWork:
             return
         self._refuse_unknown(token)
         with self._handing_out:
-            if not self._open:
+            queue = self._named or self._open
+            if not queue:
                 raise TokenConflict(
                     f"no order is open for token {token.label}",
                     remedy="Take it out, or run the batch with a larger roster or kit.",
                 )
-            order_id = self._open.popleft()
+            order_id = queue.popleft()
         try:
             yield self._record(order_id).order, False
         finally:
             if self._record(order_id).state is OrderState.OPEN:
                 with self._handing_out:
-                    self._open.appendleft(order_id)
+                    queue.appendleft(order_id)
 
     def make(self, token: Token, order: Order) -> int:
         """Take the token through the profile's steps and record it; gives the entry's index.

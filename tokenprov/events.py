@@ -170,6 +170,21 @@ class OrderFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HolderNamed:
+    """The next new tokens are for this holder, so many of them."""
+
+    holder: str
+    orders: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanIgnored:
+    """A line on standard input was not taken for a badge; what it was is not told."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceLost:
     """pcscd stopped; a new context is tried."""
 
@@ -202,6 +217,8 @@ Event = (
     | TokenReady
     | TokenPassedOver
     | OrderFailed
+    | HolderNamed
+    | ScanIgnored
     | ServiceLost
     | BatchPaused
 )

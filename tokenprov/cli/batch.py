@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import click
@@ -16,7 +16,7 @@ from tokenprov.cli.batch_end import batch_named, close_, export_, operator_optio
 from tokenprov.cli.output import as_json, print_json, print_table
 from tokenprov.closing import refuse_closed
 from tokenprov.errors import InputError
-from tokenprov.events import BatchStarted, Listener
+from tokenprov.events import BatchStarted, HolderNamed, Listener
 from tokenprov.home import Home
 from tokenprov.issuance import catch_up
 from tokenprov.line import Line
@@ -25,6 +25,7 @@ from tokenprov.profile import Profile, load_profile
 from tokenprov.record.rows import Batch
 from tokenprov.report import Report, report
 from tokenprov.roster import load_roster
+from tokenprov.station.badges import Badges
 from tokenprov.station.screens import json_screen, kit_name, line_screen, table_screen
 from tokenprov.wipe import Permission
 
@@ -91,6 +92,15 @@ def new(
     help="Empty this token first if it is in use; can be given again. It is recorded.",
 )
 @click.option("--reason", default="", help="Why they may be wiped.")
+@click.option(
+    "--holder",
+    "holders",
+    multiple=True,
+    metavar="ID",
+    help="The first new tokens are for this holder; can be given again.",
+)
+@click.option("--scan", is_flag=True, help="Name holders by lines on standard input, as badges do.")
+@click.option("--badge-prefix", default="", help="What every badge's line begins with.")
 @as_json
 @click.pass_obj
 def run(
@@ -102,6 +112,9 @@ def run(
     operator: str,
     serials: tuple[str, ...],
     reason: str,
+    holders: tuple[str, ...],
+    scan: bool,
+    badge_prefix: str,
     as_json: bool,
 ) -> None:
     """Program the tokens that are put in, for the holders of ROSTER or the rest of BATCH."""
@@ -131,7 +144,10 @@ def run(
                     total=total,
                 )
             )
-            Line(home, work, profile, listener).run(patience=wait)
+            for holder in holders:
+                _name(work, holder, listener)
+            with _badges(work, badge_prefix, listener) if scan else nullcontext():
+                Line(home, work, profile, listener).run(patience=wait)
         found = report(home, made)
     if as_json:
         print_json(found.to_json())
@@ -156,6 +172,21 @@ def _chosen(
             remedy="Write --profile NAME, or a batch by its id: tokenprov batch status",
         )
     return lambda: found, profile_of(found)
+
+
+def _badges(work: BatchWork, prefix: str, listener: Listener) -> Badges:
+    return Badges(sys.stdin.fileno(), prefix, work.name_holder, listener)
+
+
+def _name(work: BatchWork, holder: str, listener: Listener) -> None:
+    """Raises `InputError` for a holder without an open order."""
+    named = work.name_holder(holder)
+    if named is None:
+        raise InputError(
+            f"holder {holder} has no open order in this batch",
+            remedy="Check the id: batch status BATCH --json tells every order's holder.",
+        )
+    listener(HolderNamed(holder=named[0], orders=named[1]))
 
 
 def _permission(serials: tuple[str, ...], reason: str, operator: str) -> Permission:

@@ -170,6 +170,19 @@ class Ledger:
                 return
             after = (page[-1].row, page[-1].order.position)
 
+    def open_orders_of(self, batch: str, holder_id: str) -> list[OrderRecord]:
+        """A holder's orders in a batch that nobody has begun, by kit position."""
+        statement = (
+            select(t.orders)
+            .where(
+                t.orders.c.holder_id == holder_id,
+                t.orders.c.batch == batch,
+                t.orders.c.state == OrderState.OPEN.value,
+            )
+            .order_by(t.orders.c.position)
+        )
+        return list(map(order_from_row, self._rows(statement)))
+
     def count_orders(self, batch: str) -> dict[OrderState, int]:
         """How many orders stand where."""
         statement = (

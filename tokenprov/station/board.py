@@ -45,6 +45,7 @@ class Board:
     total: int = 0
     issued: int = 0  # of the batch, also by earlier runs
     failed: int = 0
+    note: str = ""  # of the badge that was scanned last
     rows: dict[str, Row] = field(default_factory=dict)
     issued_now: int = 0
     started: float = 0.0
@@ -60,6 +61,10 @@ class Board:
                 self.rows[event.reader] = Row(reader=event.reader)
             case events.ReaderGone():
                 self.rows.pop(event.reader, None)
+            case events.HolderNamed():
+                self.note = f"next: {event.holder}"
+            case events.ScanIgnored():
+                self.note = f"not a badge: {event.reason}"
             case events.ServiceLost() | events.BatchPaused():
                 pass
             case _:

@@ -106,6 +106,8 @@ def _totals(board: Board) -> Text:
         parts.append(f"{board.failed} stopped")
     if board.issued_now:
         parts.append(f"{board.per_minute:.0f} a minute")
+    if board.note:
+        parts.append(board.note)
     if left:
         parts.append(f"about {left:.0f} min left" if left >= 1 else "less than a minute left")
     return Text(" · ".join(parts), style="bold")
@@ -138,6 +140,8 @@ _LINES: dict[type[Event], Callable[..., str]] = {
     ),
     events.TokenPassedOver: lambda e: f"{e.label}: passed over: {e.reason}\n  {e.remedy}",
     events.OrderFailed: lambda e: f"{e.label}: stopped: {e.reason}\n  {e.remedy}",
+    events.HolderNamed: lambda e: f"the next tokens are for {e.holder}: {e.orders}",
+    events.ScanIgnored: lambda e: f"what was scanned is passed over: {e.reason}",
     events.ServiceLost: lambda e: f"the PC/SC service is gone ({e.reason}); try {e.attempt}",
     events.ReaderHeld: lambda e: (
         f"{_short(e.reader)} is held by {', '.join(e.holders) or 'another program'}: waiting for it"
