@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -38,7 +38,7 @@ from tokenprov.plan import check_token
 from tokenprov.profile import Profile
 from tokenprov.wipe import WipeFirst, wipe
 
-POLL = 0.1  # seconds between looks at the readers
+POLL = 0.1  # seconds between looks at the readers, at most
 RESETS = 3  # times that another program may reset a token before it is left alone
 BUSY_PATIENCE = 10.0  # seconds that another program may hold a reader
 SERVICE_TRIES = 10  # new contexts, a second apart, when pcscd is gone
@@ -107,7 +107,7 @@ class Line:
                         self._start_turns(pool)
                     running = self._running()
                     if running:
-                        wait(running, timeout=POLL, return_when=FIRST_COMPLETED)
+                        self._wait()
                         idle_since = time.monotonic()
                     elif interrupted or self._work.left == 0:
                         break
@@ -115,12 +115,24 @@ class Line:
                         self._listener(events.BatchPaused(left=self._work.left))
                         break
                     else:
-                        time.sleep(POLL)
+                        self._wait()
                     self._end_turns()
                 except KeyboardInterrupt:
                     if interrupted:
                         raise
                     interrupted = True
+
+    def _wait(self) -> None:
+        """Until a token comes or goes, or a turn ends."""
+        if self._context is None:
+            time.sleep(POLL)
+        else:
+            self._context.wait(POLL)
+
+    def _turn_ended(self, _: Future[None]) -> None:
+        context = self._context
+        if context is not None:
+            context.stop_waiting()
 
     def _running(self) -> list[Future[None]]:
         return [lane.turn for lane in self._lanes.values() if lane.turn is not None]
@@ -149,6 +161,7 @@ class Line:
             elif lane.served != state.events:
                 lane.served = state.events
                 lane.turn = pool.submit(self._turn, state.name, state.events)
+                lane.turn.add_done_callback(self._turn_ended)
 
     def _end_turns(self) -> None:
         for lane in self._lanes.values():

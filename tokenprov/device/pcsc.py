@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from tokenprov.errors import (
 
 log = logging.getLogger(__name__)
 
+SHORTEST_WAIT = 0.005  # seconds, also where a state that never settles ends each wait at once
 MAX_READERS = 16  # PCSCLITE_MAX_READERS_CONTEXTS
 
 
@@ -137,6 +139,7 @@ class Context:
     """A PC/SC context. Not for use by two threads at once; each worker has its own."""
 
     def __init__(self) -> None:
+        self._seen: list[tuple[str, int]] = []  # the readers' states at the last look
         hresult, self._handle = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
         _raise(hresult, "", "connecting to the service")
 
@@ -165,6 +168,7 @@ class Context:
 
     def states(self) -> tuple[ReaderState, ...]:
         """The readers and whether a token is in each."""
+        self._seen = []
         names = self.readers()
         if not names:
             return ()
@@ -174,6 +178,7 @@ class Context:
             return ()
         if hresult & 0xFFFFFFFF not in (Code.OK, Code.TIMEOUT):
             _raise(hresult, "", "reading reader states")
+        self._seen = [(name, state & ~scard.SCARD_STATE_CHANGED) for name, state, _ in states]
         return tuple(
             ReaderState(
                 name=name,
@@ -183,6 +188,22 @@ class Context:
             )
             for name, state, _atr in states
         )
+
+    def wait(self, seconds: float) -> None:
+        """Wait until something changes in a reader that `states` saw, or `stop_waiting`.
+
+        At most so many seconds, within which a new reader does not show. What became of the service
+        meanwhile is for the next look to find.
+        """
+        began = time.monotonic()
+        if self._seen:
+            scard.SCardGetStatusChange(self._handle, int(seconds * 1000), self._seen)
+            seconds = SHORTEST_WAIT
+        time.sleep(max(0.0, began + seconds - time.monotonic()))
+
+    def stop_waiting(self) -> None:
+        """End a `wait` in another thread now, if there is one."""
+        scard.SCardCancel(self._handle)
 
     def connect(self, reader: str) -> PcscConnection:
         """Connect exclusively to the token in a reader.

@@ -1,0 +1,74 @@
+"""Waiting for the readers: it ends with a change, when it is told to, or in time."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tokenprov.device.pcsc import SHORTEST_WAIT, Context
+from tokenprov.sim.bench import VirtualBench
+
+LONG = 20.0  # seconds, far above what a change takes to show
+SOON = 10.0  # seconds, also on a busy machine
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[VirtualBench]:
+    """One token."""
+    with VirtualBench(tokens=1) as made, made.in_environment():
+        yield made
+
+
+def seconds_of(context: Context, seconds: float) -> float:
+    """How long a wait takes."""
+    began = time.monotonic()
+    context.wait(seconds)
+    return time.monotonic() - began
+
+
+def settled(context: Context) -> None:
+    """Look until nothing changes any more: pcscd powers a token down after a while."""
+    for _ in range(100):
+        context.states()
+        if seconds_of(context, 1.0) >= 0.9:
+            context.states()
+            return
+    raise AssertionError("the reader's state never settles")
+
+
+def test_a_token_that_goes_ends_the_wait(bench: VirtualBench) -> None:
+    """Pulling a token is seen at once, and so is one that went between the look and the wait."""
+    with Context() as context:
+        settled(context)
+        pulling = threading.Timer(0.2, bench.control.remove, [bench.serials[0]])
+        pulling.start()
+        assert 0.1 < seconds_of(context, LONG) < SOON
+        pulling.join()
+        assert seconds_of(context, LONG) < SOON, "it was not looked at since"
+        (state,) = context.states()
+        assert not state.present
+        bench.control.insert(bench.serials[0])
+        assert seconds_of(context, LONG) < SOON
+
+
+def test_a_wait_is_ended_from_another_thread(bench: VirtualBench) -> None:
+    """As by a turn that is over."""
+    with Context() as context:
+        settled(context)
+        ending = threading.Timer(0.2, context.stop_waiting)
+        ending.start()
+        assert 0.1 < seconds_of(context, LONG) < SOON
+        ending.join()
+
+
+def test_a_wait_is_never_too_short_nor_too_long(bench: VirtualBench) -> None:
+    """A loop around it neither spins nor hangs, with a reader and without."""
+    with Context() as context:
+        settled(context)
+        assert 0.2 <= seconds_of(context, 0.2) < SOON
+        bench.control.unplug_reader(0)
+        assert seconds_of(context, LONG) >= SHORTEST_WAIT, "the reader that it knew is gone"
+        assert context.states() == ()
+        assert 0.2 <= seconds_of(context, 0.2) < SOON
+        bench.control.plug_reader(0)
