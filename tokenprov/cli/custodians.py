@@ -1,14 +1,22 @@
-"""What commands ask of a person about keys: a custodian's public key, and a new passphrase."""
+"""What commands ask of a person about custodians' keys, and options that they share."""
 
 from __future__ import annotations
 
 import getpass
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TypeVar
 
+import click
+
+from tokenprov.custodians import opened_key
 from tokenprov.errors import InputError
 from tokenprov.model import Purpose
-from tokenprov.record.escrow import CustodianKey, load_public
+from tokenprov.record.escrow import CustodianKey, PrivateKey, load_public
 from tokenprov.secret import Secret
+
+_F = TypeVar("_F", bound=Callable[..., object])
 
 
 def parse_custodian(text: str, option: str) -> tuple[Purpose, CustodianKey]:
@@ -39,3 +47,29 @@ def _not_empty(given: Secret) -> Secret:
     if not len(given):
         raise InputError("the passphrase is empty", remedy="Give one of several words.")
     return given
+
+
+def recorded(command: _F) -> _F:
+    """The options of whatever is an entry of the manifest."""
+    command = click.option(
+        "--operator", default=getpass.getuser, help="Who you are.  [default: your login]"
+    )(command)
+    return click.option("--reason", required=True, help="Why; it is recorded in the manifest.")(
+        command
+    )
+
+
+def ask_unseen(prompt: str) -> Secret:
+    """What a person types without its being shown."""
+    return Secret(getpass.getpass(prompt))
+
+
+def custodian_key(given: str, has_passphrase: bool) -> AbstractContextManager[PrivateKey]:
+    """The private key that a person named with --key; open while it is used."""
+
+    def find_reader(serial: str) -> str:
+        from tokenprov.cli.token import choose_reader  # and with it all that asks tokens
+
+        return choose_reader(None, serial)
+
+    return opened_key(given, ask_unseen, find_reader, has_passphrase=has_passphrase)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
-from tokenprov import resealing
-from tokenprov.cli.custodians import new_passphrase, parse_custodian, passphrase_of
+from tokenprov.cli.custodians import custodian_key, new_passphrase, passphrase_of, recorded
+from tokenprov.cli.escrow_keys import join, reseal, rotate, split
 from tokenprov.cli.output import as_json, print_json, print_table
-from tokenprov.custodians import opened_key
 from tokenprov.custody import Form, Opened, Reason, open_sealed, sealed
 from tokenprov.errors import EscrowError, InputError
 from tokenprov.handover import export_seeds
 from tokenprov.home import Home
 from tokenprov.model import Json, Purpose, SecretKind
-from tokenprov.record.escrow import PrivateKey
 from tokenprov.record.files import create_durable
 from tokenprov.record.rows import EnvelopeRecord
 from tokenprov.secret import Secret
@@ -39,27 +35,18 @@ _with_superseded = click.option(
 )
 
 
-def _recorded(command: _F) -> _F:
-    """The options of whatever is an entry of the manifest."""
-    command = click.option(
-        "--operator", default=getpass.getuser, help="Who you are.  [default: your login]"
-    )(command)
-    return click.option("--reason", required=True, help="Why; it is recorded in the manifest.")(
-        command
-    )
-
-
 def _opening(command: _F) -> _F:
     """The options of whatever opens envelopes."""
     for option in (
-        _recorded,
+        recorded,
         click.option("--passphrase", is_flag=True, help="Ask for the key's passphrase."),
         click.option(
             "--key",
             "key_given",
             required=True,
             metavar="KEY",
-            help="The custodian's private key: a file (PKCS#8 PEM), a PKCS#11 URI, or piv:SERIAL.",
+            help="The custodian's private key: a file (PKCS#8 PEM), a PKCS#11 URI,"
+            " piv:SERIAL, or words: for shares.",
         ),
     ):
         command = option(command)
@@ -69,6 +56,10 @@ def _opening(command: _F) -> _F:
 @click.group()
 def escrow() -> None:
     """Sealed secrets."""
+
+
+for command in (reseal, rotate, split, join):
+    escrow.add_command(command)
 
 
 @escrow.command("list")
@@ -123,7 +114,7 @@ def open_(
     """Show the secrets of a token that this custodian may see; the opening is recorded first."""
     why = Reason(operator=operator, text=reason)
     home = Home.open(home_path)
-    with _key(key_given, passphrase) as key:
+    with custodian_key(key_given, passphrase) as key:
         envelopes = [
             envelope
             for envelope in sealed(
@@ -207,7 +198,7 @@ def export(
     protection = None
     if form == Form.PSKC:
         protection = _pskc_passphrase(pskc_passphrase)
-    with _key(key_given, passphrase) as key:
+    with custodian_key(key_given, passphrase) as key:
         exported = export_seeds(
             home,
             serials,
@@ -225,72 +216,10 @@ def export(
     click.echo(f"{exported.count} seeds of {exported.tokens} tokens, as {form}.", err=True)
 
 
-@escrow.command()
-@click.option(
-    "--from-key",
-    "key_given",
-    required=True,
-    metavar="KEY",
-    help="The custodian's old private key, as in `escrow open`.",
-)
-@click.option("--passphrase", is_flag=True, help="Ask for the old key's passphrase.")
-@click.option("--to", required=True, metavar="PURPOSE=FILE", help="The new public key (PEM).")
-@_recorded
-@click.pass_obj
-def reseal(
-    home_path: Path, key_given: str, passphrase: bool, to: str, reason: str, operator: str
-) -> None:
-    """Move all that is sealed to a custodian to their new key; again to go on. Shows no secret."""
-    why = Reason(operator=operator, text=reason)
-    purpose, new = parse_custodian(to, "--to")
-    home = Home.open(home_path)
-    with _key(key_given, passphrase) as old:
-        old_kid = old.recipient.kid
-        done = resealing.reseal(home, purpose, old_kid, old, new, why)
-    click.echo(
-        f"{done.secrets} secrets of {done.tokens} tokens moved from key {old_kid} to {new.kid}.",
-        err=True,
-    )
-    if home.custodians[purpose].kid != new.kid:
-        click.echo(
-            f"What comes is still sealed to {home.custodians[purpose].kid}:"
-            f" tokenprov escrow rotate {to} changes that.",
-            err=True,
-        )
-
-
-@escrow.command()
-@click.argument("to", metavar="PURPOSE=FILE")
-@_recorded
-@click.pass_obj
-def rotate(home_path: Path, to: str, reason: str, operator: str) -> None:
-    """Seal what comes to another public key (PEM) of a custodian."""
-    why = Reason(operator=operator, text=reason)
-    purpose, new = parse_custodian(to, "PURPOSE=FILE")
-    old = resealing.rotate(Home.open(home_path), purpose, new, why)
-    click.echo(
-        f"What comes for {purpose} is sealed to key {new.kid}. What is sealed to {old} is not"
-        " moved by this: tokenprov escrow reseal",
-        err=True,
-    )
-
-
 def _pskc_passphrase(file: Path | None) -> Secret:
     if file is not None:
         return passphrase_of(file)
     return new_passphrase("Passphrase for the PSKC file: ")
-
-
-def _key(given: str, has_passphrase: bool) -> AbstractContextManager[PrivateKey]:
-    def ask(prompt: str) -> Secret:
-        return Secret(getpass.getpass(prompt))
-
-    def find_reader(serial: str) -> str:
-        from tokenprov.cli.token import choose_reader  # and with it all that asks tokens
-
-        return choose_reader(None, serial)
-
-    return opened_key(given, ask, find_reader, has_passphrase=has_passphrase)
 
 
 def _listed(envelope: EnvelopeRecord) -> dict[str, Json]:

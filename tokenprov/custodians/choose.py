@@ -3,6 +3,7 @@
     FILE                    PKCS#8 PEM, its passphrase asked for where that was said
     pkcs11:token=…;object=… a PKCS#11 token (RFC 7512); its PIN is asked for, or in `pin-source`
     piv:SERIAL              slot 9d of the PIV token with that serial; its PIN is asked for
+    words:                  SLIP-39 shares, which are asked for; or words:FILE,FILE,…
 
 No PIN and no passphrase is taken from a command line.
 """
@@ -19,6 +20,7 @@ from tokenprov.record.escrow import KeyInMemory, PrivateKey, load_private
 from tokenprov.secret import Secret
 
 PIV = "piv:"
+WORDS = "words:"
 
 Ask = Callable[[str], Secret]  # the prompt -> what was typed, unseen
 
@@ -44,6 +46,11 @@ def opened_key(
         serial = given.removeprefix(PIV)
         with key_on_token(find_reader(serial), lambda: ask(f"PIN of {serial}: ")) as on_token:
             yield on_token
+    elif given.startswith(WORDS):
+        from tokenprov.custodians.words import ask_shares, join, read_share
+
+        files = given.removeprefix(WORDS)
+        yield join([read_share(Path(f)) for f in files.split(",")] if files else ask_shares(ask))
     else:
         phrase = ask("Passphrase: ") if has_passphrase else None
         yield KeyInMemory(private=load_private(Path(given), phrase))

@@ -1,0 +1,121 @@
+"""`tokenprov escrow reseal|rotate|split|join`: custodians' keys changed, and held by several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tokenprov import resealing
+from tokenprov.cli.custodians import ask_unseen, custodian_key, parse_custodian, recorded
+from tokenprov.custodians import words
+from tokenprov.custody import Reason
+from tokenprov.errors import InputError
+from tokenprov.home import Home
+from tokenprov.record.escrow import CustodianKey, load_private
+from tokenprov.record.files import create_durable, make_folder
+
+
+@click.command()
+@click.option(
+    "--from-key",
+    "key_given",
+    required=True,
+    metavar="KEY",
+    help="The custodian's old private key, as in `escrow open`.",
+)
+@click.option("--passphrase", is_flag=True, help="Ask for the old key's passphrase.")
+@click.option("--to", required=True, metavar="PURPOSE=FILE", help="The new public key (PEM).")
+@recorded
+@click.pass_obj
+def reseal(
+    home_path: Path, key_given: str, passphrase: bool, to: str, reason: str, operator: str
+) -> None:
+    """Move all that is sealed to a custodian to their new key; again to go on. Shows no secret."""
+    why = Reason(operator=operator, text=reason)
+    purpose, new = parse_custodian(to, "--to")
+    home = Home.open(home_path)
+    with custodian_key(key_given, passphrase) as old:
+        old_kid = old.recipient.kid
+        done = resealing.reseal(home, purpose, old_kid, old, new, why)
+    click.echo(
+        f"{done.secrets} secrets of {done.tokens} tokens moved from key {old_kid} to {new.kid}.",
+        err=True,
+    )
+    if home.custodians[purpose].kid != new.kid:
+        click.echo(
+            f"What comes is still sealed to {home.custodians[purpose].kid}:"
+            f" tokenprov escrow rotate {to} changes that.",
+            err=True,
+        )
+
+
+@click.command()
+@click.argument("to", metavar="PURPOSE=FILE")
+@recorded
+@click.pass_obj
+def rotate(home_path: Path, to: str, reason: str, operator: str) -> None:
+    """Seal what comes to another public key (PEM) of a custodian."""
+    why = Reason(operator=operator, text=reason)
+    purpose, new = parse_custodian(to, "PURPOSE=FILE")
+    old = resealing.rotate(Home.open(home_path), purpose, new, why)
+    click.echo(
+        f"What comes for {purpose} is sealed to key {new.kid}. What is sealed to {old} is not"
+        " moved by this: tokenprov escrow reseal",
+        err=True,
+    )
+
+
+@click.command()
+@click.option(
+    "--key",
+    "key_file",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The private key to split (PKCS#8 PEM).",
+)
+@click.option("--passphrase", is_flag=True, help="Ask for the key's passphrase.")
+@click.option("--shares", required=True, type=int, help="How many people get one.")
+@click.option("--threshold", required=True, type=int, help="How many of them give the key.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A folder to make, with a file (mode 0600) for each share, to be printed and removed.",
+)
+def split(key_file: Path, passphrase: bool, shares: int, threshold: int, out: Path) -> None:
+    """Split a custodian's key into SLIP-39 words, of which THRESHOLD shares open again."""
+    if out.exists():
+        raise InputError(f"{out} is there already", remedy="Name a folder that is not there yet.")
+    phrase = ask_unseen("Passphrase: ") if passphrase else None
+    private = load_private(key_file, phrase)
+    kid = CustodianKey(public=private.public_key()).kid
+    made = words.split(private, threshold, shares)
+    make_folder(out, 0o700)
+    for number, share in enumerate(made, 1):
+        head = f"# Share {number} of {shares} of key {kid}; {threshold} of them give the key.\n"
+        content = head.encode() + share.reveal() + b"\n"
+        create_durable(out / f"share-{number}.txt", content, 0o600)
+    click.echo(
+        f"Key {kid} is in {shares} shares in {out}, {threshold} of which give it. Print each for"
+        f" its holder, try them (tokenprov escrow join), then remove {out} and {key_file}.",
+        err=True,
+    )
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.pass_obj
+def join(home_path: Path, files: tuple[Path, ...]) -> None:
+    """Try shares, asked for or in FILES: say whose key they give. It is written nowhere."""
+    shares = [words.read_share(file) for file in files] or words.ask_shares(ask_unseen)
+    kid = words.join(shares).recipient.kid
+    mine = [str(p) for p, key in Home.open(home_path).custodians.items() if key.kid == kid]
+    click.echo(
+        f"{len(shares)} shares give key {kid}, "
+        + (
+            f"that of {', '.join(mine)}."
+            if mine
+            else "to which nothing is sealed here from now on."
+        )
+    )
