@@ -136,6 +136,8 @@ class _Line:
         feeder = _Feeder(self._bench, readers, self._serials)
         with process.stderr as lines, ThreadPoolExecutor(readers) as pool:
             for line in lines:
+                if not line.startswith("{"):  # a message: it ended otherwise than it should
+                    raise CommandFailed(line + lines.read())
                 feeder.hear(line, pool)
         if process.wait() != 0:
             raise CommandFailed(f"the batch for {readers} readers ended with {process.returncode}")
