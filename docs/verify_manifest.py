@@ -104,7 +104,6 @@ def climb(start: bytes, index: int, size: int, path: list[bytes]) -> bytes:
     """The root that an inclusion proof leads to; it takes its last step from `path` first."""
     if size == 1:
         return start
-    need(path, "inclusion", "the proof is too short")
     half, step = 1 << ((size - 1).bit_length() - 1), path.pop()
     if index < half:
         return sha256(b"\1", climb(start, index, half, path), step)
@@ -235,6 +234,7 @@ class Record:
         parts = [p for name in ("steps", "secrets", "approvers") for p in entry.get(name, ())]
         evidence = [*entry.get("evidence", ()), *(e for p in parts for e in p.get("evidence", ()))]
         self.blobs |= {item["sha256"] for item in (*parts, *evidence) if "sha256" in item}
+        self.blobs -= {*entry.get("blobs", ())}  # which an erasure took
 
     def files(self) -> None:
         """Every file that must be there is, and what is there is accounted for."""
@@ -285,8 +285,8 @@ class Record:
 
 def main() -> int:
     """The command."""
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("what", type=Path, help="a manifest's folder, or a proof")
+    arguments = argparse.ArgumentParser(epilog="WHAT is a manifest's folder, or a proof.")
+    arguments.add_argument("what", type=Path)
     arguments.add_argument("--key", help="the verifier key, name+id+base64")
     asked = arguments.parse_args()
     record = Record(asked.what)

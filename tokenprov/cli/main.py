@@ -21,6 +21,7 @@ COMMANDS = (
     "batch",
     "token",
     "manifest",
+    "holder",
     "escrow",
     "demo",
     "sim",

@@ -10,7 +10,7 @@ opening    salted commitments to holders
 folder     the manifest's folder, read  manifest    the same, appended to
 verify     the manifest, judged         pin         and against what was seen before
 across     several of them together     handout     one entry that proves itself
-export     entries for other tools
+export     entries for other tools         erasure     a holder forgotten
 escrow     HPKE envelopes               resume      the station's key of an open order
 ledger     batches, orders, intents, sealed secrets; tables and rows beside it
 """

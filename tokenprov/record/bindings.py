@@ -182,6 +182,31 @@ def complete(
     )
 
 
+def refuse_open(connection: Connection, holder_id: str) -> None:
+    """Raises StationError where an order of that holder is not issued."""
+    row = connection.execute(
+        select(t.orders.c.id).where(
+            t.orders.c.holder_id == holder_id, t.orders.c.state != OrderState.ISSUED.value
+        )
+    ).first()
+    if row is not None:
+        raise StationError(
+            f"order {row.id} of holder {holder_id} is not issued",
+            remedy="Finish its batch, or close it, before the holder is erased.",
+        )
+
+
+def forget(connection: Connection, holder_id: str) -> int:
+    """Put nobody in the holder's place, in all their orders; gives how many."""
+    nobody = {"id": "erased", "name": "(erased)", "email": ""}
+    done = connection.execute(
+        update(t.orders)
+        .where(t.orders.c.holder_id == holder_id)
+        .values(holder_id=nobody["id"], holder=to_text(nobody))
+    )
+    return int(done.rowcount)
+
+
 def _refuse_issued(row: dict[str, Any]) -> None:
     if row["state"] == OrderState.ISSUED.value:
         raise StationError(

@@ -211,7 +211,11 @@ KINDS: Mapping[str, shape.Check] = {
     **_made(Kind.RESUMED, _HOLDERS),
     **_made(Kind.REVOKED, _HOLDERS, {"evidence": _EVIDENCE}),
     **_made(Kind.RETIRED, _EVENT),
-    **_made(Kind.ERASED, {**_HEAD, "holder": _HOLDER, "reason": shape.text}),
+    **_made(
+        Kind.ERASED,
+        {**_HEAD, "holder": _HOLDER, "reason": shape.text},
+        {"blobs": shape.list_of(_DIGEST)},
+    ),
     **_made(
         Kind.WAIVER,
         {

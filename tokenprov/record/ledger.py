@@ -193,6 +193,22 @@ class Ledger:
         found = {row["state"]: int(row["n"]) for row in self._rows(statement)}
         return {state: found.get(state.value, 0) for state in OrderState}
 
+    def refuse_open_orders(self, holder_id: str) -> None:
+        """Raises StationError where an order of that holder is not issued."""
+        with self._database.read() as connection:
+            bindings.refuse_open(connection, holder_id)
+
+    def forget_holder(self, holder_id: str) -> int:
+        """Keep no more of a holder in their orders than that there was one; gives how many.
+
+        Raises StationError where an order of theirs is not issued.
+        """
+        with self._database.write() as connection:
+            bindings.refuse_open(connection, holder_id)
+            forgotten = bindings.forget(connection, holder_id)
+        self._database.drop_old_pages()
+        return forgotten
+
     def order(self, id: str) -> OrderRecord | None:
         """The order of that id."""
         statement = select(t.orders).where(t.orders.c.id == id)

@@ -192,6 +192,10 @@ class Manifest:
         """Forget who a commitment stands for; a second time is fine."""
         destroy(self._folder.path / opening_path(commitment))
 
+    def erase_blob(self, digest: str) -> None:
+        """Destroy a blob that an `erased` entry names; a second time is fine."""
+        destroy(self._folder.path / blob_path(digest))
+
     def found_by(self, name: str) -> list[int]:
         """The entries that name `serial N` or `holder C` (`index.names_in`), the oldest first.
 

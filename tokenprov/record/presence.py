@@ -32,7 +32,7 @@ from tokenprov.record.tlog import (
     tile_width,
     unpack_bundle,
 )
-from tokenprov.record.verdict import STRAY, Findings
+from tokenprov.record.verdict import FINISH, STRAY, Findings
 
 
 class Presence:
@@ -135,7 +135,7 @@ class Presence:
                 "erased",
                 "an entry says that this identity was erased, and here it is",
                 file=name,
-                remedy="Delete it, wherever this folder was copied to as well.",
+                remedy=FINISH,
             )
         elif commitment in self._commitments:
             self.openings += 1

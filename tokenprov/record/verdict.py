@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tokenprov.errors import ManifestError
 
 RESTORE = "Restore it from a copy of the folder, and keep this one as evidence."
+FINISH = "Run `tokenprov holder erase` again where this is the station's; delete it in a copy."
 STRAY = "Find out who put it there; the manifest itself does not need it."
 
 

@@ -47,7 +47,7 @@ from tokenprov.record.tlog import (
     tile_width,
     unpack_bundle,
 )
-from tokenprov.record.verdict import Findings, VerifyFinding, VerifyReport
+from tokenprov.record.verdict import FINISH, Findings, VerifyFinding, VerifyReport
 
 __all__ = ["VerifyFinding", "VerifyReport", "verify_manifest", "verify_with_holdings"]
 
@@ -83,6 +83,8 @@ class _Verification:
         self._blobs: set[str] = set()
         self._commitments: set[str] = set()
         self._erased: set[str] = set()
+        self._gone: set[str] = set()  # blobs that an erasure took
+        self._absent: dict[str, tuple[int, ManifestError]] = {}
         self._issued = 0
         self._virtual = 0
         self._unread = False  # an entry could not be read: what it refers to is not known
@@ -93,6 +95,7 @@ class _Verification:
         openings = 0
         if head is not None:
             self._tree(head)
+            self._blobs_gone()
             presence = Presence(
                 self._folder,
                 self._findings,
@@ -262,6 +265,7 @@ class _Verification:
     def _refer(self, index: int, entry: Entry) -> None:
         if entry["kind"] == Kind.ERASED:
             self._erased.add(entry["holder"]["commitment"])
+            self._gone.update(entry.get("blobs", ()))
         if entry["kind"] == Kind.ISSUED:
             self._issued += 1
             self._virtual += entry["token"]["virtual"]
@@ -275,4 +279,14 @@ class _Verification:
             try:
                 self._folder.blob(digest)
             except ManifestError as exc:
+                self._absent[digest] = index, exc
+
+    def _blobs_gone(self) -> None:
+        """Blobs that are not there or not right, but for those that an erasure took."""
+        for digest, (index, exc) in self._absent.items():
+            if digest not in self._gone or exc.rule != "missing":
                 self._findings.caught(exc, index=index, file=blob_path(digest))
+        for digest in sorted(self._gone - self._absent.keys()):
+            self._findings.add(
+                "erased", "it was erased, and is here", file=blob_path(digest), remedy=FINISH
+            )

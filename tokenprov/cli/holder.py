@@ -1,0 +1,51 @@
+"""`tokenprov holder erase`: forget who a holder is, and keep the record's proofs."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+
+import click
+
+from tokenprov.home import Home
+from tokenprov.record.erasure import erase_holder
+
+
+@click.group()
+def holder() -> None:
+    """The people that tokens are bound to."""
+
+
+@holder.command()
+@click.argument("holder_id", metavar="HOLDER")
+@click.option("--reason", required=True, help="Why, in words; not who. It stays on the record.")
+@click.option("--operator", default=getpass.getuser, help="Who you are.  [default: your login]")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def erase(home_path: Path, holder_id: str, reason: str, operator: str, yes: bool) -> None:
+    """Destroy what names HOLDER (the id of the roster), on the record. It cannot be undone.
+
+    The manifest still verifies: it shows that somebody had these tokens, and no longer who.
+    """
+    if not yes:
+        click.confirm(f"Forget who {holder_id} is, for good?", abort=True, err=True)
+    home = Home.open(home_path)
+    with home.working():
+        done = erase_holder(
+            home.manifest,
+            home.ledger,
+            holder_id,
+            station=home.name,
+            operator=operator,
+            reason=reason,
+            at=home.clock(),
+        )
+    click.echo(
+        f"{holder_id} is erased: {len(done.commitments)} identities, {done.certificates}"
+        f" certificates, {done.orders} orders in the ledger."
+    )
+    click.echo(
+        "  Copies of the manifest's folder, exported tables and credentials at relying parties are"
+        " not reached from here.",
+        err=True,
+    )
