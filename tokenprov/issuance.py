@@ -16,7 +16,7 @@ from tokenprov import aside, closing
 from tokenprov.home import Home
 from tokenprov.model import Json, Order, TokenId
 from tokenprov.record.canonical import timestamp
-from tokenprov.record.entry import VERSION, Entry, Kind
+from tokenprov.record.entry import VERSION, Entry, Grade, Kind
 from tokenprov.record.escrow import STATION
 from tokenprov.record.opening import SALT_SIZE, Opening, commit_holder
 from tokenprov.run import Outcome
@@ -124,7 +124,27 @@ def _token(token: TokenId, outcomes: Sequence[Outcome]) -> dict[str, Json]:
     }
     if token.mark:
         document["mark"] = token.mark
+    document["grade"] = str(grade(token, outcomes))
     return document
+
+
+def grade(token: TokenId, outcomes: Sequence[Outcome]) -> Grade:
+    """How the serial is known: by the maker, for all, some or none of what can attest it.
+
+    PIV keys and FIDO2 credentials can. The steps have verified the attestations, and refused a
+    serial that is another than the token's own; a FIDO2 one names it only for enterprises.
+    """
+    named: dict[str, bool] = {}
+    for outcome in outcomes:
+        finding, application = outcome.finding, outcome.step.id.partition("/")[0]
+        attestation = finding.facts.get("attestation")
+        if attestation is not None or "attestation" in finding.unread:
+            serial = attestation.get("serial") if isinstance(attestation, dict) else None
+            by_maker = serial is not None and serial == token.serial
+            named[application] = named.get(application, False) or by_maker
+    if not any(named.values()):
+        return Grade.ASSERTED
+    return Grade.ATTESTED if all(named.values()) else Grade.PARTLY
 
 
 def _step(outcome: Outcome) -> dict[str, Json]:
