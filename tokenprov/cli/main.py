@@ -22,6 +22,7 @@ COMMANDS = (
     "token",
     "manifest",
     "holder",
+    "witness",
     "escrow",
     "demo",
     "sim",

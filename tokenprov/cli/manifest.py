@@ -44,10 +44,20 @@ for command in (entries.show, entries.history, entries.search, entries.export):
     help="Your file with the last checkpoint you saw: nothing may be gone or another since. It is"
     " made the first time, and moved on when the manifest holds.",
 )
+@click.option("--witness", multiple=True, help="A witness' verifier key, or a file with it.")
+@click.option(
+    "--quorum", type=click.IntRange(1), help="How many of them must have cosigned.  [default: all]"
+)
 @as_json
 @click.pass_obj
 def verify(
-    home: Path, what: tuple[Path, ...], given: tuple[str, ...], pin: Path | None, as_json: bool
+    home: Path,
+    what: tuple[Path, ...],
+    given: tuple[str, ...],
+    pin: Path | None,
+    witness: tuple[str, ...],
+    quorum: int | None,
+    as_json: bool,
 ) -> None:
     """Check every byte of a manifest, offline; or a proof; or several manifests together.
 
@@ -60,13 +70,22 @@ def verify(
         return
     folders = [entries.folder(home, path) for path in what] or [entries.folder(home, None)]
     if len(folders) > 1:
-        if pin is not None:
-            raise InputError("--pin is for one manifest", remedy="Verify each with its own pin.")
+        if pin is not None or witness or quorum:
+            raise InputError(
+                "--pin, --witness and --quorum are for one manifest", remedy="Verify each alone."
+            )
         reports = verify_together(folders, {key.name: key for key in keys})
     else:
         seen = pin.read_bytes() if pin is not None and pin.exists() else None
         (folder,) = folders
-        reports = {folder: verify_manifest(folder, keys[0] if keys else None, pin=seen)}
+        report = verify_manifest(
+            folder,
+            keys[0] if keys else None,
+            pin=seen,
+            witnesses=[VerifierKey.parse(_text(key)) for key in witness],
+            quorum=quorum or len(witness),
+        )
+        reports = {folder: report}
         if pin is not None and reports[folder].holds:
             write_durable(pin, (folder / CHECKPOINT).read_bytes())
             if seen is None:

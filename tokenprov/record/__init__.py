@@ -11,6 +11,7 @@ folder     the manifest's folder, read  manifest    the same, appended to
 verify     the manifest, judged         pin         and against what was seen before
 across     several of them together     handout     one entry that proves itself
 export     entries for other tools         erasure     a holder forgotten
+witness    cosigns what only grew
 escrow     HPKE envelopes               resume      the station's key of an open order
 ledger     batches, orders, intents, sealed secrets; tables and rows beside it
 """

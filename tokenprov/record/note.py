@@ -39,12 +39,14 @@ _SIGNATURE_PREFIX = "— "  # em dash (U+2014) and space
 _MAX_NOTE = 1_000_000  # bytes; the same limits as golang.org/x/mod/sumdb/note
 _MAX_SIGNATURES = 100
 _KEY_ID = 4  # bytes
+_TIME = 8  # bytes, big endian
 
 
 class SignatureType(IntEnum):
     """The type byte of a key (https://c2sp.org/signed-note, Signature types)."""
 
     ED25519 = 0x01
+    COSIGNATURE = 0x04  # Ed25519 with a time (https://c2sp.org/tlog-cosignature, Format)
 
 
 class NoteSigner(Protocol):
@@ -92,15 +94,20 @@ class VerifierKey:
         raw = strict_base64(encoded)
         if not _is_key_name(name) or raw is None or len(raw) < 2:
             raise _refused("verifier-key", "not of the form name+id+base64")
-        if raw[0] != SignatureType.ED25519 or len(raw) != 33:
+        if raw[0] not in set(SignatureType) or len(raw) != 33:
             raise _refused("verifier-key", f"a key of type {raw[0]} and {len(raw) - 1} bytes")
-        key = cls(name=name, type=SignatureType.ED25519, key=raw[1:])
+        key = cls(name=name, type=SignatureType(raw[0]), key=raw[1:])
         if key.key_id.hex() != key_id:
             raise _refused("verifier-key", "the key id does not belong to the name and the key")
         return key
 
     def verify(self, message: bytes, signature: bytes) -> bool:
         """Whether `signature` is this key's over `message`."""
+        if self.type is SignatureType.COSIGNATURE:
+            if len(signature) != _TIME + 64:  # bytes of a time, and of Ed25519
+                return False
+            time, signature = int.from_bytes(signature[:_TIME]), signature[_TIME:]
+            message = cosigned(message, time)
         try:
             ed25519.Ed25519PublicKey.from_public_bytes(self.key).verify(signature, message)
         except (InvalidSignature, ValueError):
@@ -199,6 +206,11 @@ class Note:
     def to_bytes(self) -> bytes:
         """The file."""
         return (self.text + "\n" + "".join(map(str, self.signatures))).encode()
+
+
+def cosigned(message: bytes, time: int) -> bytes:
+    """What a cosigner signs at `time`, POSIX seconds (tlog-cosignature, Ed25519 signed message)."""
+    return f"cosignature/v1\ntime {time}\n".encode() + message
 
 
 def parse_note(data: bytes) -> Note:

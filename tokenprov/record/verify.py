@@ -14,6 +14,7 @@
     kind, schema   of a kind and shape that this program knows
     first-entry, station, order, binding, state, wipe, waiver, batch, erased, key
                    an entry can follow those before it; see `history`
+    quorum         enough witnesses cosigned the checkpoint
     pin, rollback, fork    the log continues what this auditor saw before; see `pin`
     blob           a blob is what its name says
     opening        an opening opens the commitment that it is named after
@@ -53,16 +54,21 @@ __all__ = ["VerifyFinding", "VerifyReport", "verify_manifest", "verify_with_hold
 
 
 def verify_manifest(
-    folder: Path, vkey: VerifierKey | str | None = None, *, pin: bytes | None = None
+    folder: Path,
+    vkey: VerifierKey | str | None = None,
+    *,
+    pin: bytes | None = None,
+    witnesses: Sequence[VerifierKey] = (),
+    quorum: int = 0,
 ) -> VerifyReport:
     """Judge the folder by the given verifier key, or by the one that lies in it.
 
     The key that lies in the folder proves only that the folder is whole; where the key came from
-    is for the caller to know. `pin` is the checkpoint that this auditor saw last. Raises
-    ManifestError where `vkey` is none.
+    is for the caller to know. `pin` is the checkpoint that this auditor saw last, and `quorum` how
+    many of `witnesses` must have cosigned this one. Raises ManifestError where `vkey` is none.
     """
     key = VerifierKey.parse(vkey) if isinstance(vkey, str) else vkey
-    return _Verification(folder).run(key, pin)
+    return _Verification(folder, witnesses, quorum).run(key, pin)
 
 
 def verify_with_holdings(
@@ -75,7 +81,11 @@ def verify_with_holdings(
 
 
 class _Verification:
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, witnesses: Sequence[VerifierKey] = (), quorum: int = 0
+    ) -> None:
+        self._witnesses = witnesses
+        self._quorum = quorum
         self._folder = ManifestFolder(folder)
         self._findings = Findings()
         self.memory = MemoryOfLog()
@@ -147,6 +157,7 @@ class _Verification:
         try:
             if key is not None:
                 open_note(data, [key])
+                self._cosigned(data)
         except ManifestError as exc:
             self._findings.caught(exc, file=CHECKPOINT)
         if key is not None and key.name != head.origin:
@@ -158,6 +169,23 @@ class _Verification:
             check_pin(pin, self._folder, head, key)
         except ManifestError as exc:
             self._findings.caught(exc)
+
+    def _cosigned(self, data: bytes) -> None:
+        if not self._quorum:
+            return
+        try:
+            count = len(open_note(data, self._witnesses).signatures)
+        except ManifestError as exc:
+            count = 0
+            if "does not verify" in exc.message:
+                raise
+        if count < self._quorum:
+            self._findings.add(
+                "quorum",
+                f"cosigned by {count} of these witnesses; {self._quorum} are asked for",
+                file=CHECKPOINT,
+                remedy="Have the witnesses cosign it; where one refuses, ask it why.",
+            )
 
     # the tree
 

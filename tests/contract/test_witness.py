@@ -1,0 +1,94 @@
+"""`tokenprov witness` cosigns what only grew, and an auditor asks for a quorum of such lines."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from tests.peers.test_verifier_script import run_script
+from tests.record_samples import SIGNER, append, small_manifest
+from tests.stations import tell
+from tokenprov.record.manifest import Manifest
+
+KEY = str(SIGNER.verifier)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """A manifest's folder."""
+    small_manifest(tmp_path / "m").close()
+    return tmp_path / "m"
+
+
+def make(state: Path, name: str) -> str:
+    """A witness; its verifier key."""
+    said = tell("witness", "init", state, "--name", name)
+    assert said.code == 0, said.err
+    return said.out.strip()
+
+
+def test_quorum(manifest: Path, tmp_path: Path) -> None:
+    """With two of two lines a quorum of two holds; of three witnesses it takes those that did."""
+    keys = [make(tmp_path / name, f"{name}.example") for name in ("w1", "w2", "w3")]
+    asked = [word for key in keys for word in ("--witness", key)]
+    verify = ("manifest", "verify", manifest, "--key", KEY, *asked)
+    for count, name in enumerate(("w1", "w2"), start=1):
+        assert tell("witness", "cosign", tmp_path / name, manifest, "--key", KEY).code == 0
+        assert tell(*verify, "--quorum", str(count)).code == 0
+        said = tell(*verify, "--quorum", str(count + 1), "--json")
+        assert [finding["rule"] for finding in said.document["findings"]] == ["quorum"]
+    assert tell(*verify).code == 6
+    assert tell("witness", "cosign", tmp_path / "w1", manifest).code == 0  # again: one line each
+    assert (manifest / "checkpoint").read_text().count("w1.example") == 1
+    assert run_script("--key", KEY, manifest).returncode == 0
+
+
+def test_the_line_by_the_standard_alone(manifest: Path, tmp_path: Path) -> None:
+    """The signature is over `cosignature/v1`, the time and the text (C2SP tlog-cosignature)."""
+    key = base64.b64decode(make(tmp_path / "w", "w.example").split("+", 2)[2])
+    assert tell("witness", "cosign", tmp_path / "w", manifest, "--key", KEY).code == 0
+    text, _, lines = (manifest / "checkpoint").read_text().rpartition("\n\n")
+    raw = base64.b64decode(lines.splitlines()[-1].split(" ")[2])
+    time = int.from_bytes(raw[4:12])
+    signed = f"cosignature/v1\ntime {time}\n{text}\n".encode()
+    assert key[0] == 4
+    ed25519.Ed25519PublicKey.from_public_bytes(key[1:]).verify(raw[12:], signed)
+
+
+def test_a_fork_and_a_rollback_are_refused(manifest: Path, tmp_path: Path) -> None:
+    """What is not the old log grown gets no line, and the witness goes on with the right one."""
+    key = make(tmp_path / "w", "w.example")
+    shutil.copytree(manifest, tmp_path / "before")
+    append(Manifest.open(manifest, SIGNER), 7)
+    cosign = ("witness", "cosign", tmp_path / "w")
+    assert tell(*cosign, manifest).code == 2  # never seen, and no key
+    assert tell(*cosign, manifest, "--key", KEY).code == 0
+    said = tell(*cosign, tmp_path / "before")
+    assert (said.code, "were signed before" in said.err) == (6, True)
+    fork = Manifest.open(tmp_path / "before", SIGNER)
+    append(fork, 8)
+    append(fork, 9)
+    said = tell(*cosign, tmp_path / "before")
+    assert (said.code, "two histories" in said.err) == (6, True)
+    assert "w.example" not in (tmp_path / "before/checkpoint").read_text()
+    append(Manifest.open(manifest, SIGNER), 9)
+    assert tell(*cosign, manifest).code == 0
+    assert tell("manifest", "verify", manifest, "--witness", key).code == 0
+
+
+def test_a_changed_line(manifest: Path, tmp_path: Path) -> None:
+    """A cosignature with another time does not count: it does not verify."""
+    key = make(tmp_path / "w", "w.example")
+    assert tell("witness", "cosign", tmp_path / "w", manifest, "--key", KEY).code == 0
+    path = manifest / "checkpoint"
+    *lines, last = path.read_text().splitlines()
+    raw = bytearray(base64.b64decode(last.split(" ")[2]))
+    raw[11] ^= 1
+    encoded = base64.b64encode(raw).decode()
+    path.write_text("\n".join([*lines, last.rpartition(" ")[0] + f" {encoded}"]) + "\n")
+    said = tell("manifest", "verify", manifest, "--key", KEY, "--witness", key, "--json")
+    assert [finding["rule"] for finding in said.document["findings"]] == ["signature"]

@@ -1,0 +1,122 @@
+"""A witness: cosigns the checkpoint of a log that only grew since the last one it saw.
+
+    witness.pem              its key, Ed25519, 0600
+    witness.vkey             its verifier key, type 0x04
+    seen/<SHA-256 of origin>        the last checkpoint of a log that it cosigned
+    seen/<SHA-256 of origin>.vkey   that log's key, as it was given the first time
+
+Rules (https://c2sp.org/tlog-cosignature, Ed25519):
+- What it saw is durable before it signs: a witness that was cut off never cosigns a fork.
+- The first time it takes the log as it is, by a key that it is given; later by that key alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+
+from tokenprov.errors import InputError, ManifestError, StationError
+from tokenprov.record.checkpoint import Checkpoint
+from tokenprov.record.files import create_durable, make_folder, write_durable
+from tokenprov.record.folder import CHECKPOINT, ManifestFolder
+from tokenprov.record.note import (
+    Ed25519Signer,
+    Note,
+    NoteSignature,
+    SignatureType,
+    VerifierKey,
+    cosigned,
+    open_note,
+    parse_note,
+)
+from tokenprov.record.pin import check_pin
+
+_KEY, _VERIFIER, _SEEN = "witness.pem", "witness.vkey", "seen"
+
+
+class Witness:
+    """A witness' folder, open."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises StationError where it is none."""
+        self._folder = folder
+        try:
+            text = (folder / _VERIFIER).read_text().strip()
+        except OSError as exc:
+            raise StationError(
+                f"{folder} is not a witness' folder: {exc.strerror}",
+                remedy=f"Make one: tokenprov witness init {folder} --name NAME",
+            ) from exc
+        self.verifier = VerifierKey.parse(text)
+        self._signer = Ed25519Signer.load(self.verifier.name, folder / _KEY)
+
+    @classmethod
+    def create(cls, folder: Path, name: str) -> Witness:
+        """Make a folder with a key of its own. Raises StationError where there is one."""
+        make_folder(folder, 0o700)
+        try:
+            raw = Ed25519Signer.generate(name, folder / _KEY).verifier.key
+        except FileExistsError as exc:
+            raise StationError(
+                f"{folder} holds a witness' key", remedy="Use it, or name another folder."
+            ) from exc
+        verifier = VerifierKey(name=name, type=SignatureType.COSIGNATURE, key=raw)
+        create_durable(folder / _VERIFIER, f"{verifier}\n".encode())
+        return cls(folder)
+
+    def cosign(self, folder: Path, given: VerifierKey | None, at: datetime) -> Checkpoint:
+        """Add this witness' line to the checkpoint in a manifest's folder; gives the checkpoint.
+
+        Raises InputError (a log not seen before, and no key; another key than the first time),
+        ManifestError: the signature does not hold, `rollback`, `fork`.
+        """
+        manifest = ManifestFolder(folder)
+        data = manifest.read(CHECKPOINT)
+        note = parse_note(data)
+        head = Checkpoint.parse(note.text)
+        seen = self._folder / _SEEN / hashlib.sha256(head.origin.encode()).hexdigest()
+        key = self._key_of(seen.with_suffix(".vkey"), head.origin, given)
+        open_note(data, [key])
+        if key.name != head.origin:
+            raise ManifestError(
+                f"witness: the checkpoint is of {head.origin}, the key of {key.name}",
+                remedy="Give the verifier key of this log.",
+                rule="origin",
+            )
+        if seen.exists():
+            check_pin(seen.read_bytes(), manifest, head, key)
+        make_folder(seen.parent, 0o700)
+        write_durable(seen.with_suffix(".vkey"), f"{key}\n".encode())
+        write_durable(seen, data)
+        time = int(at.timestamp())
+        signature = self._signer.sign(cosigned(note.text.encode(), time))
+        mine = NoteSignature(
+            name=self.verifier.name,
+            key_id=self.verifier.key_id,
+            signature=time.to_bytes(8) + signature,  # tlog-cosignature, timestamped_signature
+        )
+        others = tuple(
+            line for line in note.signatures if (line.name, line.key_id) != (mine.name, mine.key_id)
+        )
+        write_durable(
+            folder / CHECKPOINT, Note(text=note.text, signatures=(*others, mine)).to_bytes()
+        )
+        return head
+
+    @staticmethod
+    def _key_of(path: Path, origin: str, given: VerifierKey | None) -> VerifierKey:
+        known = VerifierKey.parse(path.read_text().strip()) if path.exists() else None
+        if known is None and given is None:
+            raise InputError(
+                f"log {origin} was never seen here, and no key was given",
+                remedy="Give its verifier key with --key, as you got it from the station.",
+            )
+        if known is not None and given not in (None, known):
+            raise InputError(
+                f"log {origin} has another key here than the one that was given",
+                remedy="Ask the station which is right before anything is cosigned.",
+            )
+        key = known or given
+        assert key is not None, "one of the two is there"
+        return key
