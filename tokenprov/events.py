@@ -170,6 +170,16 @@ class OrderFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenGivenUp:
+    """The token took too long; its reader takes the next one."""
+
+    reader: str
+    label: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HolderNamed:
     """The next new tokens are for this holder, so many of them."""
 
@@ -217,6 +227,7 @@ Event = (
     | TokenReady
     | TokenPassedOver
     | OrderFailed
+    | TokenGivenUp
     | HolderNamed
     | ScanIgnored
     | ServiceLost

@@ -7,6 +7,8 @@ Rules:
 - pcscd may be restarted under us: a new context is made, a bounded number of times.
 - A used token that may be wiped is emptied in a turn of its own reader, and taken up again in the
   reader that it comes back in.
+- A token that takes too long, with one command or in all, is given up: nothing more is sent to it,
+  and its reader takes the next one.
 - The first interrupt ends the line when the tokens in hand are done, the second one at once.
 """
 
@@ -15,14 +17,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tokenprov import events
 from tokenprov.batch import BatchWork, TokenIsReady
-from tokenprov.device.pcsc import MAX_READERS, Context, ReaderState
+from tokenprov.device.pcsc import Context, ReaderState
 from tokenprov.device.token import YubiKey, opened
+from tokenprov.device.watch import Limits, Watch
 from tokenprov.errors import (
     PcscUnavailable,
     ReaderBusy,
@@ -36,6 +39,7 @@ from tokenprov.home import Home
 from tokenprov.model import Order
 from tokenprov.plan import check_token
 from tokenprov.profile import Profile
+from tokenprov.turns import Turns
 from tokenprov.wipe import WipeFirst, wipe
 
 POLL = 0.1  # seconds between looks at the readers, at most
@@ -75,21 +79,30 @@ class _Lane:
     """One reader: the turn that is running, and the insertion that was served last."""
 
     turn: Future[None] | None = None
+    watch: Watch = field(default_factory=Watch)  # on the turn
     served: int | None = None  # ReaderState.events of the token that had its turn
 
 
 class Line:
     """Serves the tokens in all readers from one batch."""
 
-    def __init__(self, home: Home, work: BatchWork, profile: Profile, listener: Listener) -> None:
-        self._home = home
-        self._work, self._profile, self._listener = work, profile, listener
+    def __init__(
+        self,
+        home: Home,
+        work: BatchWork,
+        profile: Profile,
+        listener: Listener,
+        limits: Limits | None = None,
+    ) -> None:
+        self._home, self._limits = home, limits or Limits()
+        self._work, self._profile, self._hears = work, profile, listener
+        self._mine = threading.local()  # the watch on a thread's turn
         self._wiping: set[str] = set()  # serials that may come up in any reader meanwhile
         self._moved: list[ReaderState] = []  # where tokens came back in the same turn
         self._in_hand: list[YubiKey] = []  # those that have their turn
         self._returned: set[tuple[str, int]] = set()  # reader and insertion of restarted ones
         self._taking_up = threading.Lock()
-        self._operator = StationOperator(listener)
+        self._operator = StationOperator(self._listener)
         self._lanes: dict[str, _Lane] = {}
         self._context: Context | None = None
 
@@ -99,12 +112,12 @@ class Line:
         None waits for ever. Raises `StationError` and what else stops the whole line.
         """
         idle_since = time.monotonic()
-        with ThreadPoolExecutor(MAX_READERS, thread_name_prefix="reader") as pool:
+        with Turns() as turns:
             interrupted = False
             while True:
                 try:
                     if not interrupted:
-                        self._start_turns(pool)
+                        self._start_turns(turns)
                     running = self._running()
                     if running:
                         self._wait()
@@ -137,7 +150,7 @@ class Line:
     def _running(self) -> list[Future[None]]:
         return [lane.turn for lane in self._lanes.values() if lane.turn is not None]
 
-    def _start_turns(self, pool: ThreadPoolExecutor) -> None:
+    def _start_turns(self, turns: Turns) -> None:
         states = self._states()
         for gone in self._lanes.keys() - {state.name for state in states}:
             if self._lanes[gone].turn is None:
@@ -160,14 +173,37 @@ class Line:
                     self._listener(events.ReaderSeen(reader=state.name))
             elif lane.served != state.events:
                 lane.served = state.events
-                lane.turn = pool.submit(self._turn, state.name, state.events)
+                lane.watch = Watch()
+                lane.turn = turns.submit(lane.watch, self._turn, state.name, state.events)
                 lane.turn.add_done_callback(self._turn_ended)
 
     def _end_turns(self) -> None:
-        for lane in self._lanes.values():
+        for reader, lane in self._lanes.items():
             if lane.turn is not None and lane.turn.done():
                 turn, lane.turn = lane.turn, None
                 turn.result()
+            elif lane.turn is not None and (reason := lane.watch.overdue(self._limits)):
+                lane.turn = None
+                self._give_up(reader, lane.watch, reason)
+
+    def _give_up(self, reader: str, watch: Watch, reason: str) -> None:
+        watch.given_up = reason
+        here = [token.id.label for token in self._held() if token.reader == reader]
+        self._hears(
+            events.TokenGivenUp(
+                reader=reader,
+                label=here[0] if here else reader,
+                reason=reason,
+                remedy="Take it out. Put in again, it goes on where it was; if it stays so, set it"
+                " aside.",
+            )
+        )
+
+    def _listener(self, event: events.Event) -> None:
+        """Tell what happens, but nothing more of a turn that was given up."""
+        watch = getattr(self._mine, "watch", None)
+        if watch is None or not watch.given_up:
+            self._hears(event)
 
     def _states(self) -> tuple[ReaderState, ...]:
         """The readers; a dead service is waited for. Raises `PcscUnavailable` when it stays so."""
@@ -188,12 +224,16 @@ class Line:
                 time.sleep(1.0)
         raise AssertionError("the last attempt returns or raises")
 
-    def _turn(self, reader: str, insertion: int) -> None:
+    def _turn(self, reader: str, insertion: int, watch: Watch) -> None:
         """One token from insertion to its end; only what stops the whole line is raised."""
+        self._mine.watch = watch
         resets, told, busy_since = 0, False, time.monotonic()
         while not self._came_back(reader, insertion):
             try:
-                with opened(reader, self._operator) as token, self._taken_up(token) as ours:
+                with (
+                    opened(reader, self._operator, watch=watch) as token,
+                    self._taken_up(token) as ours,
+                ):
                     if ours:
                         self._serve(token)
                 return

@@ -15,6 +15,7 @@ from tokenprov.cli.batch_aside import retry_, set_aside_
 from tokenprov.cli.batch_end import batch_named, close_, export_, operator_option
 from tokenprov.cli.output import as_json, print_json, print_table
 from tokenprov.closing import refuse_closed
+from tokenprov.device.watch import Limits
 from tokenprov.errors import InputError
 from tokenprov.events import BatchStarted, HolderNamed, Listener
 from tokenprov.home import Home
@@ -83,6 +84,20 @@ def new(
     type=click.FloatRange(0),
     help="End when no token came for so many seconds.  [default: never on a terminal, else 0]",
 )
+@click.option(
+    "--command-limit",
+    type=click.FloatRange(0, min_open=True),
+    default=Limits().command,
+    show_default=True,
+    help="Seconds after which a token that does not answer is given up.",
+)
+@click.option(
+    "--token-limit",
+    type=click.FloatRange(0, min_open=True),
+    default=Limits().token,
+    show_default=True,
+    help="Seconds after which a token that is not done is given up.",
+)
 @operator_option
 @click.option(
     "--wipe",
@@ -109,6 +124,8 @@ def run(
     profile_name: str | None,
     kit: int,
     wait: float | None,
+    command_limit: float,
+    token_limit: float,
     operator: str,
     serials: tuple[str, ...],
     reason: str,
@@ -147,7 +164,8 @@ def run(
             for holder in holders:
                 _name(work, holder, listener)
             with _badges(work, badge_prefix, listener) if scan else nullcontext():
-                Line(home, work, profile, listener).run(patience=wait)
+                limits = Limits(command=command_limit, token=token_limit)
+                Line(home, work, profile, listener, limits).run(patience=wait)
         found = report(home, made)
     if as_json:
         print_json(found.to_json())

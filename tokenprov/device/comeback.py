@@ -18,6 +18,7 @@ from contextlib import ExitStack
 
 from tokenprov.device.management import device_info
 from tokenprov.device.pcsc import Context, PcscConnection, ReaderState, connected
+from tokenprov.device.watch import Watch
 from tokenprov.errors import NotSupported, ReaderBusy, TokenError, TokenGone, TokenReset
 
 PATIENCE = 15.0  # seconds that a token may take to restart
@@ -35,16 +36,17 @@ class Link:
         self,
         reader: str,
         *,
+        watch: Watch | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._reader, self._clock, self._sleep = reader, clock, sleep
-        self._held = ExitStack()
+        self._held, self._watched = ExitStack(), watch
         self._before: int | None = None  # ReaderState.events before it restarts
         self.moved: ReaderState | None = None
 
     def __enter__(self) -> Link:
-        self.connection = self._held.enter_context(connected(self._reader))
+        self.connection = self._held.enter_context(connected(self._reader, self._watched))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -95,7 +97,7 @@ class Link:
         """Whether that token is in that reader, and then connected; None for a later look."""
         with ExitStack() as trying:
             try:
-                connection = trying.enter_context(connected(state.name))
+                connection = trying.enter_context(connected(state.name, self._watched))
                 found = device_info(connection).serial
             except (TokenGone, TokenReset, ReaderBusy):
                 return None

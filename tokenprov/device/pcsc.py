@@ -26,6 +26,7 @@ from smartcard import scard
 from yubikit.core import TRANSPORT
 from yubikit.core.smartcard import SmartCardConnection
 
+from tokenprov.device.watch import Watch
 from tokenprov.errors import (
     PcscUnavailable,
     ReaderBusy,
@@ -205,8 +206,8 @@ class Context:
         """End a `wait` in another thread now, if there is one."""
         scard.SCardCancel(self._handle)
 
-    def connect(self, reader: str) -> PcscConnection:
-        """Connect exclusively to the token in a reader.
+    def connect(self, reader: str, watch: Watch | None = None) -> PcscConnection:
+        """Connect exclusively to the token in a reader; `watch` hears of each command.
 
         Raises `ReaderBusy`, `TokenGone`, `PcscUnavailable`.
         """
@@ -217,14 +218,15 @@ class Context:
             scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1,
         )
         _raise(hresult, reader, "connecting")
-        return PcscConnection(card, protocol, reader)
+        return PcscConnection(card, protocol, reader, watch)
 
 
 class PcscConnection(SmartCardConnection):
     """An exclusive connection; `send_and_receive` is its one verb."""
 
-    def __init__(self, card: int, protocol: int, reader: str) -> None:
+    def __init__(self, card: int, protocol: int, reader: str, watch: Watch | None = None) -> None:
         self._card: int | None = card
+        self._watch = watch
         self._protocol = protocol
         self.reader = reader
         hresult, _, _, _, atr = scard.SCardStatus(card)
@@ -245,7 +247,11 @@ class PcscConnection(SmartCardConnection):
                 f"reader {self.reader}: the connection is closed",
                 remedy="Insert the same token again; the work goes on where it was.",
             )
+        if self._watch is not None:
+            self._watch.sending()
         hresult, response = scard.SCardTransmit(self._card, self._protocol, list(apdu))
+        if self._watch is not None:
+            self._watch.answered()
         if hresult != scard.SCARD_S_SUCCESS:
             self.close()
             _raise(hresult, self.reader, "sending a command")
@@ -265,10 +271,10 @@ class PcscConnection(SmartCardConnection):
 
 
 @contextmanager
-def connected(reader: str) -> Iterator[PcscConnection]:
+def connected(reader: str, watch: Watch | None = None) -> Iterator[PcscConnection]:
     """A connection on a context of its own, closed at the end."""
     with Context() as context:
-        connection = context.connect(reader)
+        connection = context.connect(reader, watch)
         try:
             yield connection
         finally:

@@ -35,6 +35,7 @@ from tokenprov.device.reset import Application, reset
 from tokenprov.device.secured import SecuredConnection
 from tokenprov.device.security_domain import SecurityDomain
 from tokenprov.device.translate import translated
+from tokenprov.device.watch import Watch
 from tokenprov.errors import NotSupported, WrongToken
 from tokenprov.model import TokenId
 from tokenprov.step import Operator
@@ -257,13 +258,17 @@ class YubiKey:
 
 @contextmanager
 def opened(
-    reader: str, operator: Operator, expect: Callable[[TokenId], None] | None = None
+    reader: str,
+    operator: Operator,
+    expect: Callable[[TokenId], None] | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[YubiKey]:
-    """The token in a reader, exclusively. `expect` may refuse it by what it says it is.
+    """The token in a reader, exclusively. `expect` may refuse it by what it says it is, `watch`
+    hears of each command over CCID.
 
     Raises `TokenError`; `NotSupported` for a card that no applet here knows.
     """
-    with Link(reader) as link:
+    with Link(reader, watch=watch) as link:
         token = YubiKey(link.connection, operator, link)
         if expect is not None:
             expect(token.id)

@@ -103,6 +103,8 @@ class Board:
             case events.TokenPassedOver():
                 row.label = event.label or row.label
                 row.light, row.text = Light.STOPPED, event.reason
+            case events.TokenGivenUp():
+                row.light, row.text = Light.STOPPED, f"take it out: {event.reason}"
             case events.OrderFailed():
                 self.failed += 1
                 row.light, row.text = Light.STOPPED, event.reason

@@ -139,6 +139,7 @@ _LINES: dict[type[Event], Callable[..., str]] = {
         f"{e.label}: issued to {e.holder} ({kit_name(e.position)}) in {e.seconds:.1f} s"
     ),
     events.TokenPassedOver: lambda e: f"{e.label}: passed over: {e.reason}\n  {e.remedy}",
+    events.TokenGivenUp: lambda e: f"{e.label}: given up: {e.reason}\n  {e.remedy}",
     events.OrderFailed: lambda e: f"{e.label}: stopped: {e.reason}\n  {e.remedy}",
     events.HolderNamed: lambda e: f"the next tokens are for {e.holder}: {e.orders}",
     events.ScanIgnored: lambda e: f"what was scanned is passed over: {e.reason}",

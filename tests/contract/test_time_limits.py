@@ -1,0 +1,105 @@
+"""A token that never comes to an end, and the line that goes on without it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import restore_bench
+from tests.contract.conftest import fresh_token
+from tests.stations import Station, ended
+from tests.token_under_test import Ins, TokenUnderTest
+from tokenprov.device.watch import Limits, Watch
+from tokenprov.errors import TokenError
+from tokenprov.sim.bench import VirtualBench
+from tokenprov.sim.faults import FaultKind
+
+NEVER = 100.0  # seconds until the answer, unless the token is pulled
+
+
+@pytest.fixture
+def two(shared_bench: VirtualBench) -> Iterator[tuple[TokenUnderTest, TokenUnderTest]]:
+    """Two fresh tokens in two readers."""
+    restore_bench(shared_bench)
+    yield (
+        fresh_token(shared_bench, "yubikey-5.7.4", 0),
+        fresh_token(shared_bench, "yubikey-5.7.4", 1),
+    )
+    restore_bench(shared_bench)
+
+
+def test_a_token_that_does_not_answer_is_given_up(
+    station: Station, two: tuple[TokenUnderTest, TokenUnderTest], shared_bench: VirtualBench
+) -> None:
+    """The other one is issued, the program ends without its answer, and the next run goes on."""
+    slow, quick = two
+    control = shared_bench.control
+    control.fault(int(slow.serial), FaultKind.DELAY, ins=Ins.GENERATE, seconds=NEVER)
+    said = station.run(*station.batch(holders=2), "--command-limit", "1")
+    assert said.code == 8, said.err
+    assert "Traceback" not in said.err
+    given_up = said.only("TokenGivenUp")
+    assert given_up["label"] == slow.serial
+    assert "not answered within 1 s" in given_up["reason"]
+    states = {order["serial"]: order["state"] for order in said.document["orders"]}
+    assert states == {slow.serial: "working", quick.serial: "issued"}
+
+    control.remove(int(slow.serial))
+    control.insert(int(slow.serial))
+    again = station.tell(*station.batch(holders=2))
+    assert again.code == 0, again.err
+    assert len(station.entries()) == 2
+    assert station.tell("manifest", "verify").code == 0
+
+
+def test_its_reader_takes_the_next_token(
+    station: Station, two: tuple[TokenUnderTest, TokenUnderTest], shared_bench: VirtualBench
+) -> None:
+    """When it is pulled, another token in the same reader is issued in the same run."""
+    slow = two[0]
+    shared_bench.control.unplug_reader(1)
+    shared_bench.control.fault(int(slow.serial), FaultKind.DELAY, ins=Ins.GENERATE, seconds=NEVER)
+    command = (*station.batch(holders=2), "--command-limit", "0.5", "--wait", "3")
+    running = station.start(*command)
+    assert running.stderr is not None
+    while "TokenGivenUp" not in running.stderr.readline():
+        assert running.poll() is None
+    following = fresh_token(shared_bench, "yubikey-5.7.4")
+    said = ended(running)
+    assert said.code == 8, said.err
+    assert said.only("TokenIssued")["label"] == following.serial
+    states = {order["serial"]: order["state"] for order in said.document["orders"]}
+    assert states == {slow.serial: "failed", following.serial: "issued"}
+
+
+def test_a_token_that_takes_too_long_in_all(
+    station: Station, two: tuple[TokenUnderTest, TokenUnderTest], shared_bench: VirtualBench
+) -> None:
+    """It is given up between two commands too; nothing is lost."""
+    shared_bench.control.unplug_reader(1)
+    said = station.tell(*station.batch(), "--token-limit", "0.01")
+    assert said.code == 8
+    assert "not done within" in said.only("TokenGivenUp")["reason"]
+    again = station.tell(*station.batch())
+    assert again.code == 0, again.err
+    assert station.entry_of(two[0].serial)["kit"]["size"] == 1
+
+
+def test_a_watch() -> None:
+    """It counts a command from its start and a turn in all, and lets nothing pass once given up."""
+    now = [0.0]
+    watch = Watch(clock=lambda: now[0])
+    limits = Limits(command=2, token=10)
+    watch.sending()
+    now[0] = 2.0
+    assert watch.overdue(limits) == ""
+    now[0] = 2.5
+    assert "2 s" in watch.overdue(limits)
+    watch.answered()
+    assert watch.overdue(limits) == ""
+    now[0] = 10.5
+    assert "10 s" in watch.overdue(limits)
+    watch.given_up = "too long"
+    with pytest.raises(TokenError, match="too long"):
+        watch.sending()
