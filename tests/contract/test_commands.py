@@ -131,6 +131,8 @@ def test_every_command_prints_what_is_documented(station: Station, token: TokenU
     ask("manifest verify PROOF", "manifest", "verify", proof)
     exported = station.tell("manifest", "export", "--format", "json", "--names")
     told.append(("manifest export --format json", exported))
+    ask("trust list", "trust", "list")
+    ask("trust check", "trust", "check")
     ask("escrow list", "escrow", "list")
     custodian = ("--purpose", "help-desk", "--key", key, "--reason", "a test")
     ask("escrow open", "escrow", "open", token.serial, *custodian)

@@ -152,14 +152,7 @@ class Anchors:
 
     def with_pem(self, pem: bytes, *, where: str) -> Anchors:
         """These and the certificates in `pem`; `where` names them in the `InputError`."""
-        try:
-            certificates = x509.load_pem_x509_certificates(pem)
-        except ValueError as exc:
-            raise InputError(
-                "does not hold certificates in PEM",
-                remedy="Convert it with: openssl x509 -inform der -in FILE -out FILE.pem",
-                where=where,
-            ) from exc
+        certificates = certificates_in(pem, where=where)
         known = {anchor.fingerprint for anchor in self.anchors}
         added, between = list(self.anchors), list(self.intermediates)
         for certificate in certificates:
@@ -186,6 +179,18 @@ class Anchors:
     ) -> Iterator[x509.Certificate]:
         """The certificates with that subject, those of the token (`extra`) first."""
         return (c for c in (*extra, *self.intermediates) if c.subject == name)
+
+
+def certificates_in(pem: bytes, *, where: str) -> list[x509.Certificate]:
+    """The certificates in a PEM file. Raises `InputError` where there is none."""
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError as exc:
+        raise InputError(
+            "does not hold certificates in PEM",
+            remedy="Convert it with: openssl x509 -inform der -in FILE -out FILE.pem",
+            where=where,
+        ) from exc
 
 
 def fingerprint(certificate: x509.Certificate) -> str:

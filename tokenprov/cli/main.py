@@ -24,6 +24,7 @@ COMMANDS = (
     "holder",
     "witness",
     "escrow",
+    "trust",
     "demo",
     "sim",
 )
