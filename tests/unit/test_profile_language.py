@@ -103,7 +103,7 @@ def test_digest_is_of_what_is_set() -> None:
                 "access-code": True,
                 "replace-factory": False,
                 "touch": False,
-            }
+            },
         },
     }
 
