@@ -49,9 +49,7 @@ def parse_canonical(data: bytes) -> Json:
     """
     try:
         text = data.decode()
-        document = json.loads(
-            text, parse_int=_integer, parse_float=_fraction, parse_constant=_fraction
-        )
+        document = _DECODER.decode(text)
         again = (_ENCODER.encode if data.isascii() else _encode)(document).encode()
     except UnicodeDecodeError as exc:
         raise CanonicalError(f"not UTF-8 at byte {exc.start}") from exc
@@ -110,3 +108,6 @@ def _refuse_what_json_would_write(document: Json) -> None:
     elif isinstance(document, list | tuple):
         for value in document:
             _refuse_what_json_would_write(value)
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_fraction, parse_constant=_fraction)

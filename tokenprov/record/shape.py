@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+Where = str | None  # None: the path is not kept, which is faster
+
 
 class ShapeError(Exception):
     """Where the document is not what it should be, and how; turned into a TokenprovError above."""
@@ -21,35 +23,38 @@ class ShapeError(Exception):
 class Check:
     """A check and its JSON Schema."""
 
-    run: Callable[[Any, str], None]
+    run: Callable[[Any, Where], None]
     schema: Mapping[str, Any]
 
     def __call__(self, value: Any, where: str) -> None:
         """Check a value. Raises ShapeError."""
-        self.run(value, where)
+        try:
+            self.run(value, None)
+        except ShapeError:
+            self.run(value, where)  # again, for the path
 
 
-def _text(value: Any, where: str) -> None:
+def _text(value: Any, where: Where) -> None:
     if type(value) is not str or not value:
         raise ShapeError(f"{where} is not a text")
 
 
-def _text_or_empty(value: Any, where: str) -> None:
+def _text_or_empty(value: Any, where: Where) -> None:
     if type(value) is not str:
         raise ShapeError(f"{where} is not a text")
 
 
-def _flag(value: Any, where: str) -> None:
+def _flag(value: Any, where: Where) -> None:
     if type(value) is not bool:
         raise ShapeError(f"{where} is not true or false")
 
 
-def _document(value: Any, where: str) -> None:
+def _document(value: Any, where: Where) -> None:
     if type(value) is not dict:
         raise ShapeError(f"{where} is not an object")
 
 
-def _moment(value: Any, where: str) -> None:
+def _moment(value: Any, where: Where) -> None:
     _text(value, where)
     try:
         if not _MOMENT.fullmatch(value):
@@ -59,7 +64,7 @@ def _moment(value: Any, where: str) -> None:
         raise ShapeError(f"{where} is not a time like 2026-02-03T04:05:06Z") from exc
 
 
-def _day(value: Any, where: str) -> None:
+def _day(value: Any, where: Where) -> None:
     _text(value, where)
     try:
         if not _DAY.fullmatch(value):
@@ -86,7 +91,7 @@ day = Check(_day, {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", 
 def number(lowest: int) -> Check:
     """An integer from `lowest` on."""
 
-    def check(value: Any, where: str) -> None:
+    def check(value: Any, where: Where) -> None:
         if type(value) is not int or value < lowest:
             raise ShapeError(f"{where} is not a whole number from {lowest}")
 
@@ -97,7 +102,7 @@ def pattern(expression: str, what: str) -> Check:
     """A text of that form."""
     compiled = re.compile(expression, re.ASCII)
 
-    def check(value: Any, where: str) -> None:
+    def check(value: Any, where: Where) -> None:
         if type(value) is not str or not compiled.fullmatch(value):
             raise ShapeError(f"{where} is not {what}")
 
@@ -107,7 +112,7 @@ def pattern(expression: str, what: str) -> Check:
 def one_of(*values: object) -> Check:
     """One of these words or numbers."""
 
-    def check(value: Any, where: str) -> None:
+    def check(value: Any, where: Where) -> None:
         if not any(type(value) is type(v) and value == v for v in values):
             raise ShapeError(f"{where} is not {' or '.join(map(repr, values))}")
 
@@ -117,7 +122,7 @@ def one_of(*values: object) -> Check:
 def nullable(inner: Check) -> Check:
     """Null, or what the inner check says."""
 
-    def check(value: Any, where: str) -> None:
+    def check(value: Any, where: Where) -> None:
         if value is not None:
             inner.run(value, where)
 
@@ -128,11 +133,11 @@ def list_of(inner: Check) -> Check:
     """A list, every item by the inner check."""
     run = inner.run
 
-    def check(value: Any, where: str) -> None:
+    def check(value: Any, where: Where) -> None:
         if type(value) is not list:
             raise ShapeError(f"{where} is not a list")
         for index, item in enumerate(value):
-            run(item, f"{where}[{index}]")
+            run(item, None if where is None else f"{where}[{index}]")
 
     return Check(check, {"type": "array", "items": inner.schema})
 
@@ -144,7 +149,7 @@ def record(required: Mapping[str, Check], optional: Mapping[str, Check] | None =
     needed = required.keys()
     known = checks.keys()
 
-    def check(value: Any, where: str) -> None:
+    def check(value: Any, where: Where) -> None:
         if type(value) is not dict:
             raise ShapeError(f"{where or 'the document'} is not an object")
         names = value.keys()
@@ -152,8 +157,12 @@ def record(required: Mapping[str, Check], optional: Mapping[str, Check] | None =
             raise ShapeError(f"{_under(where, min(needed - names))} is missing")
         if not names <= known:
             raise ShapeError(f"{_under(where, min(names - known))} is not known")
-        for name, item in value.items():
-            runs[name](item, f"{where}.{name}" if where else name)
+        if where is None:
+            for name, item in value.items():
+                runs[name](item, None)
+        else:
+            for name, item in value.items():
+                runs[name](item, _under(where, name))
 
     return Check(
         check,
@@ -166,5 +175,5 @@ def record(required: Mapping[str, Check], optional: Mapping[str, Check] | None =
     )
 
 
-def _under(where: str, name: str) -> str:
+def _under(where: Where, name: str) -> str:
     return f"{where}.{name}" if where else name
