@@ -3,8 +3,9 @@
 Beside a replay (`replay`): the same commands sent to a fresh token of the same model and nothing
 else done. `line.host_time` is the time from the moment when a token is in its reader until the line
 says that it is issued, less what its card needed; `replay.host_time` is the replay's wall time less
-its card's. `line.host_time_ratio` is the one by the other, and `line.time_ratio` the same with the
-card's time in both, which is what a person waits for.
+its card's, at the median of some before the line's run and some after it. `line.host_time_ratio` is
+the one by the other, and `line.time_ratio` the same with the card's time in both, which is what a
+person waits for.
 
 By readers: a batch of `EACH` tokens for each reader, the next put in as soon as the one before is
 issued. `line.rate_N` is all of them by the seconds from the first token that was seen to the last
@@ -79,8 +80,11 @@ def measure(folder: Path) -> dict[str, Figure]:
             for number in range(readers, max(READERS)):
                 if bench.control.tokens()[number]["plugged"]:
                     bench.control.unplug_reader(number)
+            if readers == 1:  # between replays, as what else the machine does changes
+                line.record()
+                took = line.replay()
             runs[readers] = line.run(readers)
-        replayed = line.replay()
+        replayed = median(took + line.replay())
     rates = {readers: runs[readers].rate for readers in READERS}
     alone = runs[1].issued[1:]  # the first one waits for what the program does once
     host = median(one.ended - one.began - one.card for one in alone)
@@ -115,6 +119,7 @@ class _Line:
     def __init__(self, bench: VirtualBench, folder: Path) -> None:
         self._bench, self._folder = bench, folder
         self._environment = bench.environment
+        self._recorded = folder / "commands"
         self._serials = itertools.count(SERIAL + 100)
 
     def run(self, readers: int) -> Run:
@@ -145,16 +150,18 @@ class _Line:
         feeder.run.busy = 1 - (after[0] - idle) / (after[1] - total)
         return feeder.run
 
-    def replay(self) -> float:
-        """The host's seconds for the commands of one token, at the median."""
-        recorded = self._folder / "commands"
+    def record(self) -> None:
+        """Note the commands that a token gets, for `replay`."""
         command = self._batch("recorded", 1)
         self._freshen(1)
-        recorder = [sys.executable, "-m", "tests.bench.recorder", str(recorded), *command[1:]]
-        cost_of(recorder, self._with_tests, self._folder)
-        if not read_commands(recorded):
+        recorder = [sys.executable, "-m", "tests.bench.recorder", str(self._recorded)]
+        cost_of([*recorder, *command[1:]], self._with_tests, self._folder)
+        if not read_commands(self._recorded):
             raise CommandFailed("no command was recorded")
-        took = []
+
+    def replay(self) -> list[float]:
+        """The host's seconds for the commands of one token, some times over."""
+        recorded, took = self._recorded, []
         for _ in range(REPLAYS):
             self._freshen(1)
             (before,) = self._bench.control.tokens()[:1]
@@ -166,7 +173,7 @@ class _Line:
             (after,) = self._bench.control.tokens()[:1]
             card: float = after["seconds"] - before["seconds"]
             took.append(float(said.stdout) - card)
-        return median(took)
+        return took
 
     def _batch(self, name: str, orders: int) -> list[str]:
         """The command for a batch in a new home."""
