@@ -56,4 +56,4 @@ def test_its_return_is_no_insertion(
         assert not line._came_back(BACK.name, BACK.events + 2)
         assert not line._came_back(READER, BACK.events)
     assert line._came_back(BACK.name, BACK.events)
-    line._turn(BACK.name, BACK.events)  # would tell somebody, were it one
+    line._turn(BACK.name, BACK.events, cast(Any, None))  # would tell somebody, were it one

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -110,18 +111,18 @@ class Database:
 
     def _commit(self, group: Sequence[_Waiting]) -> None:
         """Commit what waits, but for what is refused; a commit that fails fails them all."""
+        committed = False
         try:
             with self._transaction() as connection:
                 if len(group) == 1:
                     group[0].work(connection)
                 else:
                     self._do_each(connection, group)
-        except BaseException as error:
-            for one in group:
-                one.error = one.error or error
-            raise
+            committed = True
         finally:
+            failure = None if committed else sys.exception()
             for one in group:
+                one.error = one.error or failure
                 one.ended = True
 
     @staticmethod

@@ -138,7 +138,7 @@ class Ledger:
 
     def close_batch(self, id: str, entry_index: int, operator: str, at: datetime) -> None:
         """Its entry is durable: it takes no more tokens. A second call does nothing."""
-        row = {"batch": id, "operator": operator, "at": timestamp(at)}
+        row: dict[str, str | int] = {"batch": id, "operator": operator, "at": timestamp(at)}
         row |= {"station": self._station, "entry_index": entry_index}
         with self._database.write() as connection:
             if connection.execute(select(t.closed).where(t.closed.c.batch == id)).first() is None:
