@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from tests.peers.test_verifier_script import run_script
 from tests.record_samples import SIGNER, append, small_manifest
 from tests.stations import tell
+from tokenprov.record.files import StationLock
 from tokenprov.record.manifest import Manifest
 
 KEY = str(SIGNER.verifier)
@@ -92,3 +93,18 @@ def test_a_changed_line(manifest: Path, tmp_path: Path) -> None:
     path.write_text("\n".join([*lines, last.rpartition(" ")[0] + f" {encoded}"]) + "\n")
     said = tell("manifest", "verify", manifest, "--key", KEY, "--witness", key, "--json")
     assert [finding["rule"] for finding in said.document["findings"]] == ["signature"]
+
+
+def test_a_station_that_writes_is_not_disturbed(tmp_path: Path) -> None:
+    """In a station's own folder it waits its turn: an older checkpoint is never put back."""
+    home = tmp_path / "home"
+    assert tell("init", home, "--name", "bench").code == 0
+    key = (home / "manifest" / "manifest.vkey").read_text().strip()
+    make(tmp_path / "w", "w.example")
+    cosign = ("witness", "cosign", tmp_path / "w", home / "manifest", "--key", key)
+    before = (home / "manifest" / "checkpoint").read_bytes()
+    with StationLock(home):
+        assert tell(*cosign).code == 3
+    assert (home / "manifest" / "checkpoint").read_bytes() == before
+    assert tell(*cosign).code == 0
+    assert (home / "manifest" / "checkpoint").read_bytes() != before

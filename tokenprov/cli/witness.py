@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
 from tokenprov.home import now
+from tokenprov.record.files import StationLock
 from tokenprov.record.note import VerifierKey
 from tokenprov.record.witness import Witness
 
@@ -33,9 +35,13 @@ def init(state: Path, name: str) -> None:
 def cosign(state: Path, folder: Path, key: str | None) -> None:
     """Cosign the checkpoint in the manifest's FOLDER, if the log only grew since the last time.
 
-    The line is added to the checkpoint there. Exit code 6: a rollback or a fork; nothing is signed.
+    The line is added to the checkpoint there; in a station's own folder not while the station
+    writes (exit code 3). Exit code 6: a rollback or a fork; nothing is signed.
     """
     text = Path(key).read_text().strip() if key and Path(key).is_file() else key
     given = VerifierKey.parse(text) if text else None
-    head = Witness(state).cosign(folder, given, now())
+    home = folder.resolve().parent
+    writing = StationLock(home) if (home / "station.toml").exists() else nullcontext()
+    with writing:
+        head = Witness(state).cosign(folder, given, now())
     click.echo(f"{head.origin}: {head.size} entries cosigned")
