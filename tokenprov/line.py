@@ -200,9 +200,12 @@ class Line:
         )
 
     def _listener(self, event: events.Event) -> None:
-        """Tell what happens, but nothing more of a turn that was given up."""
+        """Tell what happens; of a turn that was given up only that its token was issued after all.
+
+        It had been through its last command then, and its entry is durable.
+        """
         watch = getattr(self._mine, "watch", None)
-        if watch is None or not watch.given_up:
+        if watch is None or not watch.given_up or isinstance(event, events.TokenIssued):
             self._hears(event)
 
     def _states(self) -> tuple[ReaderState, ...]:
