@@ -56,7 +56,7 @@ def new_batch(
         return found
     created = home.clock()
     batch_id = f"{created:%Y%m%d}-{secrets.token_hex(3)}"
-    orders = [
+    orders = (
         Order(
             id=f"{batch_id}-{row * kit_size + position + 1:04d}",
             batch=batch_id,
@@ -67,7 +67,7 @@ def new_batch(
         )
         for row, holder in enumerate(roster.holders)
         for position in range(kit_size)
-    ]
+    )
     return home.ledger.create_batch(
         id=batch_id,
         roster_digest=roster.digest,
@@ -143,7 +143,7 @@ class BatchWork:
         self._operator, self._listener, self._random = operator, listener, random
         counts = home.ledger.count_orders(batch.id)
         self._left = sum(counts.values()) - counts[OrderState.ISSUED]
-        self._open = deque(record.id for record in home.ledger.orders(batch.id, OrderState.OPEN))
+        self._open = deque(home.ledger.open_orders(batch.id))
         self._named: deque[str] = deque()  # orders that come before those that are open
         self._handing_out = threading.Lock()
         self.recording = threading.Lock()  # one entry at a time

@@ -10,8 +10,9 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, insert, select, tuple_
@@ -79,11 +80,13 @@ class Ledger:
         profile_digest: str,
         profile_source: str,
         kit_size: int,
-        orders: Sequence[Order],
+        orders: Iterable[Order],
         created: datetime,
         operator: str,
     ) -> Batch:
-        """Store a batch and its orders, in the roster's order.
+        """Store a batch and its orders, in the roster's order, a holder's together.
+
+        A page of them at a time is in memory.
 
         The same roster, profile and kit again give the batch that is there. Raises StationError
         where `id` is another batch's.
@@ -98,7 +101,7 @@ class Ledger:
             created=created,
             operator=operator,
         )
-        places: dict[str, int] = {}
+        coming, row, last = iter(orders), -1, ""
         with self._database.write() as connection:
             there = connection.execute(_same_batch(wanted)).mappings().first()
             if there is not None:
@@ -109,12 +112,12 @@ class Ledger:
                     remedy="Run it again: a new batch gets another id.",
                 )
             connection.execute(insert(t.batches), batch_to_row(wanted))
-            for start in range(0, len(orders), _PAGE):
-                page = [
-                    order_to_row(order, places.setdefault(order.holder.id, len(places)))
-                    for order in orders[start : start + _PAGE]
-                ]
-                connection.execute(insert(t.orders), page)
+            while page := list(islice(coming, _PAGE)):
+                rows = []
+                for order in page:
+                    row, last = row + (order.holder.id != last), order.holder.id
+                    rows.append(order_to_row(order, row))
+                connection.execute(insert(t.orders), rows)
         return wanted
 
     def find_batch(self, roster_digest: str, profile_digest: str, kit_size: int) -> Batch | None:
@@ -169,6 +172,16 @@ class Ledger:
             if len(page) < _PAGE:
                 return
             after = (page[-1].row, page[-1].order.position)
+
+    def open_orders(self, batch: str) -> list[str]:
+        """The ids of the orders that nobody has begun, by holder and kit position."""
+        statement = (
+            select(t.orders.c.id)
+            .where(t.orders.c.batch == batch, t.orders.c.state == OrderState.OPEN.value)
+            .order_by(t.orders.c.row, t.orders.c.position)
+        )
+        with self._database.read() as connection:
+            return list(connection.execute(statement).scalars())
 
     def open_orders_of(self, batch: str, holder_id: str) -> list[OrderRecord]:
         """A holder's orders in a batch that nobody has begun, by kit position."""
