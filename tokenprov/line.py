@@ -39,6 +39,7 @@ from tokenprov.home import Home
 from tokenprov.model import Order
 from tokenprov.plan import check_token
 from tokenprov.profile import Profile
+from tokenprov.prompts import StationOperator
 from tokenprov.turns import Turns
 from tokenprov.wipe import WipeFirst, wipe
 
@@ -46,32 +47,6 @@ POLL = 0.1  # seconds between looks at the readers, at most
 RESETS = 3  # times that another program may reset a token before it is left alone
 BUSY_PATIENCE = 10.0  # seconds that another program may hold a reader
 SERVICE_TRIES = 10  # new contexts, a second apart, when pcscd is gone
-
-
-@dataclass(frozen=True, slots=True)
-class StationOperator:
-    """Implements `step.Operator` by events: the screen tells the person."""
-
-    listener: Listener
-
-    @contextmanager
-    def touch(self, reader: str, label: str, reason: str) -> Iterator[None]:
-        """Say that the token waits, and when it no longer does."""
-        self.listener(events.TouchWanted(reader=reader, label=label, reason=reason))
-        try:
-            yield
-        finally:
-            self.listener(events.TouchDone(reader=reader))
-
-    @contextmanager
-    def reinsert(self, reader: str, label: str, reason: str, seconds: float) -> Iterator[None]:
-        """Say which token is to be taken out and put in again, and when it is there."""
-        wanted = events.ReinsertWanted(reader=reader, label=label, reason=reason, seconds=seconds)
-        self.listener(wanted)
-        try:
-            yield
-        finally:
-            self.listener(events.ReinsertDone(reader=reader))
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ import io
 import json
 
 from tokenprov import events
-from tokenprov.line import StationOperator
+from tokenprov.prompts import StationOperator
 from tokenprov.station.board import Board, Light
 from tokenprov.station.screens import json_screen, line_screen
 
