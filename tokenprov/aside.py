@@ -15,8 +15,7 @@ from tokenprov.errors import InputError
 from tokenprov.home import Home
 from tokenprov.model import Json, OrderState
 from tokenprov.record.aside import AsideRecord
-from tokenprov.record.canonical import timestamp
-from tokenprov.record.entry import VERSION, Entry, Kind
+from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.escrow import STATION
 from tokenprov.record.rows import Batch, OrderRecord
 
@@ -88,27 +87,12 @@ def _record(home: Home, found: OrderRecord, *, reason: str, operator: str) -> As
         if envelope.purpose != STATION
     ]
     entry: Entry = {
-        "v": VERSION,
-        "kind": str(Kind.SET_ASIDE),
-        "time": timestamp(home.clock()),
-        "station": home.name,
-        "operator": operator,
-        "approvers": [],
+        **entry_head(Kind.SET_ASIDE, time=home.clock(), station=home.name, operator=operator),
         "token": _token(found),
         "reason": reason,
         "batch": found.order.batch,
         "order": found.id,
-        "secrets": [
-            {
-                "name": envelope.name,
-                "kind": str(envelope.kind),
-                "purpose": envelope.purpose,
-                "generation": envelope.generation,
-                "kid": envelope.kid,
-                "sha256": envelope.sha256,
-            }
-            for envelope in envelopes
-        ],
+        "secrets": [envelope.to_json() for envelope in envelopes],
     }
     index = home.manifest.append(entry, blobs=[envelope.blob for envelope in envelopes])
     return settle(home, entry, index)
@@ -117,13 +101,4 @@ def _record(home: Home, found: OrderRecord, *, reason: str, operator: str) -> As
 def _token(found: OrderRecord) -> dict[str, Json]:
     """The token as it said itself when the order was begun with it."""
     assert found.token is not None, "an order that was begun is bound to a token"
-    document: dict[str, Json] = {
-        "maker": found.token.maker,
-        "model": found.token.model,
-        "firmware": found.token.firmware,
-        "serial": found.token.serial,
-        "virtual": bool(found.inventory.get("virtual")),
-    }
-    if found.token.mark:
-        document["mark"] = found.token.mark
-    return document
+    return {**found.token.to_json(), "virtual": bool(found.inventory.get("virtual"))}

@@ -13,8 +13,7 @@ from datetime import datetime
 from tokenprov.errors import InputError
 from tokenprov.home import Home
 from tokenprov.model import Json, OrderState
-from tokenprov.record.canonical import timestamp
-from tokenprov.record.entry import VERSION, Entry, Kind
+from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.rows import Batch
 
 
@@ -61,12 +60,7 @@ def close(home: Home, batch: Batch, *, reason: str, operator: str) -> Statement:
             remedy="Say why it is closed all the same: --reason TEXT.",
         )
     entry: Entry = {
-        "v": VERSION,
-        "kind": str(Kind.BATCH_CLOSED),
-        "time": timestamp(home.clock()),
-        "station": home.name,
-        "operator": operator,
-        "approvers": [],
+        **entry_head(Kind.BATCH_CLOSED, time=home.clock(), station=home.name, operator=operator),
         "batch": batch.id,
         "ordered": sum(counts.values()),
         "issued": counts[OrderState.ISSUED],

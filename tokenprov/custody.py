@@ -21,8 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tokenprov.errors import EscrowError, InputError
 from tokenprov.home import Home
 from tokenprov.model import Json, Purpose
-from tokenprov.record.canonical import timestamp
-from tokenprov.record.entry import VERSION, Entry, Kind
+from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.escrow import STATION, PrivateKey, SealContext, open_envelope
 from tokenprov.record.manifest import Addition
 from tokenprov.record.rows import EnvelopeRecord, EnvelopeState
@@ -121,30 +120,13 @@ def _addition(
     home: Home, label: str, envelopes: Sequence[EnvelopeRecord], reason: Reason, form: Form
 ) -> Addition:
     entry: Entry = {
-        "v": VERSION,
-        "kind": str(Kind.OPENED),
-        "time": timestamp(home.clock()),
-        "station": home.name,
-        "operator": reason.operator,
-        "approvers": [],
+        **entry_head(Kind.OPENED, time=home.clock(), station=home.name, operator=reason.operator),
         "token": describe_token(home, label, envelopes[-1].order),
         "reason": reason.text,
         "form": str(form),
-        "secrets": list(map(describe_envelope, envelopes)),
+        "secrets": [envelope.to_json() for envelope in envelopes],
     }
     return Addition(entry=entry, blobs=tuple(envelope.blob for envelope in envelopes))
-
-
-def describe_envelope(envelope: EnvelopeRecord) -> dict[str, Json]:
-    """An envelope as it stands under `secrets` of an entry."""
-    return {
-        "name": envelope.name,
-        "kind": str(envelope.kind),
-        "purpose": envelope.purpose,
-        "generation": envelope.generation,
-        "kid": envelope.kid,
-        "sha256": envelope.sha256,
-    }
 
 
 def describe_token(home: Home, label: str, order: str) -> dict[str, Json]:
@@ -155,13 +137,4 @@ def describe_token(home: Home, label: str, order: str) -> dict[str, Json]:
     if found.entry_index is not None:
         issued: dict[str, Json] = home.manifest.entry(found.entry_index)["token"]
         return issued
-    token = found.token
-    document: dict[str, Json] = {
-        "maker": token.maker,
-        "model": token.model,
-        "firmware": token.firmware,
-        "serial": token.serial,
-    }
-    if token.mark:
-        document["mark"] = token.mark
-    return document
+    return found.token.to_json()

@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from tokenprov import aside, closing
 from tokenprov.home import Home
 from tokenprov.model import Json, Order, TokenId
-from tokenprov.record.canonical import timestamp
-from tokenprov.record.entry import VERSION, Entry, Grade, Kind
+from tokenprov.record.entry import Entry, Grade, Kind, entry_head
 from tokenprov.record.escrow import STATION
 from tokenprov.record.opening import SALT_SIZE, Opening, commit_holder
 from tokenprov.run import Outcome
@@ -39,12 +38,7 @@ def issue(
     envelopes = [e for e in home.ledger.envelopes(order=order.id) if e.purpose != STATION]
     mine = [e for e in envelopes if e.token_label == token.label]
     entry: Entry = {
-        "v": VERSION,
-        "kind": str(Kind.ISSUED),
-        "time": timestamp(home.clock()),
-        "station": home.name,
-        "operator": operator,
-        "approvers": [],
+        **entry_head(Kind.ISSUED, time=home.clock(), station=home.name, operator=operator),
         "batch": order.batch,
         "order": order.id,
         "holder": {"commitment": opening.commitment},
@@ -52,17 +46,7 @@ def issue(
         "profile": {"name": order.profile, "digest": order.profile_digest},
         "token": _token(token, outcomes),
         "steps": [_step(outcome) for outcome in outcomes],
-        "secrets": [
-            {
-                "name": envelope.name,
-                "kind": str(envelope.kind),
-                "purpose": envelope.purpose,
-                "generation": envelope.generation,
-                "kid": envelope.kid,
-                "sha256": envelope.sha256,
-            }
-            for envelope in mine
-        ],
+        "secrets": [envelope.to_json() for envelope in mine],
     }
     evidence = [one.data for outcome in outcomes for one in outcome.finding.evidence]
     blobs = [*evidence, *(envelope.blob for envelope in mine)]
@@ -115,17 +99,11 @@ def _opening(home: Home, order: Order) -> Opening:
 
 def _token(token: TokenId, outcomes: Sequence[Outcome]) -> dict[str, Json]:
     facts = [outcome.finding.facts for outcome in outcomes]
-    document: dict[str, Json] = {
-        "maker": token.maker,
-        "model": token.model,
-        "firmware": token.firmware,
-        "serial": token.serial,
+    return {
+        **token.to_json(),
         "virtual": any(one.get("virtual") for one in facts),
+        "grade": str(grade(token, outcomes)),
     }
-    if token.mark:
-        document["mark"] = token.mark
-    document["grade"] = str(grade(token, outcomes))
-    return document
 
 
 def grade(token: TokenId, outcomes: Sequence[Outcome]) -> Grade:

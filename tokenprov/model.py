@@ -136,6 +136,16 @@ class TokenId:
         """One word for tables and messages."""
         return self.serial or self.mark or "without serial"
 
+    def to_json(self) -> dict[str, Json]:
+        """As it stands in an entry; a mark only where there is one."""
+        document: dict[str, Json] = {
+            "maker": self.maker,
+            "model": self.model,
+            "firmware": self.firmware,
+            "serial": self.serial,
+        }
+        return document | {"mark": self.mark} if self.mark else document
+
 
 class OrderState(StrEnum):
     """Where an order stands."""

@@ -1,8 +1,8 @@
 """The durable side of one order on one token: seal first, journal, and find it again.
 
-Each drawn secret is sealed three times in one transaction with its intent: to the custodian whose
-kind it is, to break-glass, and to the order's own key, which the station destroys when the token
-is issued.
+Each drawn secret is sealed, in one transaction with its intent, to the custodian whose kind it is,
+to break-glass where that is another one, and to the order's own key, which the station destroys
+when the token is issued.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ class OrderJournal:
         """`token` is the label of the token that the order is bound to."""
         self._home, self._order, self._token = home, order, token
         self._own: CustodianKey | None = None  # the order's, once it is known to be on the disk
-        begun = home.ledger.intents(order)
+        self._begun = home.ledger.intents(order)
         self.day = (  # of issue: that on which the first promise of the order was made
-            date.fromisoformat(begun[0].parameters["day"]) if begun else home.clock().date()
+            date.fromisoformat(self._begun[0].parameters["day"])
+            if self._begun
+            else home.clock().date()
         )
 
     def intents(self) -> Mapping[str, Intent]:
-        """What was promised to this token, with the secrets reopened.
+        """What was promised to this token before this journal was made, the secrets reopened.
 
         Raises `EscrowError` where the order's key is gone.
         """
-        records = self._home.ledger.intents(self._order)
-        if not records:
+        if not self._begun:
             return {}
         private = self._home.resume_keys.private(self._order)
         drawn: dict[str, DrawnSecret] = {}
@@ -52,7 +53,7 @@ class OrderJournal:
                 drawn={name: drawn[name] for name in record.parameters["secrets"]},
                 public=record.parameters["public"],
             )
-            for record in records
+            for record in self._begun
         }
 
     def promise(self, step: str, drawn: Drawn) -> Intent:
@@ -62,7 +63,7 @@ class OrderJournal:
         envelopes = [
             self._seal(name, secret, purpose, self._home.custodians[purpose])
             for name, secret in drawn.secrets.items()
-            for purpose in {secret.kind.purpose, Purpose.BREAK_GLASS}
+            for purpose in dict.fromkeys((secret.kind.purpose, Purpose.BREAK_GLASS))
         ] + [self._seal(name, secret, STATION, self._own) for name, secret in drawn.secrets.items()]
         self._home.ledger.journal(
             IntentRecord(

@@ -15,12 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from tokenprov.custody import AnyKey, Reason, describe_envelope, describe_token, sealed
+from tokenprov.custody import AnyKey, Reason, describe_token, sealed
 from tokenprov.errors import EscrowError, InputError
 from tokenprov.home import Home
 from tokenprov.model import Purpose
-from tokenprov.record.canonical import timestamp
-from tokenprov.record.entry import VERSION, Entry, Kind
+from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.escrow import CustodianKey, open_envelope, read_context, seal
 from tokenprov.record.files import write_durable
 from tokenprov.record.journal import Move
@@ -118,12 +117,7 @@ def _last_change(home: Home, purpose: Purpose) -> tuple[str, str] | None:
 
 def _head(home: Home, kind: Kind, reason: Reason) -> Entry:
     return {
-        "v": VERSION,
-        "kind": str(kind),
-        "time": timestamp(home.clock()),
-        "station": home.name,
-        "operator": reason.operator,
-        "approvers": [],
+        **entry_head(kind, time=home.clock(), station=home.name, operator=reason.operator),
         "reason": reason.text,
     }
 
@@ -153,7 +147,7 @@ def _addition(home: Home, moves: Sequence[Move], old_kid: str, reason: Reason) -
         **_head(home, Kind.RESEALED, reason),
         "token": describe_token(home, new[0].token_label, new[-1].order),
         "from": old_kid,
-        "secrets": list(map(describe_envelope, new)),
+        "secrets": [envelope.to_json() for envelope in new],
     }
     return Addition(entry=entry, blobs=tuple(envelope.blob for envelope in new))
 

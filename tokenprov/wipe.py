@@ -28,7 +28,7 @@ from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
 from tokenprov.model import Json, OrderState, TokenId
 from tokenprov.record.canonical import timestamp
-from tokenprov.record.entry import VERSION, Entry, Kind
+from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.wipes import WipeRecord
 from tokenprov.step import Operator
 from tokenprov.token import Token
@@ -78,7 +78,7 @@ def refuse_bound(home: Home, token: TokenId) -> None:
 def _in_force(home: Home, token: TokenId) -> int | None:
     """The entry that made the token a holder's, and that none ended."""
     found = None
-    for index in range(home.manifest.size):
+    for index in home.manifest.found_by(f"serial {token.serial}"):
         entry = home.manifest.entry(index)
         if entry["kind"] not in (Kind.ISSUED, Kind.SET_ASIDE):
             continue
@@ -157,12 +157,7 @@ def emptied(home: Home, token: Token, record: WipeRecord, done: Sequence[str]) -
             " run it again, or set the token aside.",
         )
     return {
-        "v": VERSION,
-        "kind": str(Kind.WIPED),
-        "time": timestamp(home.clock()),
-        "station": home.name,
-        "operator": record.operator,
-        "approvers": [],
+        **entry_head(Kind.WIPED, time=home.clock(), station=home.name, operator=record.operator),
         "wipe": record.id,
         "began": timestamp(record.began),
         "token": _token(home, token),
@@ -183,16 +178,7 @@ def seen_virtual(home: Home, token: Token) -> bool:
 
 
 def _token(home: Home, token: Token) -> dict[str, Json]:
-    document: dict[str, Json] = {
-        "maker": token.id.maker,
-        "model": token.id.model,
-        "firmware": token.id.firmware,
-        "serial": token.id.serial,
-        "virtual": seen_virtual(home, token),
-    }
-    if token.id.mark:
-        document["mark"] = token.id.mark
-    return document
+    return {**token.id.to_json(), "virtual": seen_virtual(home, token)}
 
 
 def _only(wanted: TokenId) -> Callable[[TokenId], None]:

@@ -88,6 +88,18 @@ def commitment_of(entry: Entry) -> str | None:
     return holder["commitment"] if holder else None
 
 
+def entry_head(kind: Kind, *, time: datetime, station: str, operator: str) -> Entry:
+    """The members that every kind has. Nobody approves yet."""
+    return {
+        "v": VERSION,
+        "kind": str(kind),
+        "time": timestamp(time),
+        "station": station,
+        "operator": operator,
+        "approvers": [],
+    }
+
+
 def station_entry(
     *,
     time: datetime,
@@ -98,11 +110,7 @@ def station_entry(
 ) -> Entry:
     """The first entry of a station's log; `custodians` are pairs of purpose and kid."""
     return {
-        "v": VERSION,
-        "kind": str(Kind.STATION),
-        "time": timestamp(time),
-        "station": station,
-        "operator": operator,
+        **entry_head(Kind.STATION, time=time, station=station, operator=operator),
         "approvers": [{"name": name} for name in approvers],
         "custodians": [{"purpose": str(purpose), "kid": kid} for purpose, kid in custodians],
     }

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tokenprov.errors import InputError
-from tokenprov.record.canonical import timestamp
-from tokenprov.record.entry import VERSION, Entry, Kind
+from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.ledger import Ledger
 from tokenprov.record.manifest import Manifest
 
@@ -58,12 +57,7 @@ def erase_holder(
             entry = recorded[0]
         else:
             entry = {
-                "v": VERSION,
-                "kind": str(Kind.ERASED),
-                "time": timestamp(at),
-                "station": station,
-                "operator": operator,
-                "approvers": [],
+                **entry_head(Kind.ERASED, time=at, station=station, operator=operator),
                 "holder": {"commitment": commitment},
                 "reason": reason,
                 "blobs": sorted({digest for one in entries for digest in _certificates(one)}),

@@ -83,6 +83,17 @@ class EnvelopeRecord:
     blob: bytes = field(repr=False)
     state: EnvelopeState = EnvelopeState.PREPARED
 
+    def to_json(self) -> dict[str, Json]:
+        """As it stands under `secrets` of an entry."""
+        return {
+            "name": self.name,
+            "kind": str(self.kind),
+            "purpose": self.purpose,
+            "generation": self.generation,
+            "kid": self.kid,
+            "sha256": self.sha256,
+        }
+
 
 def from_timestamp(text: str) -> datetime:
     """The inverse of `canonical.timestamp`."""
