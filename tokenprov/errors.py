@@ -20,7 +20,9 @@
     │   ├── TokenConflict                 holds something that is not ours
     │   ├── NotVerified                   what was read back is not what was written
     │   └── TouchTimeout
-    ├── IssuerError                   5   the authority did not give a certificate
+    ├── IssuerError                   5   the authority refused, or has no such certificate
+    │   ├── IssuerUnanswered              no answer: it may have been carried out, or not
+    │   └── IssuerPending                 taken, and not decided yet: ask again later
     ├── EvidenceError                 6   an attestation, manifest or signature does not hold
     │   ├── AttestationError
     │   └── ManifestError
@@ -191,9 +193,21 @@ class TouchTimeout(TokenError):
 
 
 class IssuerError(TokenprovError):
-    """The authority did not give a certificate."""
+    """The authority refused, cannot be used, or has no such certificate: asking again is no use."""
 
     exit_code = 5
+
+
+class IssuerUnanswered(IssuerError):
+    """No answer came, or none that counts: what was asked may have been carried out, or not."""
+
+
+class IssuerPending(IssuerError):
+    """The authority took the request and has not decided; `retry_after` in seconds if it said."""
+
+    def __init__(self, message: str, *, remedy: str, retry_after: int | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after = retry_after
 
 
 class EvidenceError(TokenprovError):

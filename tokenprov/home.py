@@ -5,6 +5,8 @@
     custodians/<purpose>.pem        public keys that secrets are sealed to
     custodians/private/             only where `init` made the pairs itself: move it away
     ca/                     the local authority
+    issuers/*.toml          other authorities: how they let this station in
+    issuers/requests/       what was asked of them, and what they answered
     trust/*.pem             further roots of attestation
     relying-parties/        credentials that were registered here
     open/<order>.key        the station's own key to an order that is not finished
@@ -31,8 +33,8 @@ from pathlib import Path
 
 from tokenprov.attestation import Anchors
 from tokenprov.directory import RelyingParty
-from tokenprov.errors import InputError, IssuerError, StationError
-from tokenprov.issuer import Issuer, LocalCa
+from tokenprov.errors import InputError, StationError
+from tokenprov.issuer import Issuer, LocalCa, choose_issuer
 from tokenprov.model import Purpose
 from tokenprov.record.database import sqlite_url
 from tokenprov.record.entry import station_entry
@@ -100,10 +102,8 @@ class Home:
             yield
 
     def issuer(self, name: str) -> Issuer:
-        """The authority of that name; there is only the local one."""
-        if name != "local":
-            raise IssuerError(f"no authority is called {name!r}", remedy='Write issuer = "local".')
-        return LocalCa.open(self.path / "ca")
+        """The authority that a profile names so. Raises `IssuerError`, `StationError`."""
+        return choose_issuer(name, self.path)
 
     def relying_party(self, rp_id: str, rp_name: str) -> RelyingParty:
         """A relying party whose credentials are kept in this home."""

@@ -1,26 +1,44 @@
 """Where certificates come from: the `Issuer` protocol, and authorities that implement it.
 
 protocol     what is asked of an authority, and what it gives
+choose       the authority that a profile names by its URI
 possession   proof that a key is held where the request says
-certificate  a holder's certificate, built (RFC 5280)
-issued       the record of what was issued, on disk
+journalled   any authority that is reached over a protocol, with its requests on disk first
+requests     that record, a file a request
 local        an authority of the station's own, for tests and small sites
+certificate  a holder's certificate, built (RFC 5280)
+issued       the record of what the local authority issued, on disk
+published    an authority's list of what is revoked, read back
 """
 
+from tokenprov.issuer.choose import choose_issuer
+from tokenprov.issuer.journalled import Authority, Journalled, Mark
 from tokenprov.issuer.local import LocalCa
 from tokenprov.issuer.protocol import (
+    Abilities,
     CertificateRequest,
     CertificateSettings,
+    CertificateStatus,
     IssuedCertificate,
     Issuer,
+    Standing,
     Usage,
 )
+from tokenprov.issuer.requests import Certified
 
 __all__ = [
+    "Abilities",
+    "Authority",
     "CertificateRequest",
     "CertificateSettings",
+    "CertificateStatus",
+    "Certified",
     "IssuedCertificate",
     "Issuer",
+    "Journalled",
     "LocalCa",
+    "Mark",
+    "Standing",
     "Usage",
+    "choose_issuer",
 ]

@@ -13,7 +13,7 @@ revocation of what it supersedes are on the disk together or not at all.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +37,11 @@ class Revocation:
 
     at: datetime
     reason: x509.ReasonFlags
+
+    @property
+    def on_hold(self) -> bool:
+        """Whether it can be released (RFC 5280, 5.3.1)."""
+        return self.reason is x509.ReasonFlags.certificate_hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,17 +90,30 @@ class IssuedFolder:
         write_durable(self._path(request_id), _dump(request_id, (*kept, issued)))
 
     def revoke(self, serial_hex: str, revocation: Revocation) -> Issued | None:
-        """Revoke a certificate; one that is revoked stays as it is. None if there is no such."""
+        """Revoke a certificate; one revoked for good stays as it is. None if there is no such."""
+        return self._change(serial_hex, lambda now: now if now and not now.on_hold else revocation)
+
+    def release(self, serial_hex: str) -> Issued | None:
+        """End a hold; one revoked for good stays as it is. None if there is no such."""
+        return self._change(serial_hex, lambda now: now if now and not now.on_hold else None)
+
+    def with_serial(self, serial_hex: str) -> Issued | None:
+        """The certificate of that serial number. None if there is no such."""
+        return next((one for one in self.all() if one.serial_hex == serial_hex), None)
+
+    def _change(
+        self, serial_hex: str, of: Callable[[Revocation | None], Revocation | None]
+    ) -> Issued | None:
         for path in self._paths():
             request_id, certificates = _parse(path.read_bytes(), path)
             for index, one in enumerate(certificates):
                 if one.serial_hex != serial_hex:
                     continue
-                if one.revocation is None:
-                    one = replace(one, revocation=revocation)
-                    changed = (*certificates[:index], one, *certificates[index + 1 :])
-                    write_durable(path, _dump(request_id, changed))
-                return one
+                changed = replace(one, revocation=of(one.revocation))
+                if changed != one:
+                    kept = (*certificates[:index], changed, *certificates[index + 1 :])
+                    write_durable(path, _dump(request_id, kept))
+                return changed
         return None
 
     def all(self) -> Iterator[Issued]:

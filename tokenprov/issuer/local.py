@@ -33,7 +33,14 @@ from tokenprov.errors import IssuerError, StationError
 from tokenprov.issuer.certificate import build_authority, build_certificate
 from tokenprov.issuer.issued import Issued, IssuedFolder, Revocation
 from tokenprov.issuer.possession import check_possession
-from tokenprov.issuer.protocol import CertificateRequest, IssuedCertificate
+from tokenprov.issuer.protocol import (
+    Abilities,
+    CertificateRequest,
+    CertificateStatus,
+    IssuedCertificate,
+    Standing,
+)
+from tokenprov.issuer.published import status_in_crl
 from tokenprov.record.files import create_durable, make_folder
 from tokenprov.secret import RandomBytes
 
@@ -44,6 +51,16 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 class LocalCa:
     """Implements `Issuer` with a key in a file. Safe to use from several threads."""
+
+    uri = "local"
+    abilities = Abilities(
+        revokes=True,
+        holds=True,
+        tells_status=True,
+        takes_attestation=True,
+        needs_csr=False,
+        repeatable=True,
+    )
 
     def __init__(
         self, folder: Path, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate
@@ -140,13 +157,29 @@ class LocalCa:
         return self._answer(issued[-1]) if issued and not issued[-1].revocation else None
 
     def revoke(self, serial_hex: str, reason: x509.ReasonFlags, now: datetime) -> None:
-        """Revoke a certificate; a second time changes nothing. Raises `IssuerError` if unknown."""
+        """Revoke a certificate; what is revoked for good stays so. `IssuerError` if unknown."""
         with self._writing:
             if self._issued.revoke(serial_hex, Revocation(at=now, reason=reason)) is None:
-                raise IssuerError(
-                    f"this authority issued no certificate {serial_hex}",
-                    remedy="Look the serial number up in the certificate itself.",
-                )
+                raise _not_issued(serial_hex)
+
+    def release(self, serial_hex: str, now: datetime) -> None:
+        """End the hold on a certificate. `IssuerError` if unknown, or revoked for good."""
+        with self._writing:
+            left = self._issued.release(serial_hex)
+        if left is None:
+            raise _not_issued(serial_hex)
+        if left.revocation is not None:
+            raise IssuerError(
+                f"the certificate {serial_hex} was revoked for good "
+                f"({left.revocation.reason.value})",
+                remedy="Issue a new one.",
+            )
+
+    def status(self, serial_hex: str, now: datetime) -> CertificateStatus:
+        """Where the certificate stands by the list that is published, its signature checked."""
+        if self._issued.with_serial(serial_hex) is None:
+            return CertificateStatus(standing=Standing.UNKNOWN)
+        return status_in_crl(self.crl(now), self.certificate, serial_hex)
 
     def revoked(self) -> list[Issued]:
         """What is revoked, by the time of its revocation."""
@@ -194,6 +227,13 @@ class LocalCa:
             chain=(self.certificate.public_bytes(Encoding.DER),),
             serial_hex=issued.serial_hex,
         )
+
+
+def _not_issued(serial_hex: str) -> IssuerError:
+    return IssuerError(
+        f"this authority issued no certificate {serial_hex}",
+        remedy="Look the serial number up in the certificate itself.",
+    )
 
 
 def _read_key(path: Path) -> ec.EllipticCurvePrivateKey:

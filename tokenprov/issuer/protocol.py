@@ -6,6 +6,11 @@ Rules for every issuer:
   with the same key gets the same certificate, whatever happened in between; the same name with
   another key gets a new one, and the former is revoked as superseded.
 - What is issued is on the disk before it is handed out.
+- A revocation counts once it is read back: `revoke` tells the authority, `status` asks what it
+  publishes (CRL or OCSP). A certificate on hold (RFC 5280, 5.3.1: certificateHold) is revoked until
+  it is released; any other revocation is for good.
+- Errors tell three things apart: refused (`IssuerError`), not answered (`IssuerUnanswered`: it may
+  have been carried out; the same call again is safe) and not decided yet (`IssuerPending`).
 """
 
 from __future__ import annotations
@@ -14,6 +19,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+
+from cryptography import x509
 
 from tokenprov.attestation import PivAttestation
 from tokenprov.model import Holder
@@ -51,28 +58,101 @@ class CertificateRequest:
     attestation: PivAttestation | None  # verified, of the key
     token_serial: str | None
     settings: CertificateSettings
+    attestation_chain: tuple[bytes, ...] = ()  # DER: the attestation, then the token's own, f9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedCertificate:
-    """A certificate, and those above it up to the root."""
+    """A certificate, and those above it up to the root.
+
+    `doubts` says what else may be in force for the same request, and nobody here could end: a
+    sending that was never answered, a former certificate that the authority took no revocation of.
+    """
 
     der: bytes
     chain: tuple[bytes, ...]  # DER, nearest first
     serial_hex: str
+    doubts: tuple[str, ...] = ()
+
+
+class Standing(StrEnum):
+    """What an authority publishes of a certificate (RFC 6960, 2.2)."""
+
+    GOOD = "good"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"  # not of this authority, or it publishes nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateStatus:
+    """Where a certificate stands, as read back; `reason` and `at` where it is revoked."""
+
+    standing: Standing
+    reason: x509.ReasonFlags | None = None
+    at: datetime | None = None
+
+    @property
+    def on_hold(self) -> bool:
+        """Whether it is revoked for the time being only."""
+        return self.reason is x509.ReasonFlags.certificate_hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abilities:
+    """What an authority can be asked for."""
+
+    revokes: bool  # `revoke`; else it is done at the authority, by hand
+    holds: bool  # `revoke` with certificateHold, and `release`
+    tells_status: bool  # `status`
+    takes_attestation: bool  # the token's attestation goes with the request
+    needs_csr: bool  # wants a PKCS#10 request signed by the key, attested or not
+    repeatable: bool  # the same request sent twice gets the same certificate
 
 
 class Issuer(Protocol):
     """An authority."""
 
+    @property
+    def uri(self) -> str:
+        """What profiles name it by."""
+        ...
+
+    @property
+    def abilities(self) -> Abilities:
+        """What it can be asked for."""
+        ...
+
     def issue(self, request: CertificateRequest, now: datetime) -> IssuedCertificate:
         """The certificate for that request; asked again, the same one.
 
-        `now` is aware of its zone. Raises `IssuerError` where it is refused, `DurabilityError`
-        where it could not be recorded.
+        `now` is aware of its zone. Raises `IssuerError` where it is refused, `IssuerUnanswered`,
+        `IssuerPending`, `DurabilityError` where it could not be recorded.
         """
         ...
 
     def find(self, request_id: str) -> IssuedCertificate | None:
         """The certificate issued under that name that is in force, or None."""
+        ...
+
+    def revoke(self, serial_hex: str, reason: x509.ReasonFlags, now: datetime) -> None:
+        """Revoke a certificate; what is revoked for good stays as it is.
+
+        Raises `IssuerError` if it is unknown or the authority takes no revocations,
+        `IssuerUnanswered`.
+        """
+        ...
+
+    def release(self, serial_hex: str, now: datetime) -> None:
+        """End the hold on a certificate; one that is in force stays so.
+
+        Raises `IssuerError` if it is unknown or revoked for good, `IssuerUnanswered`.
+        """
+        ...
+
+    def status(self, serial_hex: str, now: datetime) -> CertificateStatus:
+        """Where the certificate stands by what the authority publishes, signature checked.
+
+        Raises `IssuerUnanswered` where that could not be had, `IssuerError` where it is not the
+        authority's.
+        """
         ...

@@ -9,9 +9,11 @@ from pydantic import StrictBool, StrictInt
 
 from tokenprov.profile.faults import Fault
 from tokenprov.profile.fields import Template
-from tokenprov.profile.section import Section, TemplateText
+from tokenprov.profile.section import Section, TemplateText, Text
 
 SID_COLUMN = "sid"  # of the roster: the security identifier of the holder's Windows account
+LOCAL = "local"  # the station's own authority
+ISSUER_SCHEMES = frozenset[str]()  # of URIs that `issuer` takes; issuer/choose.py has their modules
 MAX_DAYS = 3650  # ten years; a certificate's term is a policy, this stops a slip of the finger
 
 
@@ -21,12 +23,6 @@ class Usage(StrEnum):
     CLIENT_AUTH = "client-auth"  # RFC 5280 4.2.1.12
     SMARTCARD_LOGON = "smartcard-logon"  # 1.3.6.1.4.1.311.20.2.2
     EMAIL_PROTECTION = "email-protection"  # RFC 5280 4.2.1.12; what the slot does: sign or decrypt
-
-
-class IssuerKind(StrEnum):
-    """Who issues a certificate."""
-
-    LOCAL = "local"  # the station's own test authority
 
 
 class AccountSid(StrEnum):
@@ -40,7 +36,7 @@ class AccountSid(StrEnum):
 class Certificate(Section):
     """The certificate of a key."""
 
-    issuer: IssuerKind = IssuerKind.LOCAL
+    issuer: Text = LOCAL  # or the URI of another authority
     days: StrictInt = 365  # validity; less if the holder leaves before
     subject: TemplateText = Template.parse("{holder.name}")  # the common name
     upn: StrictBool = False  # user principal name, as Windows and Kerberos map it
@@ -50,7 +46,15 @@ class Certificate(Section):
     usages: tuple[Usage, ...]
 
     def rules(self) -> Iterator[Fault]:
-        """Days within reason, usages named once, each with what it needs."""
+        """A known kind of issuer, days within reason, usages named once, each with its needs."""
+        scheme, colon, rest = self.issuer.partition(":")
+        if self.issuer != LOCAL and not (scheme in ISSUER_SCHEMES and colon and rest):
+            known = ", ".join([LOCAL, *(f"{scheme}:…" for scheme in sorted(ISSUER_SCHEMES))])
+            yield Fault(
+                at=("issuer",),
+                message=f"no authority is reached by {self.issuer!r}",
+                remedy=f"Write one of: {known}.",
+            )
         if not 1 <= self.days <= MAX_DAYS:
             yield Fault(
                 at=("days",),

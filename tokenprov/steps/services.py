@@ -25,7 +25,7 @@ class Services(Protocol):
         ...
 
     def issuer(self, name: str) -> Issuer:
-        """The authority of that name. Raises `IssuerError`."""
+        """The authority that a profile names so. Raises `IssuerError`, `StationError`."""
         ...
 
     def relying_party(self, rp_id: str, rp_name: str) -> RelyingParty:

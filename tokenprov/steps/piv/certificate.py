@@ -1,13 +1,15 @@
 """A certificate for the key in a slot, from an issuer, and read back beside the key.
 
 The request is the key's attestation where the token attests, else a PKCS#10 request that the key
-signs. The issuer gives the same certificate for the same request, so a second run writes the
-same bytes. A certificate that its object has no room for is refused before it is written.
+signs, or both where the issuer asks for one. The issuer gives the same certificate for the same
+request, so a second run writes the same bytes. A certificate that its object has no room for is
+refused before it is written.
 """
 
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -62,18 +64,22 @@ class CertificateStep:
         issued = self._issuer.find(self._request)
         if issued is None or issued.der != there:
             return conflict(f"the certificate in {slot} is not the one issued")
-        return found_certificate(token, self._key, there, compressed=self._compress)
+        found = found_certificate(token, self._key, there, compressed=self._compress)
+        doubts = {"doubts": list(issued.doubts)} if issued.doubts else {}
+        return replace(found, facts={**found.facts, "authority": self._issuer.uri, **doubts})
 
     def apply(self, token: Token, intent: Intent) -> None:
         """Ask the issuer, then write what it gave. Needs the management key."""
         public_key = self._key.public_key(token)
         attested = self._key.attestation(token)
+        wants_csr = attested is None or self._issuer.abilities.needs_csr
         request = CertificateRequest(
             request_id=self._request,
             holder=self._holder,
             public_key=public_key,
-            csr=None if attested else self._sign_request(token, public_key),
+            csr=self._sign_request(token, public_key) if wants_csr else None,
             attestation=attested[0] if attested else None,
+            attestation_chain=tuple(one.data for one in attested[1]) if attested else (),
             token_serial=token.id.serial,
             settings=self._settings,
         )
