@@ -9,10 +9,12 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from tokenprov.model import Holder
 from tokenprov.record.entry import Entry
 from tokenprov.record.manifest import Manifest, Opening, commit_holder
-from tokenprov.record.note import Ed25519Signer
+from tokenprov.record.signer import KeyInMemory, Signer
 
 ORIGIN = "tokenprov.example/station-a"
-SIGNER = Ed25519Signer(ORIGIN, ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+SIGNER = Signer(
+    ORIGIN, KeyInMemory(private=ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+)
 CUSTODIAN = "0011223344556677"
 
 

@@ -42,8 +42,8 @@ from tokenprov.record.escrow import CustodianKey, generate_custodian, load_publi
 from tokenprov.record.files import StationLock, create_durable, make_folder, sync_each
 from tokenprov.record.ledger import Ledger
 from tokenprov.record.manifest import Manifest
-from tokenprov.record.note import Ed25519Signer
 from tokenprov.record.resume import ResumeKeys
+from tokenprov.record.signer import KeyInMemory, Signer
 from tokenprov.secret import Secret
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", re.ASCII)  # also the log's origin
@@ -84,7 +84,7 @@ class Home:
             ledger=Ledger(sqlite_url(path / "ledger.sqlite"), station=name),
             manifest=Manifest.open(
                 path / "manifest",
-                Ed25519Signer.load(name, path / "keys" / "manifest.pem"),
+                Signer(name, KeyInMemory.load(path / "keys" / "manifest.pem")),
                 alone=False,
             ),
             custodians={
@@ -154,7 +154,7 @@ def create_home(
         create_durable(made / "trust" / f"{number:02}-{pem.name}", pem.read_bytes())
     Anchors.load(made / "trust")  # a file that is no certificate is refused now
     make_folder(made / "keys", 0o700)
-    signer = Ed25519Signer.generate(name, made / "keys" / "manifest.pem")
+    signer = Signer(name, KeyInMemory.generate(made / "keys" / "manifest.pem"))
     manifest = Manifest.create(made / "manifest", name, signer)
     manifest.append(
         station_entry(

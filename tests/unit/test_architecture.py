@@ -86,7 +86,7 @@ def test_layers_hold() -> None:
 
 def test_imports_are_found_at_all() -> None:
     """The reading of imports works on this tree: the note format knows the errors."""
-    assert ("tokenprov/record/note.py", "record", "errors") in edges()
+    assert ("tokenprov/record/checkpoint.py", "record", "errors") in edges()
 
 
 @pytest.mark.parametrize("part", sorted(MAY_IMPORT))

@@ -40,8 +40,8 @@ from tokenprov.record.manifest import (
     commit_holder,
     verify_manifest,
 )
-from tokenprov.record.note import Ed25519Signer
 from tokenprov.record.proof import verify_consistency, verify_inclusion
+from tokenprov.record.signer import KeyInMemory, Signer
 from tokenprov.record.tlog import leaf_hash
 
 
@@ -172,7 +172,7 @@ def test_open_refusals(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="manifest.vkey"):
         Manifest.open(tmp_path / "nothing")
     small_manifest(tmp_path / "m")
-    stranger = Ed25519Signer(ORIGIN, ed25519.Ed25519PrivateKey.generate())
+    stranger = Signer(ORIGIN, KeyInMemory(private=ed25519.Ed25519PrivateKey.generate()))
     with pytest.raises(ManifestError, match="no signature by a known key"):
         Manifest.open(tmp_path / "m", stranger)
     for name in ("tile/0/000.p/4", "tile/entries/000.p/4"):

@@ -5,17 +5,13 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
 
 from tokenprov.errors import ManifestError, StationError
 from tokenprov.record.checkpoint import Checkpoint
-from tokenprov.record.note import (
-    Ed25519Signer,
-    VerifierKey,
-    open_note,
-    parse_note,
-    sign_note,
-)
+from tokenprov.record.note import open_note, parse_note, sign_note
+from tokenprov.record.signer import KeyInMemory, Signer
+from tokenprov.record.verifier_key import VerifierKey
 
 # The example in the documentation of golang.org/x/mod/sumdb/note.
 PETER_KEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
@@ -38,9 +34,9 @@ SOFA = (
 
 
 @pytest.fixture
-def signer() -> Ed25519Signer:
+def signer() -> Signer:
     """A station's signing key, never stored."""
-    return Ed25519Signer("station.example/a", ed25519.Ed25519PrivateKey.generate())
+    return Signer("station.example/a", KeyInMemory(private=ed25519.Ed25519PrivateKey.generate()))
 
 
 def test_published_note() -> None:
@@ -82,19 +78,21 @@ def test_verifier_key_refusals(text: str) -> None:
         VerifierKey.parse(text)
 
 
-def test_unknown_signatures_are_ignored(signer: Ed25519Signer) -> None:
+def test_unknown_signatures_are_ignored(signer: Signer) -> None:
     """A stranger's signature neither helps nor harms, even under the same name."""
-    stranger = Ed25519Signer(signer.name, ed25519.Ed25519PrivateKey.generate())
+    stranger = Signer(
+        signer.verifier.name, KeyInMemory(private=ed25519.Ed25519PrivateKey.generate())
+    )
     data = sign_note("text\n", [stranger, signer]).to_bytes()
     note = open_note(data, [signer.verifier])
-    assert [s.key_id for s in note.signatures] == [signer.key_id]
+    assert [s.key_id for s in note.signatures] == [signer.verifier.key_id]
     with pytest.raises(ManifestError, match="no signature by a known key"):
         open_note(sign_note("text\n", [stranger]).to_bytes(), [signer.verifier])
 
 
-def test_bad_known_signature_refuses(signer: Ed25519Signer) -> None:
+def test_bad_known_signature_refuses(signer: Signer) -> None:
     """One good signature does not make up for a known key's bad one."""
-    other = Ed25519Signer("other", ed25519.Ed25519PrivateKey.generate())
+    other = Signer("other", KeyInMemory(private=ed25519.Ed25519PrivateKey.generate()))
     good = sign_note("text\n", [signer, other]).to_bytes()
     bad_line = str(sign_note("texT\n", [other]).signatures[0])
     good_line = str(parse_note(good).signatures[1])
@@ -104,14 +102,14 @@ def test_bad_known_signature_refuses(signer: Ed25519Signer) -> None:
         open_note(bad, [signer.verifier, other.verifier])
 
 
-def test_text_may_hold_blank_lines(signer: Ed25519Signer) -> None:
+def test_text_may_hold_blank_lines(signer: Signer) -> None:
     """The last blank line ends the text."""
     data = sign_note("a\n\nb\n", [signer]).to_bytes()
     assert open_note(data, [signer.verifier]).text == "a\n\nb\n"
 
 
 @pytest.mark.parametrize("text", ["no newline", "tab\there\n", "cr\r\n"])
-def test_texts_that_cannot_be_signed(signer: Ed25519Signer, text: str) -> None:
+def test_texts_that_cannot_be_signed(signer: Signer, text: str) -> None:
     """What no reader would accept is not signed."""
     with pytest.raises(ManifestError):
         sign_note(text, [signer])
@@ -137,7 +135,7 @@ def test_note_refusals(old: str, new: str, why: str) -> None:
         parse_note(data.encode())
 
 
-def test_note_limits(signer: Ed25519Signer) -> None:
+def test_note_limits(signer: Signer) -> None:
     """No more than a hundred signatures, a megabyte, and UTF-8."""
     line = str(sign_note("t\n", [signer]).signatures[0])
     parse_note(("t\n\n" + line * 100).encode())
@@ -147,37 +145,37 @@ def test_note_limits(signer: Ed25519Signer) -> None:
 
 
 def test_key_file(tmp_path: Path) -> None:
-    """A signing key is stored 0600, once, and gives the same verifier when loaded."""
+    """A signing key is stored 0600, once, and gives the same public key when loaded."""
     path = tmp_path / "signing.pem"
-    signer = Ed25519Signer.generate("station.example/a", path)
+    key = KeyInMemory.generate(path)
     assert os.stat(path).st_mode & 0o777 == 0o600
-    assert Ed25519Signer.load("station.example/a", path).verifier == signer.verifier
+    assert KeyInMemory.load(path).public == key.public
     with pytest.raises(FileExistsError):
-        Ed25519Signer.generate("station.example/a", path)
+        KeyInMemory.generate(path)
 
 
 def test_key_file_refusals(tmp_path: Path) -> None:
     """A key that others can read, that is none, of another kind or missing is refused."""
     path = tmp_path / "signing.pem"
     with pytest.raises(StationError, match="cannot be read"):
-        Ed25519Signer.load("a", path)
-    Ed25519Signer.generate("a", path)
+        KeyInMemory.load(path)
+    KeyInMemory.generate(path)
     path.chmod(0o640)
     with pytest.raises(StationError, match="0640"):
-        Ed25519Signer.load("a", path)
+        KeyInMemory.load(path)
     path.chmod(0o600)
     path.write_bytes(b"no key")
     with pytest.raises(StationError, match="PKCS#8"):
-        Ed25519Signer.load("a", path)
+        KeyInMemory.load(path)
     path.write_bytes(
-        ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        x25519.X25519PrivateKey.generate().private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
     )
-    with pytest.raises(StationError, match="Ed25519"):
-        Ed25519Signer.load("a", path)
+    with pytest.raises(StationError, match="no key that signs"):
+        KeyInMemory.load(path)
 
 
 def test_published_checkpoint() -> None:

@@ -27,7 +27,8 @@ from tests.record_samples import (
 from tokenprov.errors import ManifestError
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.manifest import Addition, Manifest, verify_manifest
-from tokenprov.record.note import Ed25519Signer, sign_note
+from tokenprov.record.note import sign_note
+from tokenprov.record.signer import KeyInMemory, Signer
 from tokenprov.record.tlog import RightEdge, bundle_path, leaf_hash, pack_bundle
 
 
@@ -149,10 +150,10 @@ def test_another_history(tmp_path: Path) -> None:
 def test_given_key(tmp_path: Path) -> None:
     """Under another key than the folder's own, neither that nor the signature holds."""
     small_manifest(tmp_path)
-    stranger = Ed25519Signer(ORIGIN, ed25519.Ed25519PrivateKey.generate())
+    stranger = Signer(ORIGIN, KeyInMemory(private=ed25519.Ed25519PrivateKey.generate()))
     report = verify_manifest(tmp_path, stranger.verifier)
     assert [f.rule for f in report.findings] == ["verifier-key", "signature"]
-    elsewhere = Ed25519Signer("other.example", ed25519.Ed25519PrivateKey.generate())
+    elsewhere = Signer("other.example", KeyInMemory(private=ed25519.Ed25519PrivateKey.generate()))
     assert "origin" in [f.rule for f in verify_manifest(tmp_path, elsewhere.verifier).findings]
     with pytest.raises(ManifestError):
         verify_manifest(tmp_path, "no key")
@@ -262,7 +263,7 @@ def test_cut_off_append(tmp_path: Path) -> None:
 def test_extra_signature_line(tmp_path: Path) -> None:
     """A stranger's signature does not make the checkpoint another one."""
     small_manifest(tmp_path)
-    witness = Ed25519Signer("witness.example", ed25519.Ed25519PrivateKey.generate())
+    witness = Signer("witness.example", KeyInMemory(private=ed25519.Ed25519PrivateKey.generate()))
     path = tmp_path / "checkpoint"
     text = path.read_text().rpartition("\n\n")[0] + "\n"
     path.write_bytes(sign_note(text, [SIGNER, witness]).to_bytes())
@@ -411,4 +412,4 @@ def test_signature_of_another_text(tmp_path: Path) -> None:
     mixed = now.rpartition("\n\n")[0] + "\n\n" + before.rpartition("\n\n")[2]
     (tmp_path / "checkpoint").write_text(mixed)
     assert rules(tmp_path) == ["signature"]
-    assert base64.b64decode(before.split()[-1])[:4] == SIGNER.key_id
+    assert base64.b64decode(before.split()[-1])[:4] == SIGNER.verifier.key_id

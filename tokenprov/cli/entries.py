@@ -14,8 +14,8 @@ from tokenprov.model import Json
 from tokenprov.record.entry import Entry, Kind, commitment_of
 from tokenprov.record.export import to_csv, to_dsse, to_json
 from tokenprov.record.manifest import Manifest
-from tokenprov.record.note import Ed25519Signer
 from tokenprov.record.opening import Opening
+from tokenprov.record.signer import KeyInMemory, Signer
 
 _COLUMNS = ("#", "time", "kind", "serial", "holder", "kit", "profile", "operator")
 
@@ -94,7 +94,7 @@ def export(home: Path, form: str, names: bool) -> None:
     """All entries as a table, as JSON, or as in-toto statements in DSSE, one a line."""
     log = Manifest.open(folder(home, None))
     if form == "dsse":
-        signer = Ed25519Signer.load(log.origin, home / "keys" / "manifest.pem")
+        signer = Signer(log.origin, KeyInMemory.load(home / "keys" / "manifest.pem"))
         for number, entry in enumerate(log.entries()):
             click.echo(json.dumps(to_dsse(number, entry, signer)))
         return

@@ -17,8 +17,8 @@ from tokenprov.record.files import write_durable
 from tokenprov.record.folder import CHECKPOINT, VERIFIER_KEY
 from tokenprov.record.handout import SUFFIX, Handout, check_handout
 from tokenprov.record.manifest import Manifest, verify_manifest
-from tokenprov.record.note import VerifierKey
 from tokenprov.record.verdict import VerifyReport
+from tokenprov.record.verifier_key import VerifierKey
 
 
 @click.group()

@@ -9,7 +9,7 @@ import click
 
 from tokenprov.home import now
 from tokenprov.record.files import StationLock
-from tokenprov.record.note import VerifierKey
+from tokenprov.record.verifier_key import VerifierKey
 from tokenprov.record.witness import Witness
 
 _folder = click.Path(file_okay=False, path_type=Path)

@@ -16,9 +16,10 @@ from tokenprov.errors import ManifestError
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.folder import CHECKPOINT, ManifestFolder
 from tokenprov.record.history import TokenName
-from tokenprov.record.note import VerifierKey, parse_note
+from tokenprov.record.note import parse_note
 from tokenprov.record.pin import continues
 from tokenprov.record.verdict import VerifyFinding, VerifyReport
+from tokenprov.record.verifier_key import VerifierKey
 from tokenprov.record.verify import verify_with_holdings
 
 

@@ -15,7 +15,7 @@ import base64
 from dataclasses import dataclass
 
 from tokenprov.errors import ManifestError
-from tokenprov.record.note import strict_base64
+from tokenprov.record.verifier_key import strict_base64
 
 _HASH = 32  # bytes of SHA-256
 _MAX_SIZE = 2**63 - 1  # the readers in Go keep it in an int64

@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tokenprov.errors import EscrowError
 from tokenprov.model import Json, Purpose, SecretKind
 from tokenprov.record.canonical import CanonicalError, canonical, parse_canonical
-from tokenprov.record.note import strict_base64
+from tokenprov.record.verifier_key import strict_base64
 from tokenprov.secret import Secret
 
 STATION = "station"  # the purpose of the station's own copy while an order is open

@@ -19,8 +19,8 @@ from collections.abc import Iterable
 from tokenprov.model import Json
 from tokenprov.record.canonical import canonical
 from tokenprov.record.entry import Entry
-from tokenprov.record.note import NoteSigner
 from tokenprov.record.opening import Opening
+from tokenprov.record.signer import NoteSigner
 
 COLUMNS = (
     *("entry", "time", "kind", "serial", "model", "firmware", "virtual"),
@@ -73,7 +73,7 @@ def to_dsse(index: int, entry: Entry, signer: NoteSigner) -> Json:
             }
         ],
         "predicateType": PREDICATE,
-        "predicate": {"origin": signer.name, "index": index, "entry": entry},
+        "predicate": {"origin": signer.verifier.name, "index": index, "entry": entry},
     }
     payload = canonical(statement)
     return {
@@ -81,7 +81,7 @@ def to_dsse(index: int, entry: Entry, signer: NoteSigner) -> Json:
         "payloadType": PAYLOAD,
         "signatures": [
             {
-                "keyid": signer.key_id.hex(),
+                "keyid": signer.verifier.key_id.hex(),
                 "sig": base64.b64encode(signer.sign(pre_authenticated(PAYLOAD, payload))).decode(),
             }
         ],

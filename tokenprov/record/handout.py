@@ -24,10 +24,11 @@ from tokenprov.errors import ManifestError
 from tokenprov.record.canonical import CanonicalError, canonical, parse_canonical
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.entry import Entry, commitment_of, decode_entry, encode_entry
-from tokenprov.record.note import VerifierKey, open_note, strict_base64
+from tokenprov.record.note import open_note
 from tokenprov.record.opening import Opening
 from tokenprov.record.proof import verify_inclusion
 from tokenprov.record.tlog import HASH_SIZE, leaf_hash
+from tokenprov.record.verifier_key import VerifierKey, strict_base64
 
 HEADER = "c2sp.org/tlog-proof@v1"
 SUFFIX = ".tlog-proof"

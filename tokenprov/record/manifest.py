@@ -46,9 +46,10 @@ from tokenprov.record.folder import (
     opening_path,
 )
 from tokenprov.record.index import Index, index_path, names_in
-from tokenprov.record.note import NoteSigner, VerifierKey, open_note, sign_note
+from tokenprov.record.note import open_note, sign_note
 from tokenprov.record.opening import Opening, commit_holder
 from tokenprov.record.proof import Prover
+from tokenprov.record.signer import NoteSigner
 from tokenprov.record.tlog import (
     EMPTY_ROOT,
     TILE_WIDTH,
@@ -58,6 +59,7 @@ from tokenprov.record.tlog import (
     leaf_hash,
     pack_bundle,
 )
+from tokenprov.record.verifier_key import VerifierKey
 from tokenprov.record.verify import VerifyFinding, VerifyReport, verify_manifest
 
 __all__ = [
@@ -109,10 +111,10 @@ class Manifest:
 
         Raises ManifestError: there is one already, or the signer is not named after the origin.
         """
-        if signer.name != origin:
+        if signer.verifier.name != origin:
             raise _refused(
                 "origin",
-                f"the signing key is named {signer.name}, and the log {origin}",
+                f"the signing key is named {signer.verifier.name}, and the log {origin}",
                 "Name the key after the log (https://c2sp.org/tlog-checkpoint, Signatures).",
             )
         make_folder(folder)

@@ -9,138 +9,32 @@ Rules (https://c2sp.org/signed-note):
   text with that newline and without the blank line.
 - A signature by a key that the reader does not know is ignored; one by a known key that does not
   verify refuses the note; a note with no verified signature is refused.
-- Keys and their kinds of signature are in `verifier_key`.
+- Which key made a line, its name and key id say (`verifier_key`).
 """
 
 from __future__ import annotations
 
 import base64
-import os
-import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
-
-from tokenprov.errors import StationError
-from tokenprov.record.files import create_durable
-from tokenprov.record.verifier_key import (
-    KEY_ID,
-    SignatureType,
-    VerifierKey,
-    cosigned,
-    is_key_name,
-    refused,
-    strict_base64,
-)
+from tokenprov.record.signer import NoteSigner
+from tokenprov.record.verifier_key import KEY_ID, VerifierKey, is_key_name, refused, strict_base64
 
 __all__ = [
-    "Ed25519Signer",
     "Note",
     "NoteSignature",
     "NoteSigner",
-    "SignatureType",
     "VerifierKey",
-    "cosigned",
     "open_note",
     "parse_note",
     "sign_note",
-    "strict_base64",
 ]
+
 
 _SIGNATURE_PREFIX = "— "  # em dash (U+2014) and space
 _MAX_NOTE = 1_000_000  # bytes; the same limits as golang.org/x/mod/sumdb/note
 _MAX_SIGNATURES = 100
-
-
-class NoteSigner(Protocol):
-    """What signs notes: a key file today, an HSM or a token behind the same three members."""
-
-    @property
-    def verifier(self) -> VerifierKey:
-        """The public half, with the name and the key id."""
-
-    @property
-    def name(self) -> str:
-        """The key's name: for a manifest, its origin."""
-
-    @property
-    def key_id(self) -> bytes:
-        """4 bytes."""
-
-    def sign(self, message: bytes) -> bytes:
-        """The signature over the text of a note."""
-
-
-class Ed25519Signer:
-    """A note signer whose key is a PKCS#8 PEM file, mode 0600."""
-
-    def __init__(self, name: str, key: ed25519.Ed25519PrivateKey) -> None:
-        if not is_key_name(name):
-            raise refused("key-name", f"{name!r} is empty or has a space or a plus sign")
-        self._key = key
-        raw = key.public_key().public_bytes_raw()
-        self._verifier = VerifierKey(name=name, type=SignatureType.ED25519, key=raw)
-
-    @classmethod
-    def generate(cls, name: str, path: Path) -> Ed25519Signer:
-        """Draw a key and store it. Raises FileExistsError: a signing key is never replaced."""
-        signer = cls(name, ed25519.Ed25519PrivateKey.generate())
-        pem = signer._key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        create_durable(path, pem, 0o600)
-        return signer
-
-    @classmethod
-    def load(cls, name: str, path: Path) -> Ed25519Signer:
-        """Read the key file. Raises StationError: missing, open to others, no Ed25519 key."""
-        try:
-            mode = stat.S_IMODE(os.stat(path).st_mode)
-            pem = path.read_bytes()
-        except OSError as exc:
-            raise StationError(
-                f"the signing key {path} cannot be read: {exc.strerror}",
-                remedy="Restore it from its backup; without it nothing can be added.",
-            ) from exc
-        if mode & 0o077:
-            raise StationError(
-                f"the signing key {path} has mode {mode:04o}: others can read it",
-                remedy=f"chmod 600 {path}, and consider whether somebody has copied it.",
-            )
-        try:
-            key = serialization.load_pem_private_key(pem, password=None)
-        except (ValueError, TypeError) as exc:
-            raise StationError(
-                f"{path} is not an unencrypted PKCS#8 PEM key",
-                remedy="Restore the signing key from its backup.",
-            ) from exc
-        if not isinstance(key, ed25519.Ed25519PrivateKey):
-            raise StationError(
-                f"{path} does not hold an Ed25519 key",
-                remedy="Restore the signing key from its backup.",
-            )
-        return cls(name, key)
-
-    @property
-    def verifier(self) -> VerifierKey:
-        return self._verifier
-
-    @property
-    def name(self) -> str:
-        return self._verifier.name
-
-    @property
-    def key_id(self) -> bytes:
-        return self._verifier.key_id
-
-    def sign(self, message: bytes) -> bytes:
-        return self._key.sign(message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +88,8 @@ def sign_note(text: str, signers: Sequence[NoteSigner]) -> Note:
     """A note by these signers over a text that ends in a newline."""
     message = text.encode()
     signatures = tuple(
-        NoteSignature(name=s.name, key_id=s.key_id, signature=s.sign(message)) for s in signers
+        NoteSignature(name=s.verifier.name, key_id=s.verifier.key_id, signature=s.sign(message))
+        for s in signers
     )
     note = Note(text=text, signatures=signatures)
     if parse_note(note.to_bytes()) != note:

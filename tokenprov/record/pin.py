@@ -11,8 +11,9 @@ from __future__ import annotations
 from tokenprov.errors import ManifestError
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.folder import ManifestFolder
-from tokenprov.record.note import VerifierKey, open_note
+from tokenprov.record.note import open_note
 from tokenprov.record.proof import Prover, verify_consistency
+from tokenprov.record.verifier_key import VerifierKey
 
 
 def check_pin(pin: bytes, folder: ManifestFolder, head: Checkpoint, key: VerifierKey) -> None:

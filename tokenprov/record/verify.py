@@ -34,7 +34,7 @@ from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.entry import Entry, Kind, blobs_of, commitment_of, decode_entry
 from tokenprov.record.folder import CHECKPOINT, VERIFIER_KEY, ManifestFolder, blob_path
 from tokenprov.record.history import History, MemoryOfLog, TokenName, holdings
-from tokenprov.record.note import VerifierKey, open_note, parse_note
+from tokenprov.record.note import open_note, parse_note
 from tokenprov.record.pin import check_pin
 from tokenprov.record.presence import Presence
 from tokenprov.record.tlog import (
@@ -49,6 +49,7 @@ from tokenprov.record.tlog import (
     unpack_bundle,
 )
 from tokenprov.record.verdict import FINISH, Findings, VerifyFinding, VerifyReport
+from tokenprov.record.verifier_key import VerifierKey
 
 __all__ = ["VerifyFinding", "VerifyReport", "verify_manifest", "verify_with_holdings"]
 

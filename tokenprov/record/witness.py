@@ -20,17 +20,10 @@ from tokenprov.errors import InputError, ManifestError, StationError
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.files import create_durable, make_folder, write_durable
 from tokenprov.record.folder import CHECKPOINT, ManifestFolder
-from tokenprov.record.note import (
-    Ed25519Signer,
-    Note,
-    NoteSignature,
-    SignatureType,
-    VerifierKey,
-    cosigned,
-    open_note,
-    parse_note,
-)
+from tokenprov.record.note import Note, open_note, parse_note, sign_note
 from tokenprov.record.pin import check_pin
+from tokenprov.record.signer import Cosigner, KeyInMemory
+from tokenprov.record.verifier_key import VerifierKey
 
 _KEY, _VERIFIER, _SEEN = "witness.pem", "witness.vkey", "seen"
 
@@ -49,19 +42,19 @@ class Witness:
                 remedy=f"Make one: tokenprov witness init {folder} --name NAME",
             ) from exc
         self.verifier = VerifierKey.parse(text)
-        self._signer = Ed25519Signer.load(self.verifier.name, folder / _KEY)
+        self._key = KeyInMemory.load(folder / _KEY)
 
     @classmethod
     def create(cls, folder: Path, name: str) -> Witness:
         """Make a folder with a key of its own. Raises StationError where there is one."""
         make_folder(folder, 0o700)
         try:
-            raw = Ed25519Signer.generate(name, folder / _KEY).verifier.key
+            key = KeyInMemory.generate(folder / _KEY)
         except FileExistsError as exc:
             raise StationError(
                 f"{folder} holds a witness' key", remedy="Use it, or name another folder."
             ) from exc
-        verifier = VerifierKey(name=name, type=SignatureType.COSIGNATURE, key=raw)
+        verifier = VerifierKey.of(name, key.public, cosigns=True)
         create_durable(folder / _VERIFIER, f"{verifier}\n".encode())
         return cls(folder)
 
@@ -89,13 +82,8 @@ class Witness:
         make_folder(seen.parent, 0o700)
         write_durable(seen.with_suffix(".vkey"), f"{key}\n".encode())
         write_durable(seen, data)
-        time = int(at.timestamp())
-        signature = self._signer.sign(cosigned(note.text.encode(), time))
-        mine = NoteSignature(
-            name=self.verifier.name,
-            key_id=self.verifier.key_id,
-            signature=time.to_bytes(8) + signature,  # tlog-cosignature, timestamped_signature
-        )
+        cosigner = Cosigner(self.verifier.name, self._key, lambda: at)
+        (mine,) = sign_note(note.text, [cosigner]).signatures
         others = tuple(
             line for line in note.signatures if (line.name, line.key_id) != (mine.name, mine.key_id)
         )
