@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import PROGRAMS
-from tests.stations import Said, Station, make_station
+from tests.stations import STANDARD, Said, Station, make_station
 from tokenprov.sim.bench import VirtualBench
 
 SECONDS = 60.0
@@ -103,11 +103,11 @@ class Issued:
 
 
 @contextmanager
-def issued_tokens(folder: Path) -> Iterator[Issued]:
-    """Issue two tokens of three, in `folder`."""
+def issued_tokens(folder: Path, profile: str | Path = STANDARD) -> Iterator[Issued]:
+    """Issue two tokens of three by a profile, in `folder`."""
     with VirtualBench(tokens=3) as bench:
         station = make_station(folder, bench.environment)
-        said = station.run(*station.batch(holders=2))
+        said = station.run(*station.batch(holders=2, profile=profile))
         assert said.code == 0, said.out + said.err
         yield Issued(bench=bench, station=station, said=said, entries=station.entries())
 

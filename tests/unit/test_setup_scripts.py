@@ -151,11 +151,12 @@ def test_wrong_python_is_refused(machine: Machine) -> None:
 
 # What apt-get's maintainer scripts would ask, and an exit code that a test can choose.
 APT = """
-for service in pcscd.service pcscd.socket yubiserver.service ssh.service; do
+for service in pcscd.service pcscd.socket yubiserver.service ssh.service nginx krb5-kdc cron; do
     /usr/sbin/policy-rc.d $service start; echo "$service $?"
 done >>asked
 /usr/sbin/policy-rc.d --quiet pcscd start 2; echo "pcscd $?" >>asked
 echo "$@" >>asked
+cp /usr/sbin/policy-rc.d policy
 exit ${APT_EXIT:-0}
 """
 
@@ -164,9 +165,11 @@ def install(
     machine: Machine, folder: Path, *packages: str, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the installer as root of a namespace in which `folder` stands for /usr/sbin."""
-    for name in ("chmod", "mount", "rm"):
+    for name in ("chmod", "cp", "mount", "rm"):
+        (machine.programs / name).unlink(missing_ok=True)
         (machine.programs / name).symlink_to(shutil.which(name) or name)
     machine.has("apt-get", APT)
+    machine.has("update-rc.d", 'echo "$@" >>boot')
     unshare = shutil.which("unshare")
     assert unshare, "util-linux is missing"
     script = 'mount --bind "$1" /usr/sbin && shift && exec bash .ci/install-packages "$@"'
@@ -178,13 +181,14 @@ def install(
 def test_pcscd_is_not_started_by_its_installation(
     machine: Machine, tmp_path: Path, code: int
 ) -> None:
-    """While apt-get runs, pcscd may not start and others may; after it, good or bad, all may."""
+    """While apt-get runs, pcscd and the tests' servers may not start; after it, all may."""
     sbin = tmp_path / "sbin"
     sbin.mkdir()
     ran = install(machine, sbin, "pcscd", "swig", APT_EXIT=str(code))
     asked = (machine.project / "asked").read_text(encoding="utf-8")
-    refused = "pcscd.service 101\npcscd.socket 101\nyubiserver.service 101\n"
-    assert f"{refused}ssh.service 0\npcscd 101\n" in asked
+    refused = ("pcscd.service", "pcscd.socket", "yubiserver.service", "ssh.service", "nginx")
+    lines = [*(f"{name} 101" for name in (*refused, "krb5-kdc")), "cron 0", "pcscd 101"]
+    assert asked.splitlines()[: len(lines)] == lines
     assert "install --yes --no-install-recommends --no-upgrade -- pcscd swig" in asked
     assert ran.returncode == code
     assert not list(sbin.iterdir())
@@ -215,6 +219,33 @@ def test_policy_that_would_start_pcscd_stops_the_installation(
     assert ran.returncode == 1
     assert "Run 'apt-get install pcscd' yourself" in ran.stderr
     assert not (machine.project / "asked").exists()
+
+
+@pytest.mark.parametrize("own_policy", [True, False])
+def test_servers_for_tests_are_taken_out_of_the_boot(
+    machine: Machine, tmp_path: Path, own_policy: bool
+) -> None:
+    """A server that was installed now does not start at boot; pcscd does, and what was there."""
+    sbin = tmp_path / "sbin"
+    sbin.mkdir()
+    if own_policy:
+        (sbin / "policy-rc.d").write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
+        (sbin / "policy-rc.d").chmod(0o755)
+    assert install(machine, sbin, "pcscd", "openssh-server", "swig").returncode == 0
+    assert (machine.project / "boot").read_text(encoding="utf-8") == "ssh disable\n"
+
+
+def test_killed_installation_is_made_up_for(machine: Machine, tmp_path: Path) -> None:
+    """What a run installed that was killed is taken out of the boot by the next one."""
+    sbin = tmp_path / "sbin"
+    sbin.mkdir()
+    install(machine, sbin, "nginx", "krb5-kdc", APT_EXIT="100")
+    shutil.move(machine.project / "policy", sbin / "policy-rc.d")  # as apt-get saw it
+    (machine.project / "boot").unlink()
+    assert install(machine, sbin, "swig").returncode == 0
+    boot = (machine.project / "boot").read_text(encoding="utf-8")
+    assert boot == "nginx disable\nkrb5-kdc disable\n"
+    assert not list(sbin.iterdir())
 
 
 def test_policy_left_by_a_killed_run_goes(machine: Machine, tmp_path: Path) -> None:
