@@ -31,6 +31,7 @@ from tokenprov.plan import steps_on
 from tokenprov.profile import Profile, check_roster
 from tokenprov.promise import OrderJournal
 from tokenprov.record.canonical import canonical
+from tokenprov.record.history import State
 from tokenprov.record.rows import Batch, OrderRecord
 from tokenprov.roster import Roster
 from tokenprov.run import conflicts, look, provision, refuse_used
@@ -178,18 +179,33 @@ class BatchWork:
             return None
         order = found.order
         if found.state is OrderState.ISSUED:
-            if self.permission.covers(token):
-                refuse_bound(self._home, token)
-            raise TokenIsReady(
-                f"token {token.label} was issued to {order.holder.name} (order {order.id})",
-                remedy="Take it out.",
-            )
+            self._refuse_issued(token, found)
+            return None
         if order.batch != self._batch.id:
             raise TokenConflict(
                 f"token {token.label} was begun for order {order.id} of batch {order.batch}",
                 remedy="Run that batch again with this token in a reader.",
             )
         return found
+
+    def _refuse_issued(self, token: TokenId, found: OrderRecord) -> None:
+        """Raises `TokenConflict`, but for a token that was given back since, and is as new."""
+        assert found.entry_index is not None, "what is issued has its entry"
+        life = self._home.manifest.life(self._home.manifest.entry(found.entry_index)["token"])
+        whose = f"{found.order.holder.name} (order {found.id})"
+        if life is None or life.state is State.HELD:
+            if self.permission.covers(token):
+                refuse_bound(self._home, token)
+            raise TokenIsReady(
+                f"token {token.label} was issued to {whose}",
+                remedy="Take it out.",
+            )
+        if life.state is not State.STOCK:
+            raise TokenConflict(
+                f"token {token.label}, issued to {whose}, is {life.state} by entry {life.index}",
+                remedy="Take it out, and ask whoever brought it where it was found. It is made"
+                f" ready for another holder by: tokenprov return {token.label}.",
+            )
 
     def _refuse_forbidden(self, token: TokenId) -> None:
         found = self._home.ledger.stock.prohibition(token.label)

@@ -72,11 +72,21 @@ def catch_up(home: Home) -> int:
         elif entry["kind"] == Kind.BATCH_CLOSED:
             closing.settle(home, entry, index)
             behind += 1
+        elif "work" in entry:
+            end_work(home, entry["work"], index)
+            behind += 1
     for order in home.resume_keys.orders():
         found = home.ledger.order(order)
-        if found is not None and found.entry_index is not None:
+        work = home.ledger.works.find(order)
+        if (found is not None and found.entry_index is not None) or (work and not work.is_open):
             home.resume_keys.destroy(order)
     return behind
+
+
+def end_work(home: Home, work: str, index: int) -> None:
+    """What follows the entry of a work: the ledger knows, the station's copies are gone."""
+    home.ledger.works.finish(work, index)
+    home.resume_keys.destroy(work)
 
 
 def _settle(home: Home, order: str, index: int) -> None:

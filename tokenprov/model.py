@@ -147,6 +147,18 @@ class TokenId:
         return document | {"mark": self.mark} if self.mark else document
 
 
+class Cause(StrEnum):
+    """Why a token ends, or is held; the words are those of commands, profiles and entries."""
+
+    LOST = "lost"
+    STOLEN = "stolen"
+    DAMAGED = "damaged"
+    EXPIRED = "expired"
+    UPGRADE = "upgrade"
+    FORGOTTEN = "forgotten"  # left elsewhere for a day or two
+    LEFT = "left"  # its holder is gone
+
+
 class OrderState(StrEnum):
     """Where an order stands."""
 

@@ -29,6 +29,7 @@ from tokenprov.inventory import take_inventory
 from tokenprov.model import Json, OrderState, TokenId
 from tokenprov.record.canonical import timestamp
 from tokenprov.record.entry import Entry, Kind, entry_head
+from tokenprov.record.history import HELD
 from tokenprov.record.wipes import WipeRecord
 from tokenprov.step import Operator
 from tokenprov.token import Token
@@ -77,19 +78,17 @@ def refuse_bound(home: Home, token: TokenId) -> None:
 
 def _in_force(home: Home, token: TokenId) -> int | None:
     """The entry that made the token a holder's, and that none ended."""
-    found = None
-    for index in home.manifest.found_by(f"serial {token.serial}"):
+    for index in reversed(home.manifest.found_by(f"serial {token.serial}")):
         entry = home.manifest.entry(index)
-        if entry["kind"] not in (Kind.ISSUED, Kind.SET_ASIDE):
+        there = entry.get("token", {})
+        if entry["kind"] != Kind.ISSUED or (there["maker"], there["serial"]) != (
+            token.maker,
+            token.serial,
+        ):
             continue
-        there = entry["token"]
-        if (there["maker"], there["serial"]) != (token.maker, token.serial):
-            continue
-        if entry["kind"] == Kind.ISSUED:
-            found = index
-        elif entry["kind"] == Kind.SET_ASIDE:
-            found = None
-    return found
+        life = home.manifest.life(there)
+        return index if life is not None and life.state in HELD else None
+    return None
 
 
 def wipe(

@@ -136,6 +136,10 @@ def test_every_command_prints_what_is_documented(station: Station, token: TokenU
     ask("escrow list", "escrow", "list")
     custodian = ("--purpose", "help-desk", "--key", key, "--reason", "a test")
     ask("escrow open", "escrow", "open", token.serial, *custodian)
+    desk = ("--reason", "a test", "--operator", "olga")
+    ask("suspend, resume, revoke", "suspend", token.serial, *desk, "--dry-run")
+    ask("suspend, resume, revoke", "suspend", token.serial, *desk)
+    ask("suspend, resume, revoke", "resume", token.serial, *desk)
     wrong = {
         heading: faults(said.document, heading)
         for heading, said in told

@@ -22,12 +22,22 @@ COMMANDS = (
     "token",
     "manifest",
     "holder",
+    "suspend",
+    "resume",
+    "revoke",
     "witness",
     "escrow",
     "trust",
     "demo",
     "sim",
 )
+
+
+_TOGETHER = {  # commands that share a module
+    "suspend": "standing",
+    "resume": "standing",
+    "revoke": "standing",
+}
 
 
 class Commands(click.Group):
@@ -45,7 +55,8 @@ class Commands(click.Group):
         """The command of that name."""
         if name not in COMMANDS:
             return None
-        found: click.Command = getattr(import_module(f"tokenprov.cli.{name}"), name)
+        module = import_module(f"tokenprov.cli.{_TOGETHER.get(name, name)}")
+        found: click.Command = getattr(module, name)
         return found
 
 

@@ -23,7 +23,7 @@ from tokenprov.attestation import FidoAttestation
 from tokenprov.errors import EvidenceError, InputError, StationError
 from tokenprov.model import Json
 from tokenprov.record.canonical import canonical, parse_canonical, timestamp
-from tokenprov.record.files import make_folder, write_durable
+from tokenprov.record.files import discard, make_folder, sync_each, write_durable
 
 _VERSION = 1
 _MAX_NAME = 200  # bytes of a file name, below what every file system takes
@@ -47,6 +47,7 @@ class CredentialRecord:
     client_data: bytes  # JSON, as it was hashed
     registered: datetime
     asserted: datetime | None = None  # the last time that an assertion verified
+    suspended: datetime | None = None  # since when it is not accepted
 
     @property
     def cose_key(self) -> CoseKey:
@@ -71,8 +72,9 @@ class CredentialRecord:
             "clientData": websafe_encode(self.client_data),
             "registered": timestamp(self.registered),
         }
-        if self.asserted is not None:
-            document["asserted"] = timestamp(self.asserted)
+        for name, at in (("asserted", self.asserted), ("suspended", self.suspended)):
+            if at is not None:
+                document[name] = timestamp(at)
         return document
 
     @classmethod
@@ -80,7 +82,7 @@ class CredentialRecord:
         """The inverse. Raises KeyError, TypeError or ValueError for what it did not write."""
         if document["v"] != _VERSION:
             raise ValueError("not a record of this version")
-        asserted = document.get("asserted")
+        asserted, suspended = document.get("asserted"), document.get("suspended")
         return cls(
             order_id=document["order"],
             rp_id=document["rpId"],
@@ -95,6 +97,7 @@ class CredentialRecord:
             client_data=websafe_decode(document["clientData"]),
             registered=datetime.strptime(document["registered"], _FORM),
             asserted=datetime.strptime(asserted, _FORM) if asserted else None,
+            suspended=datetime.strptime(suspended, _FORM) if suspended else None,
         )
 
 
@@ -113,6 +116,11 @@ class CredentialFolder:
     def put(self, record: CredentialRecord) -> None:
         """Keep a credential; an earlier one of the same order is replaced."""
         write_durable(self._path(record.order_id), canonical(record.to_json()))
+
+    def remove(self, order_id: str) -> None:
+        """Keep it no longer; a second time is fine."""
+        if discard(self._path(order_id)):
+            sync_each([], [self._folder])
 
     def all(self) -> Iterator[CredentialRecord]:
         """Every credential that is kept, by order."""

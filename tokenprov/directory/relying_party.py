@@ -15,7 +15,8 @@ Rules (WebAuthn Level 2):
   presence ("up": false) proves possession of the key and no more. A counter that is not above the
   last one, both zero excepted, means a copy (7.2, step 21); without presence it may stand still,
   because not every authenticator counts those.
-- A credential is on the disk before it is handed out.
+- A credential is on the disk before it is handed out. One that was removed or suspended since an
+  assertion was begun is not accepted.
 """
 
 from __future__ import annotations
@@ -227,6 +228,18 @@ class RelyingParty:
         """Every credential that is registered here."""
         return self._records.all()
 
+    def suspend(self, order_id: str, since: datetime | None) -> CredentialRecord | None:
+        """Accept the credential of an order no longer; None: again. Gives it as it is then."""
+        record = self._records.get(order_id)
+        if record is not None and (record.suspended is None) is not (since is None):
+            record = replace(record, suspended=since)
+            self._records.put(record)
+        return record
+
+    def remove(self, order_id: str) -> None:
+        """Forget the credential of an order; a second time is fine."""
+        self._records.remove(order_id)
+
     def assertion(
         self, credential: CredentialRecord, *, presence: bool = True, verification: bool = True
     ) -> Assertion:
@@ -251,6 +264,11 @@ class RelyingParty:
         aware of its zone. Raises `EvidenceError`, `DurabilityError`.
         """
         credential = assertion.credential
+        now_held = self._records.get(credential.order_id)
+        if now_held is None:
+            raise _refused("its registration was removed")
+        if now_held.suspended is not None:
+            raise _refused(f"it is suspended since {now_held.suspended:%Y-%m-%d %H:%M}")
         try:
             data = AuthenticatorData(bytes(auth_data))
             credential.cose_key.verify(bytes(auth_data) + assertion.client_data_hash, signature)

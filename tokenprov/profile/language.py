@@ -18,6 +18,7 @@ from tokenprov.profile.fido2 import Fido2Section
 from tokenprov.profile.fields import plain_text
 from tokenprov.profile.fips import FipsSection, check_approved
 from tokenprov.profile.hsmauth import HsmAuthSection
+from tokenprov.profile.lifecycle import LifecycleSection
 from tokenprov.profile.oath import OathSection
 from tokenprov.profile.openpgp import OpenPgpSection
 from tokenprov.profile.optional import KEY, check_optional
@@ -60,6 +61,7 @@ class Profile(Section):
     openpgp: OpenPgpSection | None = None
     hsmauth: HsmAuthSection | None = None
     fips: FipsSection | None = None
+    lifecycle: LifecycleSection | None = None
 
     @field_validator("name")
     @classmethod
@@ -77,7 +79,8 @@ class Profile(Section):
 
     def rules(self) -> Iterator[Fault]:
         """A profile sets something, and names what it may leave out."""
-        if not any(isinstance(getattr(self, name), Section) for name in type(self).model_fields):
+        sections = set(type(self).model_fields) - {"lifecycle"}
+        if not any(isinstance(getattr(self, name), Section) for name in sections):
             yield Fault(
                 message="the profile sets nothing", remedy="Add [piv], [otp] or [fido2] to it."
             )

@@ -74,6 +74,13 @@ def issued_to(holder_id: str, station: str) -> Select[Any]:
     )
 
 
+def all_issued_to(holder_id: str) -> Select[Any]:
+    """Every order that was issued to a holder, the oldest first."""
+    issued = t.orders.c.entry_index.is_not(None)
+    mine = select(t.orders).where(t.orders.c.holder_id == holder_id, issued)
+    return mine.order_by(t.orders.c.changed, t.orders.c.id)
+
+
 def claim(
     connection: Connection,
     order_id: str,

@@ -59,7 +59,7 @@ class Life:
 
 
 _FREE = (State.NEW, State.STOCK, State.ASIDE, State.REVOKED)
-_HELD = (State.HELD, State.SUSPENDED)
+HELD = (State.HELD, State.SUSPENDED)
 _UNSEEN = Life(State.NEW, "", -1)
 _MOVES: Mapping[str, tuple[tuple[State, ...], State]] = {
     Kind.RECEIVED: ((State.NEW, State.ASIDE, State.REVOKED), State.STOCK),
@@ -68,9 +68,9 @@ _MOVES: Mapping[str, tuple[tuple[State, ...], State]] = {
     Kind.ROTATED: ((State.HELD,), State.HELD),
     Kind.SUSPENDED: ((State.HELD,), State.SUSPENDED),
     Kind.RESUMED: ((State.SUSPENDED,), State.HELD),
-    Kind.REVOKED: (_HELD, State.REVOKED),
-    Kind.REPLACED: ((*_HELD, State.REVOKED), State.REVOKED),
-    Kind.SET_ASIDE: ((*_FREE, *_HELD), State.ASIDE),
+    Kind.REVOKED: (HELD, State.REVOKED),
+    Kind.REPLACED: ((*HELD, State.REVOKED), State.REVOKED),
+    Kind.SET_ASIDE: ((*_FREE, *HELD), State.ASIDE),
     Kind.WIPED: (_FREE, State.STOCK),
     Kind.RETIRED: (_FREE, State.RETIRED),
 }
@@ -205,7 +205,7 @@ class History:
         who = commitment_of(entry) or ""
         before, after = _MOVES[kind]
         self._memory.set_token(name, Life(after, who or life.commitment, index))
-        held = life.state in _HELD
+        held = life.state in HELD
         named = bool(who and life.commitment) and who != life.commitment
         if (named and (kind != Kind.ISSUED or held)) or (kind == Kind.WIPED and held):
             yield "binding", f"token {name[1]} is another holder's since entry {life.index}"
@@ -228,7 +228,7 @@ def token_name(token: Mapping[str, object]) -> TokenName:
 
 def holdings(memory: MemoryOfLog) -> dict[TokenName, int]:
     """The tokens that are a holder's now, with the entry that says so."""
-    return {name: life.index for name, life in memory.tokens.items() if life.state in _HELD}
+    return {name: life.index for name, life in memory.tokens.items() if life.state in HELD}
 
 
 def _refused(rule: str, index: int, what: str) -> ManifestError:

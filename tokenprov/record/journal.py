@@ -6,6 +6,7 @@ Every function works within the transaction it is given. Rules:
   another one begins with none, and finds its old ones again with the old token.
 - The station's own envelopes end with the order; the others become active, and what they replace
   is superseded and kept.
+- A token that was issued is told something again by a work (`works`), as a further generation.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def journal(
     envelopes: Sequence[EnvelopeRecord],
 ) -> None:
     """Store an intent with its envelopes for an order's row. Raises StationError."""
-    if order["state"] != OrderState.WORKING.value:
+    if order["state"] != OrderState.WORKING.value and not _told_again(connection, intent):
         raise StationError(
             f"order {intent.order} is {order['state']}: nothing is journalled for it",
             remedy="Claim the order for a token first.",
@@ -126,6 +127,14 @@ def journal(
     if envelopes:
         rows = [envelope_to_row(envelope, intent) for envelope in envelopes]
         connection.execute(_NEW_ENVELOPES, rows)
+
+
+def _told_again(connection: Connection, intent: IntentRecord) -> bool:
+    """Whether an open work tells the order's token that generation."""
+    w = t.works.c
+    mine = and_(w.order_id == intent.order, w.generation == intent.generation)
+    statement = select(w.id).where(mine, w.entry_index.is_(None), w.given_up.is_(None))
+    return intent.generation > 1 and connection.execute(statement).first() is not None
 
 
 def intents_of(order_id: str) -> Select[Any]:

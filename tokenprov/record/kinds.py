@@ -118,6 +118,22 @@ def _steps(*states: str) -> shape.Check:
 _HOLDER = shape.record({"commitment": _DIGEST})
 _EVENT = {**_HEAD, "token": _TOKEN, "reason": shape.text}
 _HOLDERS = {**_EVENT, "holder": _HOLDER}
+_WORK = {"work": shape.text}
+_ENDED = {  # what became of what relies on the token
+    **_WORK,
+    "cause": _WORD,
+    "credentials": shape.list_of(
+        shape.record(
+            {
+                "id": shape.text,
+                "kind": _WORD,
+                "outcome": shape.one_of("done", "elsewhere", "kept"),
+                "facts": shape.document,
+            }
+        )
+    ),
+    "evidence": _EVIDENCE,
+}
 _READ = {"steps": _steps("match", "skipped"), "secrets": _SECRETS}
 
 
@@ -204,13 +220,17 @@ KINDS: Mapping[str, shape.Check] = {
         {**_HEAD, "token": _TOKEN, "source": shape.text},
         {"evidence": _EVIDENCE},
     ),
-    **_made(Kind.REPLACED, {**_HOLDERS, "by": _TOKEN}),
-    **_made(Kind.UNBLOCKED, _HOLDERS, _READ),
-    **_made(Kind.ROTATED, {**_HOLDERS, **_READ}),
-    **_made(Kind.SUSPENDED, _HOLDERS),
-    **_made(Kind.RESUMED, _HOLDERS),
-    **_made(Kind.REVOKED, _HOLDERS, {"evidence": _EVIDENCE}),
-    **_made(Kind.RETIRED, _EVENT),
+    **_made(Kind.REPLACED, {**_HOLDERS, "by": _TOKEN}, {**_WORK, "cause": _WORD}),
+    **_made(Kind.UNBLOCKED, _HOLDERS, {**_WORK, **_READ}),
+    **_made(Kind.ROTATED, {**_HOLDERS, **_READ}, _WORK),
+    **_made(Kind.SUSPENDED, _HOLDERS, _ENDED),
+    **_made(Kind.RESUMED, _HOLDERS, _ENDED),
+    **_made(Kind.REVOKED, _HOLDERS, _ENDED),
+    **_made(
+        Kind.RETIRED,
+        _EVENT,
+        {**_WORK, "witness": shape.text, "means": shape.one_of("wiped", "destroyed")},
+    ),
     **_made(
         Kind.ERASED,
         {**_HEAD, "holder": _HOLDER, "reason": shape.text},

@@ -40,6 +40,7 @@ from tokenprov.record.rows import (
 )
 from tokenprov.record.stock import StockBook
 from tokenprov.record.wipes import WipeRecord
+from tokenprov.record.works import WorkBook
 
 __all__ = [
     "Batch",
@@ -65,6 +66,7 @@ class Ledger:
         self._database = Database(url)
         self._station = station
         self.stock = StockBook(self._database)
+        self.works = WorkBook(self._database, station)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -227,6 +229,10 @@ class Ledger:
         statement = select(t.orders).where(t.orders.c.id == id)
         return next(map(order_from_row, self._rows(statement)), None)
 
+    def issued_to(self, holder_id: str) -> list[OrderRecord]:
+        """Every order that was issued to a holder, of any batch, the oldest first."""
+        return list(map(order_from_row, self._rows(bindings.all_issued_to(holder_id))))
+
     def order_of_token(self, batch: str | None, label: str) -> OrderRecord | None:
         """The unfinished order that a token is bound to, else the last that it was issued for."""
         return next(map(order_from_row, self._rows(bindings.order_of_token(batch, label))), None)
@@ -289,7 +295,7 @@ class Ledger:
         """How far this station's manifest is known here: the highest entry completed, plus one."""
         known = [
             row["last"]
-            for table in (t.orders, t.wipes, t.aside, t.closed)
+            for table in (t.orders, t.wipes, t.aside, t.closed, t.works)
             for row in self._rows(
                 select(func.max(table.c.entry_index).label("last")).where(
                     table.c.station == self._station

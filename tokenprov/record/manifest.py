@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,7 @@ from tokenprov.record.folder import (
     blob_path,
     opening_path,
 )
+from tokenprov.record.history import Life, token_name
 from tokenprov.record.index import Index, index_path, names_in
 from tokenprov.record.note import open_note, sign_note
 from tokenprov.record.opening import Opening, commit_holder
@@ -211,6 +212,11 @@ class Manifest:
             if self._index is not None and self._index.is_at(self._checkpoint):
                 return self._index.mentions(name)
         return [n for n, entry in enumerate(self.entries()) if name in names_in(entry)]
+
+    def life(self, token: Mapping[str, object]) -> Life | None:
+        """Where a token stands, which is named as in its entries. Raises ManifestError."""
+        with self._lock:
+            return self._caught_up().token(token_name(token))
 
     def note(self) -> bytes:
         """The checkpoint as it stands in its file, with all its signatures."""

@@ -5,8 +5,8 @@ Rules:
 - An intent and an envelope belong to an order *and* the token it was bound to then: an order that
   is released and bound to another token begins anew, and what the first one was told is kept.
 - `SCHEMA` counts up with every change; a ledger of a later schema is refused. What came since the
-  first (2: wipes; 3: stock, never, aside, closed) are tables of their own, made where they are
-  missing.
+  first (2: wipes; 3: stock, never, aside, closed; 4: works) are tables of their own, made where
+  they are missing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from tokenprov.model import OrderState
 
-SCHEMA = 3
+SCHEMA = 4
 
 metadata = MetaData()
 
@@ -181,3 +181,25 @@ closed = Table(  # batches that take no more tokens
     Column("station", String, nullable=False),
     Column("entry_index", Integer, nullable=False),  # in that station's manifest
 )
+
+works = Table(  # what is done to a token after its issue
+    "works",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("token_label", String, nullable=False),
+    Column("order_id", ForeignKey("orders.id"), nullable=False),  # that issued the token
+    Column("generation", Integer, nullable=False),  # of what it writes to the token; 0: nothing
+    Column("parameters", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("operator", String, nullable=False),
+    Column("began", String, nullable=False),
+    Column("station", String, nullable=False),
+    Column("given_up", Text),  # why it has no entry and gets none
+    Column("entry_index", Integer),  # in that station's manifest; null while it is not finished
+)
+one_open_work_of_a_kind = DDL(  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it bare
+    "CREATE UNIQUE INDEX one_open_work_of_a_kind ON works (token_label, kind)"
+    " WHERE entry_index IS NULL AND given_up IS NULL"
+)
+event.listen(works, "after_create", one_open_work_of_a_kind)
