@@ -6,7 +6,7 @@
 Needs Python 3.11 and `cryptography`; written from formats.md alone. VKEY is the station's verifier
 key as its operator gave it to you; without it the one in the folder is used, which proves only that
 the folder is whole. Not checked: members of each kind (entry.schema.json), counts of batches,
-cosignatures, certificates. Exit code 0: it holds. 6: it does not, a line for each fault.
+approvals, cosignatures, certificates. Exit code 0: it holds. 6: it does not, a line for each fault.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ MOVES = {
 }
 ONCE = {"issued": "order", "wiped": "wipe", "waiver": "waiver", "batch-closed": "batch"}
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
-OTHERS = "station opened resealed custodian-changed erased waiver drill batch-closed key-rotated"
+OTHERS = """station opened resealed custodian-changed erased waiver drill batch-closed key-rotated
+person-changed policy-changed custodian-split recovery-codes"""
 
 
 class Wrong(Exception):
@@ -158,15 +159,13 @@ class Lives:
         first = self.once.setdefault((kind, entry.get(ONCE.get(kind, ""), self.size)), self.size)
         if first != self.size:
             yield ONCE[kind], f"{entry[ONCE[kind]]} is that of entry {first}"
-        gone = (
-            self.erased.setdefault(who, False) if kind == "issued" else self.erased.get(who, True)
-        )
+        known = self.erased.setdefault if kind == "issued" else self.erased.get
+        gone = known(who, kind != "issued")
         if kind == "issued" and (gone or ("batch-closed", entry["batch"]) in self.once):
             yield "order", "for a holder who was erased, or of a batch that was closed"
-        if kind == "erased":
-            self.erased[who] = True
-            if gone:
-                yield "erased", "of nobody in this log, or a second time"
+        self.erased |= {who: True} if kind == "erased" else {}
+        if kind == "erased" and gone:
+            yield "erased", "of nobody in this log, or a second time"
         if kind in MOVES and entry["token"]["serial"] is not None:
             yield from self.move(kind, entry, who)
 
@@ -231,8 +230,9 @@ class Record:
         need(entry["v"] == 1 and entry["kind"] in {*MOVES, *OTHERS.split()}, "kind", "not known")
         for rule, what in self.lives.add(entry):
             self.faults.append(f"{rule}: entry {self.lives.size}: {what}")
-        parts = [p for name in ("steps", "secrets", "approvers") for p in entry.get(name, ())]
-        evidence = [*entry.get("evidence", ()), *(e for p in parts for e in p.get("evidence", ()))]
+        named = ("steps", "secrets", "approvers")
+        parts = [entry.get("clearance", {}), *(p for n in named for p in entry.get(n, ()))]
+        evidence = [e for part in (entry, *parts) for e in part.get("evidence", ())]
         self.blobs |= {item["sha256"] for item in (*parts, *evidence) if "sha256" in item}
         self.blobs -= {*entry.get("blobs", ())}  # which an erasure took
 

@@ -95,7 +95,7 @@ def set_aside(number: int) -> Entry:
         "time": "2026-02-03T04:07:00Z",
         "station": "station-a",
         "operator": "olga",
-        "approvers": [{"name": "pavel"}],
+        "approvers": [],
         "token": issued(number)["token"],
         "reason": "returned, and wiped",
     }
@@ -138,6 +138,19 @@ def about(kind: str, number: int = 0, **changes: Any) -> Entry:
             "left": {},
         },
         "erased": {"holder": holder, "reason": "request of 3 February"},
+        "person-changed": {
+            "person": SIGNER.name,
+            "roles": ["approver"],
+            "key": str(SIGNER.verifier),
+            "reason": "new at the desk",
+        },
+        "policy-changed": {
+            "policy": {"name": "standard", "digest": "5a" * 32},
+            "evidence": [],
+            "reason": "a new year",
+        },
+        "custodian-split": {"kid": CUSTODIAN, "threshold": 3, "shares": 5, "reason": "break-glass"},
+        "recovery-codes": {"holder": holder, "codes": 8, "until": "2026-03-31", "reason": "asked"},
         "waiver": {
             "waiver": f"w-{number}",
             "policy": "touch",

@@ -2,8 +2,8 @@
 
 Rules:
 - What is listed is what envelopes say of themselves; no key is needed and no secret is seen.
-- Opening is an event: an entry `opened` for each token names who, why and which secrets. It is
-  durable before anything that was opened leaves this module.
+- Opening is an event: an entry `opened` for each token names who, why, which secrets, and who
+  agreed where the policy asks for it. It is durable before anything opened leaves this module.
 - Nothing is recorded where nothing was opened: with a wrong key, or a damaged envelope among
   those that were asked for, there is no entry and no secret.
 """
@@ -21,9 +21,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tokenprov.errors import EscrowError, InputError
 from tokenprov.home import Home
 from tokenprov.model import Json, Purpose
+from tokenprov.policy import Act, Action, enforce
 from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.escrow import STATION, PrivateKey, SealContext, open_envelope
 from tokenprov.record.manifest import Addition
+from tokenprov.record.request import About
 from tokenprov.record.rows import EnvelopeRecord, EnvelopeState
 from tokenprov.secret import Secret
 
@@ -44,10 +46,11 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """Who opens, and why: both are recorded."""
+    """Who opens, why, and what others signed who agreed to it: all of it is recorded."""
 
     operator: str
     text: str
+    approvals: Sequence[bytes] = ()
 
     def __post_init__(self) -> None:
         if not self.text.strip():
@@ -89,12 +92,14 @@ def open_sealed(
     reason: Reason,
     *,
     form: Form = Form.SHOWN,
+    about: About,
     prepare: Callable[[list[Opened]], _T],
 ) -> _T:
     """Open them with a custodian's key; what `prepare` makes of them is given out once recorded.
 
-    Raises EscrowError: none was named, or one does not open with that key; StationBusy;
-    DurabilityError; and what `prepare` does. Nothing is then recorded, and nothing given out.
+    `about` is what a request for it says. Raises PolicyError, ApprovalError: it may not be done;
+    EscrowError: none was named, or one does not open with that key; StationBusy; DurabilityError;
+    and what `prepare` does. Nothing is then recorded, and nothing given out.
     """
     if not envelopes:
         raise EscrowError("there is nothing to open", remedy="See: tokenprov escrow list")
@@ -106,10 +111,13 @@ def open_sealed(
         ]
     )
     by_token = sorted(envelopes, key=lambda envelope: envelope.token_label)
+    action = Action.OPEN if form is Form.SHOWN else Action.EXPORT
+    act = Act(action=action, operator=reason.operator, about=about)
     with home.working():
+        clearance = enforce(home, act, reason.approvals)
         home.manifest.append_many(
             [
-                _addition(home, label, list(mine), reason, form)
+                clearance.cover(_addition(home, label, list(mine), reason, form))
                 for label, mine in groupby(by_token, lambda envelope: envelope.token_label)
             ]
         )

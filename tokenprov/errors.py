@@ -25,8 +25,10 @@
     │   └── IssuerPending                 taken, and not decided yet: ask again later
     ├── EvidenceError                 6   an attestation, manifest or signature does not hold
     │   ├── AttestationError
-    │   └── ManifestError
-    └── EscrowError                   7   an envelope cannot be sealed or opened
+    │   ├── ManifestError
+    │   └── ApprovalError                 a request that does not allow what is to be done
+    ├── EscrowError                   7   an envelope cannot be sealed or opened
+    └── PolicyError                   9   a rule of the station does not allow it
 
 Secrets never stand in a message or in an attribute.
 """
@@ -231,7 +233,26 @@ class ManifestError(EvidenceError):
         self.index = index
 
 
+class ApprovalError(EvidenceError):
+    """A request or its approval does not allow the act; `rule` says in which respect."""
+
+    def __init__(self, message: str, *, remedy: str, rule: str) -> None:
+        super().__init__(message, remedy=remedy)
+        self.rule = rule
+
+
 class EscrowError(TokenprovError):
     """An envelope cannot be sealed or opened."""
 
     exit_code = 7
+
+
+class PolicyError(TokenprovError):
+    """The station's policy does not allow it; `rule` names the rule, `source` where it is from."""
+
+    exit_code = 9
+
+    def __init__(self, message: str, *, remedy: str, rule: str, source: str) -> None:
+        super().__init__(message, remedy=remedy)
+        self.rule = rule
+        self.source = source

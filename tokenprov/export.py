@@ -73,7 +73,9 @@ def export_letters(
             pins[one.context.order].append(one)
         return Secret(letters(list(_kits(issued, pins)), home.name))
 
-    drawn = open_sealed(home, envelopes, key, reason, form=Form.PIN_LETTER, prepare=draw)
+    form = Form.PIN_LETTER
+    about = {"form": str(form), "purpose": str(purpose), "batch": batch.id}
+    drawn = open_sealed(home, envelopes, key, reason, form=form, about=about, prepare=draw)
     make_folder(folder)
     return _write(path, drawn.reveal(), 0o600)
 

@@ -93,7 +93,10 @@ def export_seeds(
         )
         return content if recipient is None else seeds.encrypt_to(recipient, content)
 
-    content = open_sealed(home, found, key, reason, form=form, prepare=prepare)
+    about = {"form": str(form), "purpose": str(purpose)}
+    if serials:
+        about["tokens"] = ",".join(sorted(serials))
+    content = open_sealed(home, found, key, reason, form=form, about=about, prepare=prepare)
     return Exported(content=content, count=len(found), tokens=len(there))
 
 

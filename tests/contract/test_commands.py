@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.people import added, approved
 from tests.stations import STANDARD, Said, Station, tell
 from tests.token_under_test import TokenUnderTest
 from tokenprov.cli.main import COMMANDS
@@ -140,6 +141,9 @@ def test_every_command_prints_what_is_documented(station: Station, token: TokenU
     ask("suspend, resume, revoke", "suspend", token.serial, *desk, "--dry-run")
     ask("suspend, resume, revoke", "suspend", token.serial, *desk)
     ask("suspend, resume, revoke", "resume", token.serial, *desk)
+    rita, pavel = added(station, "rita", "requester"), added(station, "pavel", "approver")
+    ask("people list", "people", "list")
+    ask("approve show", "approve", "show", approved(station, rita, pavel, "open", "token=1"))
     wrong = {
         heading: faults(said.document, heading)
         for heading, said in told

@@ -388,7 +388,7 @@ def test_canonical_form(tmp_path: Path, data: bytes) -> None:
 
 def test_optional_members(tmp_path: Path) -> None:
     """What may stand in an entry beside the rest is accepted."""
-    entry = issued(0, waivers=["w-1"], approvers=[{"name": "pavel", "evidence": []}])
+    entry = issued(0, clearance={"waivers": ["w-1"]})
     entry["token"] |= {"mark": "chuid:00", "grade": "attested"}
     entry["steps"].append({"id": "otp/1", "state": "skipped", "facts": {}, "reason": "kept"})
     write_entries(tmp_path / "m", [station(), entry])

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tokenprov.cli.output import as_json, print_json
+from tokenprov.cli.signing import approved, notes_in
 from tokenprov.closing import close
 from tokenprov.custody import Reason
 from tokenprov.errors import InputError
@@ -68,6 +69,7 @@ def close_(home_path: Path, batch_id: str, reason: str, operator: str, as_json: 
     help="Whose key it is.",
 )
 @click.option("--reason", default="", help="Why the PINs are opened; it is recorded.")
+@approved
 @operator_option
 @as_json
 @click.pass_obj
@@ -80,6 +82,7 @@ def export_(
     passphrase: bool,
     purpose: str,
     reason: str,
+    approvals: tuple[Path, ...],
     operator: str,
     as_json: bool,
 ) -> None:
@@ -97,7 +100,7 @@ def export_(
     if key_file is None:
         written = export(home, found, folder)
     else:
-        why = Reason(operator=operator, text=reason)
+        why = Reason(operator=operator, text=reason, approvals=notes_in(approvals))
         secret = Secret(getpass.getpass("Passphrase: ")) if passphrase else None
         key = load_private(key_file, secret)
         written = (export_letters(home, found, folder, key, why, purpose=Purpose(purpose)),)

@@ -12,6 +12,7 @@ import click
 from tokenprov.cli.custodians import custodian_key, new_passphrase, passphrase_of, recorded
 from tokenprov.cli.escrow_keys import join, reseal, rotate, split
 from tokenprov.cli.output import as_json, print_json, print_table
+from tokenprov.cli.signing import approved, notes_in
 from tokenprov.custody import Form, Opened, Reason, open_sealed, sealed
 from tokenprov.errors import EscrowError, InputError
 from tokenprov.handover import export_seeds
@@ -39,6 +40,7 @@ def _opening(command: _F) -> _F:
     """The options of whatever opens envelopes."""
     for option in (
         recorded,
+        approved,
         click.option("--passphrase", is_flag=True, help="Ask for the key's passphrase."),
         click.option(
             "--key",
@@ -105,6 +107,7 @@ def open_(
     purpose: str,
     key_given: str,
     passphrase: bool,
+    approvals: tuple[Path, ...],
     reason: str,
     operator: str,
     name: str | None,
@@ -112,7 +115,7 @@ def open_(
     as_json: bool,
 ) -> None:
     """Show the secrets of a token that this custodian may see; the opening is recorded first."""
-    why = Reason(operator=operator, text=reason)
+    why = Reason(operator=operator, text=reason, approvals=notes_in(approvals))
     home = Home.open(home_path)
     with custodian_key(key_given, passphrase) as key:
         envelopes = [
@@ -129,7 +132,8 @@ def open_(
             )
         kid = key.recipient.kid
         mine = [envelope for envelope in envelopes if envelope.kid == kid]
-        opened = open_sealed(home, mine or envelopes, key, why, prepare=list)
+        about = {"token": serial, "purpose": purpose}
+        opened = open_sealed(home, mine or envelopes, key, why, about=about, prepare=list)
     if as_json:
         print_json([_shown(one) for one in opened])
         return
@@ -183,11 +187,12 @@ def export(
     purpose: str,
     key_given: str,
     passphrase: bool,
+    approvals: tuple[Path, ...],
     reason: str,
     operator: str,
 ) -> None:
     """Write the OTP seeds of SERIALS (of none: of all tokens) for an authentication server."""
-    why = Reason(operator=operator, text=reason)
+    why = Reason(operator=operator, text=reason, approvals=notes_in(approvals))
     if str(out) == "-" and sys.stdout.isatty():
         raise InputError(
             "seeds are not written to a terminal", remedy="Name a file: --out FILE, or a pipe."

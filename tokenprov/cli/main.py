@@ -25,6 +25,8 @@ COMMANDS = (
     "suspend",
     "resume",
     "revoke",
+    "people",
+    "approve",
     "witness",
     "escrow",
     "trust",

@@ -8,6 +8,8 @@ person_key  a person's key
 tlog       RFC 6962 hashing, C2SP tiles proof       inclusion and consistency
 entry      entries as bytes             kinds       what each kind holds
 history    which entry may follow       index       the same, kept beside the log
+people     who may do what             request     what they sign
+approval   whether it allows an act
 opening    salted commitments to holders
 folder     the manifest's folder, read  manifest    the same, appended to
 verify     the manifest, judged         pin         and against what was seen before

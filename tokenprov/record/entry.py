@@ -4,8 +4,8 @@ Rules:
 - An entry is RFC 8785 JSON of at most 65,535 bytes, with `v` 1 and a `kind`; every kind has the
   members `time`, `station`, `operator` and `approvers`.
 - An entry of a kind that this program does not know is a finding: a later program verifies it.
-- A blob is named by `sha256`, wherever that member stands under `evidence`, `steps`, `secrets` or
-  `approvers`.
+- A blob is named by `sha256`, wherever that member stands under `evidence`, `steps`, `secrets`,
+  `approvers` or `clearance`.
 - docs/formats.md describes every member.
 """
 
@@ -75,7 +75,8 @@ def decode_entry(data: bytes) -> Entry:
 
 def blobs_of(entry: Entry) -> Iterator[str]:
     """The digests of all blobs that an entry refers to."""
-    for item in (entry, *entry.get("steps", ()), *entry["approvers"]):
+    clearance = entry.get("clearance", {})
+    for item in (entry, *entry.get("steps", ()), *entry["approvers"], clearance):
         for evidence in item.get("evidence", ()):
             yield evidence["sha256"]
     for secret in entry.get("secrets", ()):
@@ -89,7 +90,7 @@ def commitment_of(entry: Entry) -> str | None:
 
 
 def entry_head(kind: Kind, *, time: datetime, station: str, operator: str) -> Entry:
-    """The members that every kind has. Nobody approves yet."""
+    """The members that every kind has. Nobody approves yet: a clearance adds who does."""
     return {
         "v": VERSION,
         "kind": str(kind),
@@ -106,12 +107,10 @@ def station_entry(
     station: str,
     operator: str,
     custodians: Sequence[tuple[str, str]],
-    approvers: Sequence[str] = (),
 ) -> Entry:
     """The first entry of a station's log; `custodians` are pairs of purpose and kid."""
     return {
         **entry_head(Kind.STATION, time=time, station=station, operator=operator),
-        "approvers": [{"name": name} for name in approvers],
         "custodians": [{"purpose": str(purpose), "kid": kid} for purpose, kid in custodians],
     }
 

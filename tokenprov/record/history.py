@@ -22,6 +22,8 @@ Rules:
   closed batch, and its entry counts what was.
 - A holder who was erased is issued nothing more under that commitment.
 - A key follows the key before it.
+- A person's key is nobody else's. Who approved was an approver then and not the operator, and a
+  request is used once for each token and kind of entry.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from typing import Protocol
 
 from tokenprov.errors import ManifestError
 from tokenprov.record.entry import Entry, Kind, commitment_of
+from tokenprov.record.people import Person, Role
 
 TokenName = tuple[str, str, bool]  # maker, serial, virtual
 
@@ -169,6 +172,8 @@ class History:
             first = self._memory.once(kind, entry[rule], index)
             if first != index:
                 yield rule, f"{rule} {entry[rule]} is that of entry {first}"
+        if entry["approvers"] or "clearance" in entry:
+            yield from self._agreed(index, entry)
         if kind == Kind.ISSUED:
             yield from self._issued(entry)
         elif kind == Kind.BATCH_CLOSED:
@@ -184,8 +189,48 @@ class History:
             if self._memory.value("key") not in ("", entry["old"]):
                 yield "key", "from another key than the last one"
             self._memory.set_value("key", entry["new"])
+        elif kind == Kind.PERSON_CHANGED:
+            yield from self._person(entry)
         if kind in _MOVES and entry["token"]["serial"] is not None:
             yield from self._moved(index, entry)
+
+    def person(self, name: str) -> Person | None:
+        """A person of the station, as the entries so far have them."""
+        return Person.from_word(self._memory.value(f"person {name}"))
+
+    def _person(self, entry: Entry) -> Iterator[tuple[str, str]]:
+        person = Person.of_entry(entry)
+        key = f"person key {person.key.identity}"
+        owner = self._memory.value(key)
+        if person.name != entry["person"]:
+            yield "person", f"the key of {entry['person']} is named {person.name}"
+        elif owner not in ("", person.name):
+            yield "person", f"the key of {person.name} is that of {owner}"
+        self._memory.set_value(key, person.name)
+        self._memory.set_value(f"person {entry['person']}", person.to_word())
+
+    def _agreed(self, index: int, entry: Entry) -> Iterator[tuple[str, str]]:
+        clearance = entry.get("clearance", {})
+        request = clearance.get("request")
+        names = [approver["name"] for approver in entry["approvers"]]
+        if (names and request is None) or (request is None) != ("requester" not in clearance):
+            yield "approval", "it names no request that was approved"
+        if not all(approver["evidence"] for approver in entry["approvers"]):
+            yield "approval", "somebody is named who signed nothing"
+        others = {entry["operator"], clearance.get("requester")}
+        if len(set(names) - others) < len(names):
+            yield "approval", "who approved is the operator, the requester, or named twice"
+        for name in names:
+            person = self.person(name)
+            if person is None or Role.APPROVER not in person.roles:
+                yield "approval", f"{name} was no approver"
+        if request is not None:
+            token = entry.get("token", {})
+            about = f"{token.get('serial') or token.get('mark')}" if token else ""
+            use = f"{request} {entry['kind']} {about}"
+            first = self._memory.once("request", use, index)
+            if first != index:
+                yield "approval", f"its request was used by entry {first}"
 
     def _issued(self, entry: Entry) -> Iterator[tuple[str, str]]:
         batch, holder = f"batch {entry['batch']}", f"holder {entry['holder']['commitment']}"

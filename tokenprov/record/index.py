@@ -20,7 +20,7 @@ from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.entry import Entry, commitment_of
 from tokenprov.record.history import History, Life, State, TokenName
 
-_SCHEMA = 1
+_SCHEMA = 2
 _TABLES = """
 CREATE TABLE once (name TEXT PRIMARY KEY, entry INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE lives (name TEXT PRIMARY KEY, state TEXT NOT NULL, commitment TEXT NOT NULL,
@@ -37,13 +37,22 @@ def index_path(folder: Path) -> Path:
 
 
 def names_in(entry: Entry) -> Iterator[str]:
-    """What an entry is found by: `serial N` for each token, `holder C` for the commitment."""
+    """What an entry is found by.
+
+    `serial N` for each token, `holder C` for the commitment, `kind K` where it is about no token,
+    `request D` for what was approved.
+    """
     for token in (entry.get("token"), entry.get("by")):
         if token and token.get("serial"):
             yield f"serial {token['serial']}"
     commitment = commitment_of(entry)
     if commitment:
         yield f"holder {commitment}"
+    if "token" not in entry:
+        yield f"kind {entry['kind']}"
+    request = entry.get("clearance", {}).get("request")
+    if request:
+        yield f"request {request}"
 
 
 class Index:

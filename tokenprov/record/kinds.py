@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from tokenprov.model import Json
 from tokenprov.record import shape
+from tokenprov.record.people import Role
 
 VERSION = 1
 
@@ -36,6 +37,10 @@ class Kind(StrEnum):
     CUSTODIAN_CHANGED = "custodian-changed"  # what comes is sealed to another key
     WIPED = "wiped"  # a used token that is nobody's here was emptied, and read back as empty
     ERASED = "erased"  # who a commitment stands for was forgotten
+    PERSON_CHANGED = "person-changed"  # who may request, approve, operate or witness
+    POLICY_CHANGED = "policy-changed"  # which rules hold from now on
+    CUSTODIAN_SPLIT = "custodian-split"  # a custodian's key was made into shares
+    RECOVERY_CODES = "recovery-codes"  # a holder was given codes to be known by
     WAIVER = "waiver"  # an exception to policy was granted
     DRILL = "drill"  # something was rehearsed: a restore, an opening, a revocation
     BATCH_CLOSED = "batch-closed"  # nothing more is issued of a batch
@@ -58,13 +63,24 @@ _VERIFIER_KEY = shape.pattern(
 )
 _KID = shape.pattern(r"[0-9a-f]{16}", "a key id of 16 hex digits")
 _EVIDENCE = shape.list_of(shape.record({"type": _WORD, "sha256": _DIGEST}))
+_POLICY = shape.record({"name": shape.text, "digest": _DIGEST})
 _HEAD = {
     "v": shape.one_of(VERSION),
     "time": shape.moment,
     "station": shape.text,
     "operator": shape.text,
-    "approvers": shape.list_of(shape.record({"name": shape.text}, {"evidence": _EVIDENCE})),
+    "approvers": shape.list_of(shape.record({"name": shape.text, "evidence": _EVIDENCE})),
 }
+_CLEARANCE = shape.record(  # why the station let it be done
+    {},
+    {
+        "policy": _POLICY,
+        "request": _DIGEST,
+        "requester": shape.text,
+        "waivers": shape.list_of(shape.text),
+        "evidence": _EVIDENCE,
+    },
+)
 _TOKEN = shape.record(
     {
         "maker": shape.text,
@@ -142,7 +158,12 @@ def _made(
     required: Mapping[str, shape.Check],
     optional: Mapping[str, shape.Check] | None = None,
 ) -> dict[str, shape.Check]:
-    return {kind: shape.record({**required, "kind": shape.one_of(str(kind))}, optional)}
+    return {
+        kind: shape.record(
+            {**required, "kind": shape.one_of(str(kind))},
+            {**(optional or {}), "clearance": _CLEARANCE},
+        )
+    }
 
 
 KINDS: Mapping[str, shape.Check] = {
@@ -168,7 +189,6 @@ KINDS: Mapping[str, shape.Check] = {
             "steps": _steps("match", "skipped"),
             "secrets": _SECRETS,
         },
-        {"waivers": shape.list_of(shape.text)},
     ),
     **_made(
         Kind.SET_ASIDE,
@@ -235,6 +255,40 @@ KINDS: Mapping[str, shape.Check] = {
         Kind.ERASED,
         {**_HEAD, "holder": _HOLDER, "reason": shape.text},
         {"blobs": shape.list_of(_DIGEST)},
+    ),
+    **_made(
+        Kind.PERSON_CHANGED,
+        {
+            **_HEAD,
+            "person": shape.text,
+            "roles": shape.list_of(shape.one_of(*map(str, Role))),
+            "key": _VERIFIER_KEY,
+            "reason": shape.text,
+        },
+    ),
+    **_made(
+        Kind.POLICY_CHANGED,
+        {**_HEAD, "policy": _POLICY, "evidence": _EVIDENCE, "reason": shape.text},
+    ),
+    **_made(
+        Kind.CUSTODIAN_SPLIT,
+        {
+            **_HEAD,
+            "kid": _KID,
+            "threshold": shape.number(2),
+            "shares": shape.number(2),
+            "reason": shape.text,
+        },
+    ),
+    **_made(
+        Kind.RECOVERY_CODES,
+        {
+            **_HEAD,
+            "holder": _HOLDER,
+            "codes": shape.number(1),
+            "until": shape.day,
+            "reason": shape.text,
+        },
     ),
     **_made(
         Kind.WAIVER,

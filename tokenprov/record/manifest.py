@@ -49,6 +49,7 @@ from tokenprov.record.history import Life, token_name
 from tokenprov.record.index import Index, index_path, names_in
 from tokenprov.record.note import open_note, sign_note
 from tokenprov.record.opening import Opening, commit_holder
+from tokenprov.record.people import Person, people_in
 from tokenprov.record.proof import Prover
 from tokenprov.record.signer import NoteSigner
 from tokenprov.record.tlog import (
@@ -200,7 +201,7 @@ class Manifest:
         destroy(self._folder.path / blob_path(digest))
 
     def found_by(self, name: str) -> list[int]:
-        """The entries that name `serial N` or `holder C` (`index.names_in`), the oldest first.
+        """The entries that are found by a name as in `index.names_in`, the oldest first.
 
         From the index where the station keeps one, else from the entries.
         """
@@ -217,6 +218,10 @@ class Manifest:
         """Where a token stands, which is named as in its entries. Raises ManifestError."""
         with self._lock:
             return self._caught_up().token(token_name(token))
+
+    def people(self) -> dict[str, Person]:
+        """The people of the station by name; who was removed has no role."""
+        return people_in(map(self.entry, self.found_by(f"kind {Kind.PERSON_CHANGED}")))
 
     def note(self) -> bytes:
         """The checkpoint as it stands in its file, with all its signatures."""

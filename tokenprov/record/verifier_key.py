@@ -83,9 +83,13 @@ class VerifierKey:
             return cls(name=name, type=SignatureType.ECDSA, key=spki(public))
         raise refused("verifier-key", "a key that is neither Ed25519 nor on P-256 (nor ML-DSA-44)")
 
+    @property
+    def identity(self) -> str:
+        """The type and the public key, whatever it is named: base64."""
+        return base64.b64encode(bytes([self.type]) + self.key).decode()
+
     def __str__(self) -> str:
-        encoded = base64.b64encode(bytes([self.type]) + self.key).decode()
-        return f"{self.name}+{self.key_id.hex()}+{encoded}"
+        return f"{self.name}+{self.key_id.hex()}+{self.identity}"
 
     @classmethod
     def parse(cls, text: str) -> VerifierKey:

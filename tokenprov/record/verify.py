@@ -12,8 +12,9 @@
     root           the entries have the root that was signed
     canonical      an entry is RFC 8785 JSON
     kind, schema   of a kind and shape that this program knows
-    first-entry, station, order, binding, state, wipe, waiver, batch, erased, key
+    first-entry, station, order, binding, state, wipe, waiver, batch, erased, key, person
                    an entry can follow those before it; see `history`
+    approval       what was approved is what was done, by people who could; see `approval`
     quorum         enough witnesses cosigned the checkpoint
     pin, rollback, fork    the log continues what this auditor saw before; see `pin`
     blob           a blob is what its name says
@@ -30,6 +31,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tokenprov.errors import ManifestError
+from tokenprov.record.approval import judge_approvals
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.entry import Entry, Kind, blobs_of, commitment_of, decode_entry
 from tokenprov.record.folder import CHECKPOINT, VERIFIER_KEY, ManifestFolder, blob_path
@@ -287,6 +289,7 @@ class _Verification:
                 continue
             try:
                 self._history.add(entry)
+                judge_approvals(index, entry, self._folder.blob, self._history.person)
             except ManifestError as exc:
                 self._findings.caught(exc, index=index, file=name)
             self._refer(index, entry)
