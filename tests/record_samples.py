@@ -139,7 +139,7 @@ def about(kind: str, number: int = 0, **changes: Any) -> Entry:
         },
         "erased": {"holder": holder, "reason": "request of 3 February"},
         "person-changed": {
-            "person": SIGNER.name,
+            "person": SIGNER.verifier.name,
             "roles": ["approver"],
             "key": str(SIGNER.verifier),
             "reason": "new at the desk",
