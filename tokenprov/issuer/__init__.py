@@ -9,6 +9,11 @@ local        an authority of the station's own, for tests and small sites
 certificate  a holder's certificate, built (RFC 5280)
 issued       the record of what the local authority issued, on disk
 published    an authority's list of what is revoked, read back
+listed       the same, fetched from where it lies
+settings     what a station's file says of an authority
+web          the connection to one that is asked over HTTP
+answers      which certificate is the answer, and which stand above it
+est          Enrollment over Secure Transport (RFC 7030)
 """
 
 from tokenprov.issuer.choose import choose_issuer

@@ -30,7 +30,7 @@ from tokenprov.model import Json
 
 LOCAL = "local"
 _MAX_NAME = 200  # bytes of a folder name, below what every file system takes
-SCHEMES: Mapping[str, str] = {}  # scheme -> module of this package
+SCHEMES: Mapping[str, str] = {"est+https": "est"}  # scheme -> module of this package
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

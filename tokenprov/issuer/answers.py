@@ -1,0 +1,83 @@
+"""Certificates as authorities send them: which one is the answer, and which stand above it.
+
+Rules: the answer is the certificate for the key that was asked for, the newest where there are
+several. Above it stand those that signed it, one after the other, as far as they came along; each
+link's signature is checked. What else came along is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
+
+from tokenprov.errors import IssuerError
+from tokenprov.issuer.requests import Certified
+
+_MAX_CHAIN = 8  # certificates; a path of the Web has three
+_REMEDY = "Nothing of it was used. Ask who runs the authority what it answers with."
+
+
+def certificates_in_pkcs7(der: bytes) -> list[x509.Certificate]:
+    """Those in a certs-only message (RFC 8551, 3.8). Raises `IssuerError`."""
+    try:
+        return pkcs7.load_der_pkcs7_certificates(der)
+    except (ValueError, UnsupportedAlgorithm) as exc:
+        raise IssuerError("the answer is no PKCS#7 of certificates", remedy=_REMEDY) from exc
+
+
+def certificates_in_pem(pem: bytes) -> list[x509.Certificate]:
+    """Those in PEM text (RFC 7468, 5). Raises `IssuerError`."""
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError as exc:
+        raise IssuerError("the answer holds no certificate in PEM", remedy=_REMEDY) from exc
+
+
+def certified(public_key: bytes, given: Sequence[x509.Certificate]) -> Certified:
+    """The certificate for that key (SubjectPublicKeyInfo, DER) with those above it.
+
+    Raises `IssuerError` where none of them is for it.
+    """
+    own = [one for one in given if spki(one) == public_key]
+    if not own:
+        raise IssuerError("the answer holds no certificate for the key", remedy=_REMEDY)
+    leaf = max(own, key=lambda one: one.not_valid_before_utc)
+    return Certified(
+        der=leaf.public_bytes(Encoding.DER),
+        chain=tuple(one.public_bytes(Encoding.DER) for one in _above(leaf, given)),
+    )
+
+
+def spki(certificate: x509.Certificate) -> bytes:
+    """The public key of a certificate (SubjectPublicKeyInfo, DER); b"" for one unknown here."""
+    try:
+        return certificate.public_key().public_bytes(
+            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        )
+    except (ValueError, UnsupportedAlgorithm):
+        return b""
+
+
+def _above(leaf: x509.Certificate, given: Sequence[x509.Certificate]) -> Iterable[x509.Certificate]:
+    last = leaf
+    for _ in range(_MAX_CHAIN):
+        if last.subject == last.issuer:
+            return
+        found = next((one for one in given if one != last and _signed(last, one)), None)
+        if found is None:
+            return
+        yield found
+        last = found
+
+
+def _signed(child: x509.Certificate, issuer: x509.Certificate) -> bool:
+    if child.issuer != issuer.subject:
+        return False
+    try:
+        child.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True

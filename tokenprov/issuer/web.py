@@ -1,0 +1,121 @@
+"""Authorities that are asked over HTTP: the connection, and what its failures mean.
+
+Rules:
+- A server is known by the authority that the station names for it (`trust`), and by no other.
+- No redirection is followed, no proxy taken from the environment: a request goes where the profile
+  says, or nowhere.
+- What never reached the server was not carried out: `IssuerError`. What may have reached it:
+  `IssuerUnanswered`. What it refused: `IssuerError` with its words.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+import httpx
+
+from tokenprov.errors import IssuerError, IssuerUnanswered, StationError
+from tokenprov.issuer.settings import File, Settings
+
+_MAX_SAID = 200  # characters of a refusal that are shown
+_AGAIN = "Run the same command again: the station knows what it sent."
+
+
+class WebSettings(Settings):
+    """How a server is known, and how it knows the station."""
+
+    trust: File | None = None  # PEM: the authorities that its TLS certificate may be from
+    certificate: File | None = None  # PEM: the station's own, for TLS
+    key: File | None = None  # PEM, its private key
+
+
+@contextmanager
+def connection(settings: WebSettings) -> Iterator[httpx.Client]:
+    """A client that goes by the settings. Raises `StationError` where their files are wrong."""
+    context = ssl.create_default_context(cafile=None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        if settings.trust is not None:
+            context = ssl.create_default_context(cafile=str(settings.trust))
+        if settings.certificate is not None:
+            context.load_cert_chain(settings.certificate, settings.key)
+    except OSError as exc:  # ssl.SSLError is one
+        files = [settings.trust, settings.certificate, settings.key]
+        raise StationError(
+            f"{', '.join(str(one) for one in files if one)}: no certificates for TLS: {exc}",
+            remedy="Write PEM files: trust the authority of the server, certificate and key the"
+            " station's own.",
+        ) from exc
+    with httpx.Client(
+        verify=context, timeout=settings.timeout, trust_env=False, follow_redirects=False
+    ) as client:
+        yield client
+
+
+def ask(
+    client: httpx.Client,
+    method: str,
+    url: str,
+    *,
+    content: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    auth: httpx.Auth | None = None,
+) -> httpx.Response:
+    """One exchange; gives an answer that is neither an error of the server's nor a refusal.
+
+    Raises `IssuerError` and `IssuerUnanswered` by the rules above.
+    """
+    try:
+        answer = client.request(method, url, content=content, headers=headers, auth=auth)
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as exc:
+        raise IssuerError(
+            f"{url} was not reached: {_first_line(str(exc)) or type(exc).__name__}",
+            remedy="Nothing was sent. Mend that, then run the same command again.",
+        ) from exc
+    except httpx.HTTPError as exc:
+        raise IssuerUnanswered(
+            f"{url} did not answer: {_first_line(str(exc)) or type(exc).__name__}", remedy=_AGAIN
+        ) from exc
+    if answer.is_server_error:
+        raise IssuerUnanswered(f"{url} failed: {_said(answer)}", remedy=_AGAIN)
+    if answer.is_redirect or answer.is_client_error:
+        raise IssuerError(f"{url} refused: {_said(answer)}", remedy=_remedy(answer))
+    return answer
+
+
+def retry_after(answer: httpx.Response, now: datetime) -> int | None:
+    """Seconds until it is to be asked again (RFC 9110, 10.2.3); None where it does not say."""
+    text = answer.headers.get("Retry-After", "")
+    if text.isdecimal():
+        return int(text)
+    try:
+        return max(0, int((parsedate_to_datetime(text).astimezone(UTC) - now).total_seconds()))
+    except (ValueError, TypeError):
+        return None
+
+
+def _said(answer: httpx.Response) -> str:
+    """Status, and the beginning of what a person may read."""
+    head = f"{answer.status_code} {answer.reason_phrase}".strip()
+    kind = answer.headers.get("Content-Type", "")
+    readable = kind.startswith("text/plain") or "json" in kind
+    words = _first_line(answer.text) if readable else ""
+    return f"{head}: {words}" if words else head
+
+
+def _first_line(text: str) -> str:
+    line = " ".join(text.split())[:_MAX_SAID]
+    return "".join(character for character in line if character.isprintable())
+
+
+def _remedy(answer: httpx.Response) -> str:
+    if answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return "Give the station what lets it in: its file in the home's folder issuers/."
+    if answer.is_redirect:
+        return "Redirections are not followed: write the final address into the profile."
+    return "Ask who runs the authority; then run the same command again."
