@@ -202,7 +202,7 @@ class BatchWork:
             )
         if life.state is not State.STOCK:
             raise TokenConflict(
-                f"token {token.label}, issued to {whose}, is {life.state} by entry {life.index}",
+                f"token {token.label}, issued to {whose}, is {life.state} by entry {life.entry}",
                 remedy="Take it out, and ask whoever brought it where it was found. It is made"
                 f" ready for another holder by: tokenprov return {token.label}.",
             )

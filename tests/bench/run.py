@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import apdus, job, line, memory, plot, records, simulator
+from tests.bench import apdus, job, line, log, memory, plot, records, simulator
 from tests.bench.figures import Figure, print_figures, write_figures
 
 RESULT = Path(__file__).parents[2] / "build" / "bench.json"
@@ -26,6 +26,7 @@ PARTS: dict[str, Callable[[Path], dict[str, Figure]]] = {
     "commands": apdus.measure,
     "simulator": lambda folder: simulator.measure(),
     "records": records.measure,
+    "log": log.measure,
     "memory": memory.measure,
 }
 

@@ -157,7 +157,7 @@ def _issued(home: Home, serial: str) -> Issued | None:
         return Issued(
             token=order.token,
             state=life.state,
-            since=life.index,
+            since=life.entry,
             index=index,
             entry=entry,
             order=order,

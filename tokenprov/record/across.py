@@ -14,13 +14,15 @@ from pathlib import Path
 
 from tokenprov.errors import ManifestError
 from tokenprov.record.checkpoint import Checkpoint
+from tokenprov.record.entry import decode_entry
 from tokenprov.record.folder import CHECKPOINT, ManifestFolder
-from tokenprov.record.history import TokenName
+from tokenprov.record.history import TokenName, token_name
+from tokenprov.record.memory import MemoryOfLog
 from tokenprov.record.note import parse_note
 from tokenprov.record.pin import continues
 from tokenprov.record.verdict import VerifyFinding, VerifyReport
 from tokenprov.record.verifier_key import VerifierKey
-from tokenprov.record.verify import verify_with_holdings
+from tokenprov.record.verify import verify_with_memory
 
 
 def verify_together(
@@ -31,16 +33,17 @@ def verify_together(
     A finding about two folders stands with the later one.
     """
     reports: dict[Path, VerifyReport] = {}
-    holdings: dict[Path, Mapping[TokenName, int]] = {}
+    memories: dict[Path, MemoryOfLog] = {}
     for folder in folders:
-        reports[folder], holdings[folder] = verify_with_holdings(folder, keys.get(_origin(folder)))
+        reports[folder], memories[folder] = verify_with_memory(folder, keys.get(_origin(folder)))
     found: dict[Path, list[VerifyFinding]] = {folder: [] for folder in folders}
     for number, folder in enumerate(folders):
         for other in folders[:number]:
             if reports[folder].origin == reports[other].origin:
                 found[folder] += _forks(folder, other)
             else:
-                found[folder] += _claims(other, reports[other], holdings[folder], holdings[other])
+                sides = (folder, memories[folder]), (other, memories[other])
+                found[folder] += _claims(*sides, station=reports[other].station)
     return {
         folder: replace(report, findings=(*report.findings, *found[folder]))
         for folder, report in reports.items()
@@ -65,22 +68,34 @@ def _forks(folder: Path, other: Path) -> list[VerifyFinding]:
 
 
 def _claims(
-    other: Path,
-    report: VerifyReport,
-    mine: Mapping[TokenName, int],
-    theirs: Mapping[TokenName, int],
+    mine: tuple[Path, MemoryOfLog], theirs: tuple[Path, MemoryOfLog], *, station: str
 ) -> list[VerifyFinding]:
-    return [
-        VerifyFinding(
-            rule="claimed-twice",
-            what=f"token {token[1]} is also a holder's by entry {theirs[token]} of {other}"
-            f" (station {report.station})",
-            remedy="Find out who has it; the station that has not sets it aside.",
-            index=index,
-        )
-        for token, index in mine.items()
-        if token in theirs
-    ]
+    found = []
+    for key, index in mine[1].holdings():
+        other = theirs[1].held_since(key)
+        if other is None:
+            continue
+        token = _token(mine[0], index)
+        if token is not None and token == _token(theirs[0], other):
+            found.append(
+                VerifyFinding(
+                    rule="claimed-twice",
+                    what=f"token {token[1]} is also a holder's by entry {other} of {theirs[0]}"
+                    f" (station {station})",
+                    remedy="Find out who has it; the station that has not sets it aside.",
+                    index=index,
+                )
+            )
+    return sorted(found, key=lambda finding: finding.index or 0)
+
+
+def _token(folder: Path, index: int) -> TokenName | None:
+    """The token that an entry is about; None where it cannot be read, which is named elsewhere."""
+    try:
+        data = next(ManifestFolder(folder).entries(index, _head(folder).size))
+        return token_name(decode_entry(data)["token"])
+    except ManifestError:
+        return None
 
 
 def _origin(folder: Path) -> str:

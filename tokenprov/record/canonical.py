@@ -10,9 +10,12 @@ Rules:
 from __future__ import annotations
 
 import json
+import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NoReturn
 
+import orjson
 import rfc8785
 
 from tokenprov.errors import EvidenceError
@@ -29,28 +32,25 @@ class CanonicalError(EvidenceError):
 
 
 def canonical(document: Json) -> bytes:
-    """The canonical form. Raises CanonicalError where there is none: fractions, lone surrogates.
-
-    As in `parse_canonical`, plain `json` writes it where all of it is ASCII.
-    """
+    """The canonical form. Raises CanonicalError where there is none: fractions, lone surrogates."""
     try:
-        _refuse_what_json_would_write(document)
-        text = _ENCODER.encode(document)
-        return text.encode() if text.isascii() else rfc8785.dumps(document)
+        _refuse_two_readings(document)
+        data = orjson.dumps(document, option=_SORTED)
+        return data if _is_plain(data) else rfc8785.dumps(document)
     except (rfc8785.CanonicalizationError, RecursionError, TypeError) as exc:
         raise CanonicalError(f"the document has no canonical form: {exc}") from exc
 
 
 def parse_canonical(data: bytes) -> Json:
-    """The document whose canonical form `data` is. Raises CanonicalError, saying what is wrong.
-
-    Plain `json` writes the same bytes as RFC 8785 when everything is ASCII and no number has a
-    fraction (names then sort alike), four times as fast; anything else takes the slow way.
-    """
+    """The document whose canonical form `data` is. Raises CanonicalError, saying what is wrong."""
+    if _is_plain(data):
+        with suppress(ValueError, TypeError):  # which are looked at below, too
+            document = orjson.loads(data)
+            if orjson.dumps(document, option=_SORTED) == data:
+                return document
     try:
-        text = data.decode()
-        document = _DECODER.decode(text)
-        again = (_ENCODER.encode if data.isascii() else _encode)(document).encode()
+        document = _DECODER.decode(data.decode())
+        again = rfc8785.dumps(document)
     except UnicodeDecodeError as exc:
         raise CanonicalError(f"not UTF-8 at byte {exc.start}") from exc
     except (json.JSONDecodeError, RecursionError) as exc:
@@ -70,15 +70,17 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-# sort_keys sorts by code point; RFC 8785 by UTF-16 unit: the same for ASCII. 0x7F is left as it is
-# by both because of ensure_ascii=False.
-_ENCODER = json.JSONEncoder(
-    sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-)
+# Where texts are ASCII without an escape and no number has a fraction, a writer that sorts by bytes
+# and keeps to integers within 2^53 - 1 writes what RFC 8785 does, ten times as fast.
+_SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
+_FRACTION = re.compile(rb"[.+]|[eE]-")
 
 
-def _encode(document: Json) -> str:
-    return rfc8785.dumps(document).decode()
+def _is_plain(data: bytes) -> bool:
+    if b"\\" in data or not data.isascii():
+        return False
+    between_texts = b"".join(data.split(b'"')[::2])
+    return _FRACTION.search(between_texts) is None
 
 
 def _integer(digits: str) -> int:
@@ -91,8 +93,8 @@ def _fraction(digits: str) -> NoReturn:
     raise CanonicalError(f"a number that is no integer: {digits[:24]}")
 
 
-def _refuse_what_json_would_write(document: Json) -> None:
-    """Refuse what plain `json` takes and RFC 8785 does not: see the rules above."""
+def _refuse_two_readings(document: Json) -> None:
+    """Refuse numbers that not every reader takes for the same: see the rules above."""
     if isinstance(document, str):
         return
     if isinstance(document, float):
@@ -104,10 +106,10 @@ def _refuse_what_json_would_write(document: Json) -> None:
         for name, value in document.items():
             if not isinstance(name, str):
                 raise CanonicalError(f"a member's name that is no text: {name!r}")
-            _refuse_what_json_would_write(value)
+            _refuse_two_readings(value)
     elif isinstance(document, list | tuple):
         for value in document:
-            _refuse_what_json_would_write(value)
+            _refuse_two_readings(value)
 
 
 _DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_fraction, parse_constant=_fraction)

@@ -29,9 +29,8 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tokenprov.errors import ManifestError
 from tokenprov.record.entry import Entry, Kind, commitment_of
@@ -52,17 +51,17 @@ class State(StrEnum):
     RETIRED = "retired"  # the end
 
 
-@dataclass(frozen=True, slots=True)
-class Life:
-    """A token's state, whose it is or was (a commitment), and the entry that says so."""
+class Life(NamedTuple):
+    """A token's state, whose it is or was (as `Memory.known_by` says), and since which entry."""
 
     state: State
-    commitment: str
-    index: int
+    holder: str | int
+    entry: int
 
 
 _FREE = (State.NEW, State.STOCK, State.ASIDE, State.REVOKED)
 HELD = (State.HELD, State.SUSPENDED)
+_BOUND = "bound"  # a holder to whom something was issued
 _UNSEEN = Life(State.NEW, "", -1)
 _MOVES: Mapping[str, tuple[tuple[State, ...], State]] = {
     Kind.RECEIVED: ((State.NEW, State.ASIDE, State.REVOKED), State.STOCK),
@@ -86,13 +85,16 @@ _ONCE: Mapping[str, str] = {
 
 
 class Memory(Protocol):
-    """What is kept of the entries before: in a dictionary, or in a file beside the log."""
+    """What is kept of the entries before: in this process, or in a file beside the log."""
 
     def once(self, kind: str, name: str, index: int) -> int:
         """The entry that this happened in first: `index` where it had not."""
 
     def happened(self, kind: str, name: str) -> bool:
         """Whether it had."""
+
+    def known_by(self, commitment: str) -> str | int:
+        """What a holder is known by here; empty or 0 where there is none."""
 
     def token(self, name: TokenName) -> Life | None:
         """A token's life."""
@@ -105,33 +107,6 @@ class Memory(Protocol):
 
     def set_value(self, name: str, value: str) -> None:
         """Keep a word."""
-
-
-class MemoryOfLog:
-    """Kept in this process; it grows with the orders and tokens seen."""
-
-    def __init__(self) -> None:
-        self._once: dict[str, int] = {}
-        self.tokens: dict[TokenName, Life] = {}
-        self._values: dict[str, str] = {}
-
-    def once(self, kind: str, name: str, index: int) -> int:
-        return self._once.setdefault(f"{kind} {name}", index)
-
-    def happened(self, kind: str, name: str) -> bool:
-        return f"{kind} {name}" in self._once
-
-    def token(self, name: TokenName) -> Life | None:
-        return self.tokens.get(name)
-
-    def set_token(self, name: TokenName, life: Life) -> None:
-        self.tokens[name] = life
-
-    def value(self, name: str) -> str:
-        return self._values.get(name, "")
-
-    def set_value(self, name: str, value: str) -> None:
-        self._values[name] = value
 
 
 class History:
@@ -150,7 +125,7 @@ class History:
         """Take the next entry. Raises ManifestError with the rule; it counts as taken anyway."""
         index = self.size
         self.size += 1
-        faults = list(self._faults(index, entry))
+        faults = self._faults(index, entry)
         if faults:
             rule, what = faults[0]
             raise _refused(rule, index, what)
@@ -159,40 +134,44 @@ class History:
         """Count an entry that could not be read."""
         self.size += 1
 
-    def _faults(self, index: int, entry: Entry) -> Iterator[tuple[str, str]]:
+    def _faults(self, index: int, entry: Entry) -> list[tuple[str, str]]:
+        faults: list[tuple[str, str]] = []
         kind = entry["kind"]
         if index == 0:
             self._memory.set_value("station", entry["station"])
         if (index == 0) != (kind == Kind.STATION):
-            yield "first-entry", "only the first entry names the station"
+            faults.append(("first-entry", "only the first entry names the station"))
         if entry["station"] != (station := self.station):
-            yield "station", f"of station {entry['station']} in the log of {station}"
+            faults.append(("station", f"of station {entry['station']} in the log of {station}"))
         if kind in _ONCE:
             rule = _ONCE[kind]
             first = self._memory.once(kind, entry[rule], index)
             if first != index:
-                yield rule, f"{rule} {entry[rule]} is that of entry {first}"
+                faults.append((rule, f"{rule} {entry[rule]} is that of entry {first}"))
         if entry["approvers"] or "clearance" in entry:
-            yield from self._agreed(index, entry)
+            faults += self._agreed(index, entry)
         if kind == Kind.ISSUED:
-            yield from self._issued(entry)
+            faults += self._issued(index, entry)
         elif kind == Kind.BATCH_CLOSED:
             issued = int(self._memory.value(f"batch {entry['batch']}") or 0)
             if entry["issued"] != issued:
-                yield "batch", f"{issued} tokens of batch {entry['batch']} were issued"
+                faults.append(("batch", f"{issued} tokens of batch {entry['batch']} were issued"))
         elif kind == Kind.ERASED:
-            holder = f"holder {entry['holder']['commitment']}"
-            if self._memory.value(holder) != "known":
-                yield "erased", "nobody was issued anything under it, or it was erased before"
-            self._memory.set_value(holder, "erased")
+            holder = entry["holder"]["commitment"]
+            first = self._memory.once(Kind.ERASED, holder, index)
+            if first != index or not self._memory.happened(_BOUND, holder):
+                faults.append(
+                    ("erased", "nobody was issued anything under it, or it was erased before")
+                )
         elif kind == Kind.KEY_ROTATED:
             if self._memory.value("key") not in ("", entry["old"]):
-                yield "key", "from another key than the last one"
+                faults.append(("key", "from another key than the last one"))
             self._memory.set_value("key", entry["new"])
         elif kind == Kind.PERSON_CHANGED:
-            yield from self._person(entry)
+            faults += self._person(entry)
         if kind in _MOVES and entry["token"]["serial"] is not None:
-            yield from self._moved(index, entry)
+            faults += self._moved(index, entry)
+        return faults
 
     def person(self, name: str) -> Person | None:
         """A person of the station, as the entries so far have them."""
@@ -232,48 +211,45 @@ class History:
             if first != index:
                 yield "approval", f"its request was used by entry {first}"
 
-    def _issued(self, entry: Entry) -> Iterator[tuple[str, str]]:
-        batch, holder = f"batch {entry['batch']}", f"holder {entry['holder']['commitment']}"
+    def _issued(self, index: int, entry: Entry) -> list[tuple[str, str]]:
+        faults = []
+        batch, holder = f"batch {entry['batch']}", entry["holder"]["commitment"]
         if self._memory.happened(Kind.BATCH_CLOSED, entry["batch"]):
-            yield "batch", f"batch {entry['batch']} was closed"
-        known = self._memory.value(holder)
-        if known == "erased":
-            yield "erased", "its holder was erased"
-        elif not known:
-            self._memory.set_value(holder, "known")
+            faults.append(("batch", f"batch {entry['batch']} was closed"))
+        if self._memory.happened(Kind.ERASED, holder):
+            faults.append(("erased", "its holder was erased"))
+        self._memory.once(_BOUND, holder, index)
         self._memory.set_value(batch, str(int(self._memory.value(batch) or 0) + 1))
+        return faults
 
-    def _moved(self, index: int, entry: Entry) -> Iterator[tuple[str, str]]:
+    def _moved(self, index: int, entry: Entry) -> list[tuple[str, str]]:
+        faults = []
         kind = entry["kind"]
         name = token_name(entry["token"])
         life = self._memory.token(name) or _UNSEEN
-        who = commitment_of(entry) or ""
+        who = self._memory.known_by(commitment_of(entry) or "")
         before, after = _MOVES[kind]
-        self._memory.set_token(name, Life(after, who or life.commitment, index))
+        self._memory.set_token(name, Life(after, who or life.holder, index))
         held = life.state in HELD
-        named = bool(who and life.commitment) and who != life.commitment
+        named = bool(who and life.holder) and who != life.holder
         if (named and (kind != Kind.ISSUED or held)) or (kind == Kind.WIPED and held):
-            yield "binding", f"token {name[1]} is another holder's since entry {life.index}"
-        elif life.state not in before:
-            yield (
-                "state",
-                f"token {name[1]} is {life.state} since entry {life.index}, and {kind} cannot"
-                " follow",
+            faults.append(
+                ("binding", f"token {name[1]} is another holder's since entry {life.entry}")
             )
+        elif life.state not in before:
+            since = f"token {name[1]} is {life.state} since entry {life.entry}"
+            faults.append(("state", f"{since}, and {kind} cannot follow"))
         if kind == Kind.REPLACED:
             by = self._memory.token(token_name(entry["by"]))
-            if by is None or (by.state, by.commitment) != (State.HELD, who):
-                yield "binding", f"token {entry['by']['serial']} is not held by the same holder"
+            if by is None or (by.state, by.holder) != (State.HELD, who):
+                serial = entry["by"]["serial"]
+                faults.append(("binding", f"token {serial} is not held by the same holder"))
+        return faults
 
 
 def token_name(token: Mapping[str, object]) -> TokenName:
     """What a token is known by."""
     return str(token["maker"]), str(token["serial"] or ""), bool(token["virtual"])
-
-
-def holdings(memory: MemoryOfLog) -> dict[TokenName, int]:
-    """The tokens that are a holder's now, with the entry that says so."""
-    return {name: life.index for name, life in memory.tokens.items() if life.state in HELD}
 
 
 def _refused(rule: str, index: int, what: str) -> ManifestError:

@@ -23,7 +23,7 @@ from tokenprov.record.history import History, Life, State, TokenName
 _SCHEMA = 2
 _TABLES = """
 CREATE TABLE once (name TEXT PRIMARY KEY, entry INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE lives (name TEXT PRIMARY KEY, state TEXT NOT NULL, commitment TEXT NOT NULL,
+CREATE TABLE lives (name TEXT PRIMARY KEY, state TEXT NOT NULL, holder TEXT NOT NULL,
                     entry INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE words (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE mentions (name TEXT NOT NULL, entry INTEGER NOT NULL,
@@ -144,14 +144,17 @@ class Index:
     def happened(self, kind: str, name: str) -> bool:
         return bool(self._one("SELECT entry FROM once WHERE name = ?", f"{kind} {name}"))
 
+    def known_by(self, commitment: str) -> str:
+        return commitment
+
     def token(self, name: TokenName) -> Life | None:
-        row = self._one("SELECT state, commitment, entry FROM lives WHERE name = ?", _text(name))
+        row = self._one("SELECT state, holder, entry FROM lives WHERE name = ?", _text(name))
         return Life(State(row[0]), row[1], row[2]) if row else None
 
     def set_token(self, name: TokenName, life: Life) -> None:
         self._database.execute(
             "INSERT OR REPLACE INTO lives VALUES (?, ?, ?, ?)",
-            (_text(name), life.state.value, life.commitment, life.index),
+            (_text(name), life.state.value, life.holder, life.entry),
         )
 
     def value(self, name: str) -> str:

@@ -56,7 +56,6 @@ from tokenprov.record.tlog import (
     EMPTY_ROOT,
     TILE_WIDTH,
     RightEdge,
-    Tile,
     bundle_path,
     leaf_hash,
     pack_bundle,
@@ -335,14 +334,12 @@ class Manifest:
     def _grow(self, encoded: Sequence[bytes]) -> tuple[RightEdge, list[bytes], list[NewFile]]:
         edge, bundle = self._edge.copy(), list(self._bundle)
         there = set(edge.partial())
-        tiles: dict[Tile, bytes] = {}
         bundles: dict[str, bytes] = {}
-        for data in encoded:
-            tiles |= edge.append(leaf_hash(data))
+        tiles = edge.extend(map(leaf_hash, encoded))
+        for size, data in enumerate(encoded, start=self._edge.size + 1):
             bundle.append(data)
             if len(bundle) == TILE_WIDTH:
-                number = edge.size // TILE_WIDTH - 1
-                bundles[bundle_path(number, TILE_WIDTH)] = pack_bundle(bundle)
+                bundles[bundle_path(size // TILE_WIDTH - 1, TILE_WIDTH)] = pack_bundle(bundle)
                 bundle.clear()
         tiles |= {tile: data for tile, data in edge.partial().items() if tile not in there}
         if bundle:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Set
+from collections.abc import Container, Iterator
 
 from tokenprov.errors import ManifestError
 from tokenprov.record.commit import read_pending
@@ -47,9 +47,9 @@ class Presence:
         findings: Findings,
         *,
         size: int,
-        blobs: Set[str],
-        commitments: Set[str],
-        erased: Set[str],
+        blobs: Container[str],
+        commitments: Container[str],
+        erased: Container[str],
         unread: bool,
     ) -> None:
         self.openings = 0  # those that open a commitment of the log

@@ -136,8 +136,12 @@ def list_of(inner: Check) -> Check:
     def check(value: Any, where: Where) -> None:
         if type(value) is not list:
             raise ShapeError(f"{where} is not a list")
+        if where is None:
+            for item in value:
+                run(item, None)
+            return
         for index, item in enumerate(value):
-            run(item, None if where is None else f"{where}[{index}]")
+            run(item, f"{where}[{index}]")
 
     return Check(check, {"type": "array", "items": inner.schema})
 
@@ -153,16 +157,21 @@ def record(required: Mapping[str, Check], optional: Mapping[str, Check] | None =
         if type(value) is not dict:
             raise ShapeError(f"{where or 'the document'} is not an object")
         names = value.keys()
+        if where is None:
+            try:
+                for name, item in value.items():
+                    runs[name](item, None)
+            except KeyError as exc:
+                raise ShapeError("a member is not known") from exc
+            if len(names) < len(known) and not needed <= names:
+                raise ShapeError("a member is missing")
+            return
         if not needed <= names:
             raise ShapeError(f"{_under(where, min(needed - names))} is missing")
         if not names <= known:
             raise ShapeError(f"{_under(where, min(names - known))} is not known")
-        if where is None:
-            for name, item in value.items():
-                runs[name](item, None)
-        else:
-            for name, item in value.items():
-                runs[name](item, _under(where, name))
+        for name, item in value.items():
+            runs[name](item, _under(where, name))
 
     return Check(
         check,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -154,21 +154,32 @@ class RightEdge:
 
     def append(self, leaf: bytes) -> dict[Tile, bytes]:
         """Add a leaf hash; the tiles that became full by it, with their content."""
+        return self.extend((leaf,))
+
+    def extend(self, leaves: Iterable[bytes]) -> dict[Tile, bytes]:
+        """Add leaf hashes; the tiles that became full by them, with their content."""
         full: dict[Tile, bytes] = {}
-        carry = leaf
-        self.size += 1
-        for level in range(len(self._edges) + 1):
-            if level == len(self._edges):
-                self._edges.append([])
-            edge = self._edges[level]
-            edge.append(carry)
+        if not self._edges:
+            self._edges.append([])
+        lowest = self._edges[0]
+        for leaf in leaves:
+            self.size += 1
+            lowest.append(leaf)
+            if len(lowest) == TILE_WIDTH:
+                self._carry(full)
+        return full
+
+    def _carry(self, full: dict[Tile, bytes]) -> None:
+        """Empty the edges that are full, from the lowest up."""
+        for level, edge in enumerate(self._edges):
             if len(edge) < TILE_WIDTH:
                 break
             number = (self.size >> (TILE_HEIGHT * (level + 1))) - 1
             full[Tile(level, number, TILE_WIDTH)] = b"".join(edge)
-            carry = perfect_root(edge)
+            if level + 1 == len(self._edges):
+                self._edges.append([])
+            self._edges[level + 1].append(perfect_root(edge))
             edge.clear()
-        return full
 
     def partial(self) -> dict[Tile, bytes]:
         """The tiles that are not full, with their content."""

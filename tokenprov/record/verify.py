@@ -27,7 +27,7 @@ Nothing is written, nothing is fetched. A missing opening is no fault: identitie
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tokenprov.errors import ManifestError
@@ -35,7 +35,8 @@ from tokenprov.record.approval import judge_approvals
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.entry import Entry, Kind, blobs_of, commitment_of, decode_entry
 from tokenprov.record.folder import CHECKPOINT, VERIFIER_KEY, ManifestFolder, blob_path
-from tokenprov.record.history import History, MemoryOfLog, TokenName, holdings
+from tokenprov.record.history import History
+from tokenprov.record.memory import MemoryOfLog, Names
 from tokenprov.record.note import open_note, parse_note
 from tokenprov.record.pin import check_pin
 from tokenprov.record.presence import Presence
@@ -53,7 +54,7 @@ from tokenprov.record.tlog import (
 from tokenprov.record.verdict import FINISH, Findings, VerifyFinding, VerifyReport
 from tokenprov.record.verifier_key import VerifierKey
 
-__all__ = ["VerifyFinding", "VerifyReport", "verify_manifest", "verify_with_holdings"]
+__all__ = ["VerifyFinding", "VerifyReport", "verify_manifest", "verify_with_memory"]
 
 
 def verify_manifest(
@@ -74,13 +75,12 @@ def verify_manifest(
     return _Verification(folder, witnesses, quorum).run(key, pin)
 
 
-def verify_with_holdings(
+def verify_with_memory(
     folder: Path, key: VerifierKey | None = None
-) -> tuple[VerifyReport, Mapping[TokenName, int]]:
-    """The same, and the tokens that are a holder's at the end, each with its entry."""
+) -> tuple[VerifyReport, MemoryOfLog]:
+    """The same, and what the entries say of tokens."""
     verification = _Verification(folder)
-    report = verification.run(key, None)
-    return report, holdings(verification.memory)
+    return verification.run(key, None), verification.memory
 
 
 class _Verification:
@@ -93,8 +93,8 @@ class _Verification:
         self._findings = Findings()
         self.memory = MemoryOfLog()
         self._history = History(self.memory)
-        self._blobs: set[str] = set()
-        self._commitments: set[str] = set()
+        self._blobs = Names()
+        self._commitments = Names()
         self._erased: set[str] = set()
         self._gone: set[str] = set()  # blobs that an erasure took
         self._absent: dict[str, tuple[int, ManifestError]] = {}
@@ -216,10 +216,9 @@ class _Verification:
             if stored is not None and leaves != stored:
                 differing = [first + i for i, leaf in enumerate(leaves) if leaf != stored[i]]
                 wrong += [(index, name, tile) for index in differing]
-            for leaf in leaves:
-                for full, data in edge.append(leaf).items():
-                    if full.level and self._tile(full) not in (None, split_hashes(data)):
-                        wrong_above.append(full)
+            for full, data in edge.extend(leaves).items():
+                if full.level and self._tile(full) not in (None, split_hashes(data)):
+                    wrong_above.append(full)
             self._entries(first, tile.width, bundle, name, set(differing))
         for partial, data in edge.partial().items():
             if partial.level and self._tile(partial) not in (None, split_hashes(data)):
