@@ -3,15 +3,17 @@
 SHELL := /bin/bash
 PYTHON_HERE := .venv/bin/python
 WORKERS ?= 2
+ROUNDS ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test lint bench faults clean
 
 help:
 	@echo 'make demo   set everything up, then do the main job on virtual tokens'
 	@echo 'make test   set everything up, then lint, check types and run all tests'
 	@echo '            make test ARGS="tests/unit -k pin" runs pytest on those alone'
 	@echo 'make bench  measure, print a table, write build/bench.json and bench.png'
+	@echo 'make faults  batches that meet faults at random: SEED=… ROUNDS=…; the seed is printed'
 	@echo 'make lint   ruff and mypy alone'
 	@echo 'make setup  Debian packages, .venv and the project, where they are missing'
 	@echo 'make clean  remove build/'
@@ -33,6 +35,9 @@ test: setup $(if $(ARGS),,lint)
 bench: setup
 	@mkdir -p build
 	$(PYTHON_HERE) -m tests.bench.run $(ARGS)
+
+faults: setup
+	$(PYTHON_HERE) -m tests.faults.run $(if $(SEED),--seed $(SEED)) --rounds $(ROUNDS)
 
 clean:
 	rm -rf build

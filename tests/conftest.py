@@ -23,6 +23,16 @@ COMMAND_SECONDS = 60.0
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the numbers of points and outcomes that tests recorded as their property `faults`."""
+    reports = [one for kind in ("passed", "failed") for one in terminalreporter.getreports(kind)]
+    told = [lines for one in reports for name, lines in one.user_properties if name == "faults"]
+    if told:
+        terminalreporter.section("faults met, and how those runs ended")
+        for lines in told:
+            terminalreporter.write_line("; ".join(lines))
+
+
 @pytest.fixture(scope="session")
 def shared_bench() -> Iterator[VirtualBench]:
     """One private pcscd with two tokens for the whole run; its clients in this process find it."""

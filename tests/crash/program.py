@@ -52,15 +52,19 @@ class Run:
 
 
 class Program:
-    """Client of the fork server; `environment` leads it to a bench."""
+    """Client of the fork server; `environment` leads it to a bench.
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    `within` is a command that it is started by: one that ends in running what is appended to it.
+    """
+
+    def __init__(self, environment: Mapping[str, str], within: Sequence[str] = ()) -> None:
         self._environment = dict(environment)
+        self._within = tuple(within)
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Program:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.program"],
+            [*self._within, sys.executable, "-m", "tests.crash.program"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -79,25 +83,36 @@ class Program:
         if process is not None:
             process.communicate()  # its input ends, and so does it
 
+    def seen(self, path: Path) -> Path:
+        """Where a path of the program's lies for others; it may have disks of its own."""
+        return Path(f"/proc/{self._running().pid}/root{path}") if self._within else path
+
     def trial(self, what: str) -> Run:
         """Try secrets on a token (live.py)."""
         return self._ask(LIVE, what)
 
-    def run(self, *arguments: str, stop: Point | None = None, late: float = 0) -> Run:
+    def run(
+        self, *arguments: str, stop: Point | None = None, late: float = 0, world: str = ""
+    ) -> Run:
         """Run `tokenprov ARGUMENTS` to its end.
 
-        With `stop` it is killed at that point, or `late` seconds after it.
+        With `stop` it is killed at that point, or `late` seconds after it. `world` names a
+        function, as module:name, that changes what is around the program before it begins.
         """
-        self.begin(*arguments, stop=stop, late=late)
+        self.begin(*arguments, stop=stop, late=late, world=world)
         return self.end()
 
-    def begin(self, *arguments: str, stop: Point | None = None, late: float = 0) -> None:
+    def begin(
+        self, *arguments: str, stop: Point | None = None, late: float = 0, world: str = ""
+    ) -> None:
         """Begin a run; `end` waits for it."""
         stopping = (stop.name, stop.turn) if stop is not None else None
-        self._tell({"program": TOKENPROV, "arguments": arguments, "stop": stopping, "late": late})
+        request = {"program": TOKENPROV, "arguments": arguments, "stop": stopping}
+        self._tell({**request, "late": late, "world": world})
 
     def _ask(self, program: str, *arguments: str) -> Run:
-        self._tell({"program": program, "arguments": arguments, "stop": None, "late": 0})
+        request = {"program": program, "arguments": arguments, "stop": None}
+        self._tell({**request, "late": 0, "world": ""})
         return self.end()
 
     def _tell(self, request: Mapping[str, object]) -> None:
@@ -153,7 +168,8 @@ def serve() -> None:
                 os.dup2(err.fileno(), 2)
                 stop = tuple(request["stop"]) if request["stop"] else None
                 points = Points(told.fileno(), stop, request["late"])
-                _be_program(programs[request["program"]], request["arguments"], points)
+                program = programs[request["program"]]
+                _be_program(program, request["arguments"], points, request["world"])
             answer = {
                 "status": _wait(pid),
                 "stdout": _text(out),
@@ -163,11 +179,16 @@ def serve() -> None:
         print(json.dumps(answer), flush=True)
 
 
-def _be_program(main: Callable[[], None], arguments: Sequence[str], points: Points) -> None:
+def _be_program(
+    main: Callable[[], None], arguments: Sequence[str], points: Points, world: str
+) -> None:
     """The child: run, and leave without what the server would do at its end."""
     code = UNEXPECTED
     sys.argv = ["tokenprov", *arguments]
     try:
+        if world:
+            module, _, name = world.partition(":")
+            getattr(import_module(module), name)()
         points.install()
         main()
         code = 0

@@ -9,7 +9,7 @@ import contextlib
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,18 +55,19 @@ class Station:
         profile: str | Path = PROFILE,
     ) -> None:
         self.bench, self._program = bench, program
-        self.home = folder / "station"
-        self._template = folder / "template"
-        self._roster = folder / "roster.csv"
+        self.folder = program.seen(folder)
+        self.home = self.folder / "station"
+        self._template = self.folder / "template"
+        self._told_home, self._told_roster = folder / "station", folder / "roster.csv"
         self._kit, self._profile = kit, str(profile)
+        made = program.run("init", str(folder / "template"), *self.init_options)
+        if made.status != 0:
+            raise RuntimeError(f"no station: {made.said}")
         rows = [
             f"e{n},{name},e{n}@example.test,e{n}@example.test\n"
             for n, name in enumerate(NAMES[:holders], start=1)
         ]
-        self._roster.write_text("id,name,email,upn\n" + "".join(rows))
-        made = program.run("init", str(self._template), *self.init_options)
-        if made.status != 0:
-            raise RuntimeError(f"no station: {made.said}")
+        (self.folder / "roster.csv").write_text("id,name,email,upn\n" + "".join(rows))
         self._private = {
             purpose: load_private(self._template / "custodians" / "private" / f"{purpose}.pem")
             for purpose in Purpose
@@ -102,9 +103,16 @@ class Station:
         for number in range(len(self.serials)):
             self.control.replace(number, model=model)
 
-    def issue(self, *, stop: Point | None = None, late: float = 0) -> Run:
+    def issue(
+        self,
+        *options: str,
+        stop: Point | None = None,
+        late: float = 0,
+        world: str = "",
+    ) -> Run:
         """The command that this is all about; killed at a point, or some seconds after it."""
-        return self._program.run(*self._command(wait=0), stop=stop, late=late)
+        command = (*self._command(wait=0), *options)
+        return self._program.run(*command, stop=stop, late=late, world=world)
 
     def begin_issue(self, *, wait: float) -> None:
         """Begin it, to wait for tokens so many seconds; `end_issue` waits for it."""
@@ -124,8 +132,8 @@ class Station:
 
     def _command(self, *, wait: float) -> tuple[str, ...]:
         options = ["--profile", self._profile, "--kit", str(self._kit), "--wait", str(wait)]
-        batch = ("batch", "run", str(self._roster), *options, "--operator", "tester")
-        return ("--home", str(self.home), *batch)
+        batch = ("batch", "run", str(self._told_roster), *options, "--operator", "tester")
+        return ("--home", str(self._told_home), *batch)
 
     # --- what lies on the disk -------------------------------------------------------------
 
@@ -178,10 +186,14 @@ def station(
     kit: int = 1,
     model: str = "yubikey-5.7.4",
     profile: str | Path = PROFILE,
+    within: Sequence[str] = (),
 ) -> Iterator[Station]:
-    """A bench and a station for it, with a private pcscd of their own."""
+    """A bench and a station for it, with a private pcscd of their own.
+
+    `within` is the command that the program's server is started by (`program.Program`).
+    """
     with (
         VirtualBench(tokens=tokens, model=model) as bench,
-        Program(bench.environment) as program,
+        Program(bench.environment, within) as program,
     ):
         yield Station(folder, bench, program, holders=holders, kit=kit, profile=profile)

@@ -61,10 +61,15 @@ class CertificateStep:
             return Finding(state=State.ABSENT)
         if intent is None:
             return conflict(f"slot {slot} holds a certificate")
-        issued = self._issuer.find(self._request)
-        if issued is None or issued.der != there:
-            return conflict(f"the certificate in {slot} is not the one issued")
         found = found_certificate(token, self._key, there, compressed=self._compress)
+        issued = self._issuer.find(self._request)
+        if found.state is not State.MATCH:
+            return found
+        if issued is None or issued.der != there:
+            return Finding(
+                state=State.ABSENT,
+                reason=f"the certificate in {slot} is not the one in force, and is written again",
+            )
         doubts = {"doubts": list(issued.doubts)} if issued.doubts else {}
         return replace(found, facts={**found.facts, "authority": self._issuer.uri, **doubts})
 
