@@ -132,6 +132,6 @@ def tokens_in_use(folder: Path) -> Iterator[Proof]:
 
 
 def _revoked_list(authority: LocalCa, path: Path) -> Path:
-    crl = x509.load_der_x509_crl(authority.crl(datetime.now(UTC)))
+    crl = x509.load_der_x509_crl(authority.publish(datetime.now(UTC), whole=True).whole)
     path.write_bytes(crl.public_bytes(Encoding.PEM))
     return path

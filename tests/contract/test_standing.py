@@ -39,7 +39,7 @@ def certificate_of(station: Station, serial: str) -> str:
 def revoked(station: Station) -> dict[str, str]:
     """What the authority's list has, by serial number in hex: why."""
     ca = LocalCa.open(station.home / "ca")
-    found = x509.load_der_x509_crl(ca.crl(datetime.now(UTC)))
+    found = x509.load_der_x509_crl(ca.publish(datetime.now(UTC), whole=True).whole)
     return {
         f"{one.serial_number:x}": one.extensions.get_extension_for_class(
             x509.CRLReason

@@ -19,7 +19,7 @@ from tests.crash.held import certificate_on, credentials_on, held, not_openable
 from tests.crash.station import Station
 from tokenprov.attestation import Anchors
 from tokenprov.directory import RelyingParty
-from tokenprov.issuer.issued import IssuedFolder
+from tokenprov.issuer.ca.issued import IssuedFolder
 from tokenprov.model import OrderState
 from tokenprov.record.entry import Entry, Kind
 from tokenprov.record.manifest import Manifest, verify_manifest

@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-import tokenprov.issuer.issued
+import tokenprov.issuer.ca.issued
 from tests.certificate_requests import (
     NOW,
     openssl,
@@ -80,7 +80,7 @@ def test_nothing_is_handed_out_that_is_not_recorded(
 
     key = p256()
     with monkeypatch.context() as patched:
-        patched.setattr(tokenprov.issuer.issued, "create_durable", full)
+        patched.setattr(tokenprov.issuer.ca.issued, "create_durable", full)
         with pytest.raises(DurabilityError):
             ca.issue(request_for(key), NOW)
     assert ca.find("ab12cd34-0007/9a") is None
@@ -110,7 +110,7 @@ def test_openssl_reads_the_crl(ca: LocalCa, tmp_path: Path) -> None:
     ca.revoke(second.serial_hex, x509.ReasonFlags.superseded, NOW)  # changes nothing
     good = ca.issue(request_for(p256(), request_id="ab12cd34-0008/9a"), NOW)
     crl = tmp_path / "crl.pem"
-    crl.write_text(openssl("crl", "-inform", "DER", given=ca.crl(NOW)))
+    crl.write_text(openssl("crl", "-inform", "DER", given=ca.publish(NOW, whole=True).whole))
     root = tmp_path / "ca" / "ca.pem"
     text = openssl("crl", "-in", crl, "-noout", "-text", "-CAfile", root)
     assert text.count("Serial Number:") == 2

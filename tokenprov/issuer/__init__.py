@@ -5,20 +5,18 @@ choose       the authority that a profile names by its URI
 possession   proof that a key is held where the request says
 journalled   any authority that is reached over a protocol, with its requests on disk first
 requests     that record, a file a request
-local        an authority of the station's own, for tests and small sites
-certificate  a holder's certificate, built (RFC 5280)
-issued       the record of what the local authority issued, on disk
-published    an authority's list of what is revoked, read back
-listed       the same, fetched from where it lies
+published    an authority's lists of what is revoked, read back
+listed       the same, fetched from where they lie
 settings     what a station's file says of an authority
 web          the connection to one that is asked over HTTP
 answers      which certificate is the answer, and which stand above it
 est          Enrollment over Secure Transport (RFC 7030)
+ca           an authority of the station's own
 """
 
+from tokenprov.issuer.ca import LocalCa
 from tokenprov.issuer.choose import choose_issuer
 from tokenprov.issuer.journalled import Authority, Journalled, Mark
-from tokenprov.issuer.local import LocalCa
 from tokenprov.issuer.protocol import (
     Abilities,
     CertificateRequest,

@@ -1,6 +1,7 @@
 """The authority that a profile names by its URI, with what the station knows of it.
 
-    local                   the station's own (`local`), in the home's folder ca/
+    local                   the station's own (`ca`), in the home's folder ca/
+    local:NAME              another of its own, in authorities/NAME/
     SCHEME:…                an authority reached over a protocol: SCHEMES names the module
 
 A module of a scheme has `connect(uri, settings)` and gives an `Authority`; it is wrapped in
@@ -14,6 +15,7 @@ certificate, a password's file) stands in the home, in issuers/<any name>.toml, 
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,13 +24,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tokenprov.errors import IssuerError, StationError
+from tokenprov.issuer.ca import LocalCa
 from tokenprov.issuer.journalled import Authority, Journalled
-from tokenprov.issuer.local import LocalCa
 from tokenprov.issuer.protocol import Issuer
 from tokenprov.issuer.requests import RequestFolder
 from tokenprov.model import Json
 
 LOCAL = "local"
+_CA_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _MAX_NAME = 200  # bytes of a folder name, below what every file system takes
 SCHEMES: Mapping[str, str] = {"est+https": "est"}  # scheme -> module of this package
 
@@ -47,15 +50,28 @@ def choose_issuer(uri: str, home: Path) -> Issuer:
 
     Raises `IssuerError` for a URI that is none, `StationError` for settings that cannot be read.
     """
-    if uri == LOCAL:
-        return LocalCa.open(home / "ca")
-    module = SCHEMES.get(uri.partition(":")[0])
+    scheme, _, name = uri.partition(":")
+    if scheme == LOCAL:
+        return LocalCa.open(local_folder(home, name), uri)
+    module = SCHEMES.get(scheme)
     if module is None:
-        known = ", ".join([LOCAL, *(f"{scheme}:…" for scheme in SCHEMES)])
+        known = ", ".join([LOCAL, f"{LOCAL}:NAME", *(f"{one}:…" for one in SCHEMES)])
         raise IssuerError(f"no authority is called {uri!r}", remedy=f"Write one of: {known}.")
     settings = read_settings(uri, home / "issuers")
     authority: Authority = import_module(f"tokenprov.issuer.{module}").connect(uri, settings)
     return Journalled(uri, authority, RequestFolder(home / "issuers" / "requests" / _name(uri)))
+
+
+def local_folder(home: Path, name: str = "") -> Path:
+    """Where the authority `local:NAME` is, or `local` without a name. Raises `IssuerError`."""
+    if not name:
+        return home / "ca"
+    if not _CA_NAME.fullmatch(name):
+        raise IssuerError(
+            f"{name!r} names no authority of the station's own",
+            remedy="Use small letters, digits and hyphens, as in local:issuing.",
+        )
+    return home / "authorities" / name
 
 
 def _name(uri: str) -> str:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tokenprov.errors import IssuerError, IssuerUnanswered
 from tokenprov.issuer.protocol import CertificateStatus
-from tokenprov.issuer.published import status_in_crl
+from tokenprov.issuer.published import status_in_lists
 from tokenprov.issuer.requests import Certified
 from tokenprov.issuer.web import WebSettings, ask, connection
 
@@ -28,7 +28,7 @@ def read_status(settings: WebSettings, issued: Certified, now: datetime) -> Cert
             remedy="Have the authority send its chain: the list is checked by it.",
         )
     authority = x509.load_der_x509_certificate(issued.chain[0])
-    return status_in_crl(_fetched(settings), authority, issued.serial_hex)
+    return status_in_lists(_fetched(settings), None, authority, issued.serial_hex, now)
 
 
 def _fetched(settings: WebSettings) -> bytes:

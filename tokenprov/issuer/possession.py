@@ -5,9 +5,12 @@ Rules (RFC 4211, 4: an authority checks it):
 - A certification request is for the same key, and its signature is by that key (RFC 2986).
 - An attestation is for the same key; where token and attestation tell a serial number, they tell
   the same. That it leads to a trusted root was checked when it was read (`attestation.piv`).
+- An authority may demand an attestation: then it must be there, and name the token's serial number.
 """
 
 from __future__ import annotations
+
+from enum import StrEnum
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -19,8 +22,17 @@ from tokenprov.issuer.protocol import CertificateRequest
 _REMEDY = "Nothing was issued. Set the token aside and find out whose key this is."
 
 
-def check_possession(request: CertificateRequest) -> None:
+class Demand(StrEnum):
+    """What an authority asks for beside proof of possession."""
+
+    IF_PRESENT = "if-present"  # an attestation counts where there is one
+    REQUIRED = "required"  # the token must attest the key, with its serial number
+
+
+def check_possession(request: CertificateRequest, attestation: Demand = Demand.IF_PRESENT) -> None:
     """Raises `IssuerError` where nothing proves who holds the key, or something disproves it."""
+    if attestation is Demand.REQUIRED:
+        _require_attestation(request)
     if request.csr is None and request.attestation is None:
         raise IssuerError(
             f"the request {request.request_id} proves possession of no key",
@@ -36,6 +48,19 @@ def check_possession(request: CertificateRequest) -> None:
                 f"the request {request.request_id} does not fit its attestation: {error.message}",
                 remedy=_REMEDY,
             ) from error
+
+
+def _require_attestation(request: CertificateRequest) -> None:
+    if request.attestation is None:
+        raise IssuerError(
+            f"the request {request.request_id} has no attestation, which this authority demands",
+            remedy="Use a token that attests its keys, or an authority that takes others.",
+        )
+    if request.attestation.serial is None or request.token_serial is None:
+        raise IssuerError(
+            f"nothing says by which token the key of {request.request_id} was made",
+            remedy="Use a token that shows its serial number, or an authority that takes others.",
+        )
 
 
 def _check_csr(csr: bytes, public_key: bytes, request_id: str) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+from uuid import UUID
 
 from cryptography import x509
 
@@ -32,6 +33,15 @@ class Usage(StrEnum):
     CLIENT_AUTH = "client-auth"  # 1.3.6.1.5.5.7.3.2, RFC 5280, 4.2.1.12
     SMARTCARD_LOGON = "smartcard-logon"  # 1.3.6.1.4.1.311.20.2.2, Windows logon
     EMAIL_PROTECTION = "email-protection"  # 1.3.6.1.5.5.7.3.4, RFC 5280, 4.2.1.12
+    CARD_AUTH = "card-auth"  # 2.16.840.1.101.3.6.8, FIPS 201: the key in 9e, which wants no PIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardIdentifiers:
+    """What identifies a PIV card (SP 800-73-4 part 1, 3.1.2), as its CHUID has it."""
+
+    fasc_n: bytes  # 25 bytes
+    uuid: UUID  # the CHUID's GUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +55,8 @@ class CertificateSettings:
     usages: tuple[Usage, ...] = (Usage.CLIENT_AUTH,)
     encryption: bool = False  # for a key that decrypts: it signs nothing
     sid: str = ""  # security identifier of the holder's Windows account; "": left out
+    policies: tuple[str, ...] = ()  # object identifiers of certificate policies
+    card: CardIdentifiers | None = None  # as alternative names (FIPS 201: PIV authentication)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

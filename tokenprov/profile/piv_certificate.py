@@ -50,8 +50,8 @@ class Certificate(Section):
     def rules(self) -> Iterator[Fault]:
         """A known kind of issuer, days within reason, usages named once, each with its needs."""
         scheme, colon, rest = self.issuer.partition(":")
-        if self.issuer != LOCAL and not (scheme in ISSUER_SCHEMES and colon and rest):
-            known = ", ".join([LOCAL, *(f"{scheme}:…" for scheme in sorted(ISSUER_SCHEMES))])
+        if self.issuer != LOCAL and not (scheme in (LOCAL, *ISSUER_SCHEMES) and colon and rest):
+            known = ", ".join([LOCAL, *(f"{one}:…" for one in (LOCAL, *sorted(ISSUER_SCHEMES)))])
             yield Fault(
                 at=("issuer",),
                 message=f"no authority is reached by {self.issuer!r}",

@@ -7,15 +7,20 @@ Rules:
 - The account's security identifier stands in 1.3.6.1.4.1.311.25.2 as domain controllers want it
   for strong mapping: a GeneralNames of one otherName, 1.3.6.1.4.1.311.25.2.1, whose value is the
   identifier's text in an OCTET STRING ([MS-WCCE], 2.2.2.7.7.4).
+- The usage of a key that answers without a PIN, for doors, is critical (FIPS 201: id-PIV-cardAuth,
+  and nothing beside it).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 from tokenprov.errors import IssuerError
+from tokenprov.issuer.ca.folder import CaSettings
 from tokenprov.issuer.protocol import CertificateSettings, Usage
 from tokenprov.model import SECURITY_IDENTIFIER
 
@@ -28,6 +33,7 @@ _USAGES = {
     Usage.CLIENT_AUTH: ExtendedKeyUsageOID.CLIENT_AUTH,
     Usage.SMARTCARD_LOGON: OID_SMARTCARD_LOGON,
     Usage.EMAIL_PROTECTION: ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    Usage.CARD_AUTH: x509.ObjectIdentifier("2.16.840.1.101.3.6.8"),  # id-PIV-cardAuth
 }
 
 
@@ -52,14 +58,63 @@ def authority_key_usage() -> x509.KeyUsage:
     return _key_usage(key_cert_sign=True, crl_sign=True)
 
 
+def responder_key_usage() -> x509.KeyUsage:
+    """What an OCSP responder's key may do."""
+    return _key_usage(digital_signature=True)
+
+
 def extended_usages(settings: CertificateSettings) -> x509.ExtendedKeyUsage:
-    """The extended usages, each once. Raises `IssuerError` where there is none."""
+    """The extended usages, each once. Raises `IssuerError` where there is none, or one too many."""
     if not settings.usages:
         raise IssuerError(
             "a certificate without usages is good for nothing",
             remedy=f"Name usages in the profile: {', '.join(Usage)}.",
         )
-    return x509.ExtendedKeyUsage([_USAGES[usage] for usage in dict.fromkeys(settings.usages)])
+    usages = dict.fromkeys(settings.usages)
+    if Usage.CARD_AUTH in usages and len(usages) > 1:
+        raise IssuerError(
+            f"{Usage.CARD_AUTH} stands alone: its key is used without a PIN",
+            remedy="Give the other usages to a key in another slot.",
+        )
+    return x509.ExtendedKeyUsage([_USAGES[usage] for usage in usages])
+
+
+def lookups(settings: CaSettings) -> Iterator[x509.ExtensionType]:
+    """Where the lists, the authority's certificate and its responder are (4.2.1.13, 4.2.2.1).
+
+    None of them is critical.
+    """
+    if settings.crl_url:
+        yield x509.CRLDistributionPoints([distribution_point(settings.crl_url)])
+    if settings.delta_crl_url:
+        yield x509.FreshestCRL([distribution_point(settings.delta_crl_url)])
+    places = [
+        x509.AccessDescription(method, x509.UniformResourceIdentifier(url))
+        for method, url in (
+            (AuthorityInformationAccessOID.OCSP, settings.ocsp_url),
+            (AuthorityInformationAccessOID.CA_ISSUERS, settings.certificate_url),
+        )
+        if url
+    ]
+    if places:
+        yield x509.AuthorityInformationAccess(places)
+
+
+def distribution_point(url: str) -> x509.DistributionPoint:
+    """A place where a list is."""
+    return x509.DistributionPoint(
+        full_name=[x509.UniformResourceIdentifier(url)],
+        relative_name=None,
+        reasons=None,
+        crl_issuer=None,
+    )
+
+
+def authority_key(authority: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """The identifier of the key that signs (4.2.1.1), as its certificate has it."""
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
+        authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    )
 
 
 def account_sid(sid: str) -> x509.UnrecognizedExtension:

@@ -13,6 +13,7 @@ revocation of what it supersedes are on the disk together or not at all.
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +21,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tokenprov.errors import EvidenceError, IssuerError, StationError
 from tokenprov.model import Json
@@ -53,6 +55,22 @@ class Issued:
     public_key_digest: str  # SHA-256 of the SubjectPublicKeyInfo, hex
     issued: datetime
     revocation: Revocation | None = None
+
+    @classmethod
+    def of(cls, certificate: x509.Certificate, issued: datetime) -> Issued:
+        """One that was signed just now."""
+        key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return cls(
+            certificate=certificate.public_bytes(Encoding.DER),
+            serial_hex=f"{certificate.serial_number:x}",
+            public_key_digest=hashlib.sha256(key).hexdigest(),
+            issued=issued,
+        )
+
+    @property
+    def not_after(self) -> datetime:
+        """When it ends."""
+        return x509.load_der_x509_certificate(self.certificate).not_valid_after_utc
 
 
 class IssuedFolder:

@@ -1,0 +1,233 @@
+"""What the local authority publishes of revocations: whole and delta lists, read back by others."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+import tokenprov.issuer.ca.lists
+from tests.certificate_requests import NOW, p256, request_for
+from tokenprov.errors import DurabilityError, IssuerError, IssuerUnanswered, StationError
+from tokenprov.issuer import IssuedCertificate, LocalCa, Standing
+from tokenprov.issuer.ca.lists import Lists
+from tokenprov.issuer.published import reason_of, status_in_lists
+
+Reason = x509.ReasonFlags
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+SETTINGS = """
+crl-url = "http://ca.example.test/whole.crl"
+delta-crl-url = "http://ca.example.test/delta.crl"
+"""
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> LocalCa:
+    """A new authority that says where its lists are."""
+    LocalCa.create(tmp_path / "ca", "Example Test CA", NOW)
+    (tmp_path / "ca" / "ca.toml").write_text(SETTINGS)
+    return LocalCa.open(tmp_path / "ca")
+
+
+def issued_by(ca: LocalCa, name: str, now: datetime = NOW) -> IssuedCertificate:
+    """A certificate under that name."""
+    return ca.issue(request_for(p256(), request_id=name), now)
+
+
+def listed(der: bytes) -> dict[str, Reason]:
+    """What a list says."""
+    crl = x509.load_der_x509_crl(der)
+    return {f"{entry.serial_number:x}": reason_of(entry) for entry in crl}
+
+
+def number(der: bytes) -> int:
+    """The number of a list."""
+    crl = x509.load_der_x509_crl(der)
+    return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+
+
+def base_of(lists: Lists) -> int:
+    """The number of the whole list that the delta is to."""
+    crl = x509.load_der_x509_crl(lists.delta)
+    indicator = crl.extensions.get_extension_for_class(x509.DeltaCRLIndicator)
+    assert indicator.critical  # RFC 5280, 5.2.4
+    return indicator.value.crl_number
+
+
+def test_a_delta_tells_what_changed(ca: LocalCa) -> None:
+    """New revocations, another reason and a release; the whole list stays as it was published."""
+    held, raised, compromised = (issued_by(ca, f"o/{n}").serial_hex for n in range(3))
+    ca.revoke(held, Reason.certificate_hold, NOW)
+    ca.revoke(raised, Reason.certificate_hold, NOW)
+    whole = ca.publish(NOW, whole=True).whole
+    assert listed(whole) == {held: Reason.certificate_hold, raised: Reason.certificate_hold}
+    ca.release(held, NOW + HOUR)
+    ca.revoke(raised, Reason.superseded, NOW + HOUR)
+    ca.revoke(compromised, Reason.key_compromise, NOW + HOUR)
+    lists = ca.lists(NOW + HOUR)
+    assert lists.whole == whole
+    assert listed(lists.delta) == {
+        held: Reason.remove_from_crl,
+        raised: Reason.superseded,
+        compromised: Reason.key_compromise,
+    }
+    assert base_of(lists) == number(whole) < number(lists.delta)
+    next_lists = ca.publish(NOW + 2 * HOUR, whole=True)
+    assert listed(next_lists.whole) == {
+        raised: Reason.superseded,
+        compromised: Reason.key_compromise,
+    }
+    assert listed(next_lists.delta) == {}
+    assert base_of(next_lists) == number(next_lists.whole) == number(next_lists.delta)
+
+
+def test_status_is_read_from_what_is_published(ca: LocalCa) -> None:
+    """Good, held, good again, revoked for good; unknown where it is none of this authority's."""
+    serial = issued_by(ca, "o/9a").serial_hex
+    assert ca.status(serial, NOW).standing is Standing.GOOD
+    ca.revoke(serial, Reason.certificate_hold, NOW)
+    assert ca.status(serial, NOW).on_hold
+    ca.publish(NOW, whole=True)
+    ca.release(serial, NOW)
+    assert ca.status(serial, NOW).standing is Standing.GOOD
+    ca.revoke(serial, Reason.cessation_of_operation, NOW + HOUR)
+    status = ca.status(serial, NOW + HOUR)
+    assert (status.standing, status.reason, status.at) == (
+        Standing.REVOKED,
+        Reason.cessation_of_operation,
+        NOW + HOUR,
+    )
+    assert ca.status("1234", NOW).standing is Standing.UNKNOWN
+    with pytest.raises(IssuerError, match="revoked for good"):
+        ca.release(serial, NOW + HOUR)
+    with pytest.raises(IssuerError, match="issued no certificate 1234"):
+        ca.release("1234", NOW)
+
+
+def test_numbers_grow_when_the_clock_goes_back(ca: LocalCa, tmp_path: Path) -> None:
+    """Also over a restart, and where a backup brought an older number back."""
+    seen = [number(ca.publish(NOW, whole=True).delta)]
+    for now in (NOW - 400 * DAY, NOW - 400 * DAY, NOW):
+        seen.append(number(LocalCa.open(tmp_path / "ca").publish(now, whole=True).whole))
+    assert seen == sorted(set(seen))
+    (tmp_path / "ca" / "crl" / "number").write_text("7\n")
+    assert number(ca.publish(NOW + DAY, whole=True).whole) > seen[-1]
+    (tmp_path / "ca" / "crl" / "number").write_text("seven\n")
+    with pytest.raises(StationError, match="holds no number"):
+        ca.publish(NOW, whole=True)
+
+
+def test_a_number_is_on_disk_before_a_list_bears_it(
+    ca: LocalCa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fails at each write of a publication: no number is used for two lists."""
+    real = tokenprov.issuer.ca.lists.write_durable
+    before = ca.publish(NOW, whole=True)
+    writes = list[str]()
+    for survive in range(3):
+        writes.clear()
+
+        def failing(path: Path, data: bytes, survive: int = survive) -> None:
+            if len(writes) == survive:
+                raise DurabilityError("the disk is full", remedy="Free some space.")
+            writes.append(path.name)
+            real(path, data)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(tokenprov.issuer.ca.lists, "write_durable", failing)
+            with pytest.raises(DurabilityError):
+                ca.publish(NOW, whole=True)
+        assert writes == ["number", "whole.crl", "delta.crl"][:survive]
+        after = ca.publish(NOW, whole=True)
+        assert number(after.whole) > number(before.whole)
+        before = after
+
+
+def test_lists_that_ended_are_published_again(ca: LocalCa) -> None:
+    """A delta is good for a day, a whole list for a week; asked for later, both are new."""
+    first = ca.publish(NOW, whole=True)
+    assert ca.lists(NOW + 23 * HOUR) == first
+    second = ca.lists(NOW + 25 * HOUR)
+    assert (second.whole == first.whole, second.delta == first.delta) == (True, False)
+    third = ca.lists(NOW + 8 * DAY)
+    assert number(third.whole) > number(second.delta)
+
+
+def test_what_ended_leaves_the_lists_once_told(ca: LocalCa) -> None:
+    """A revoked certificate stands on one list after its end, and then on none."""
+    serial = issued_by(ca, "o/9a").serial_hex
+    ca.revoke(serial, Reason.superseded, NOW)
+    end = NOW + 366 * DAY
+    assert serial in listed(ca.publish(end, whole=True).whole)
+    assert listed(ca.publish(end + DAY, whole=True).whole) == {}
+    assert listed(ca.publish(end + DAY, whole=False).delta) == {}
+
+
+def test_a_superseded_certificate_is_published(ca: LocalCa) -> None:
+    """Another key under the same name: the list says so without being asked for."""
+    first = issued_by(ca, "o/9a")
+    ca.publish(NOW, whole=True)
+    issued_by(ca, "o/9a", NOW + HOUR)
+    assert ca.status(first.serial_hex, NOW + HOUR).reason is Reason.superseded
+
+
+def test_others_lists_do_not_count(ca: LocalCa, tmp_path: Path) -> None:
+    """Not another authority's, not a changed one, not a delta to a later list."""
+    other = LocalCa.create(tmp_path / "other", "Example Test CA", NOW).publish(NOW, whole=True)
+    first = ca.publish(NOW, whole=True)
+    later = ca.publish(NOW, whole=True)
+    changed = first.whole[:-1] + bytes([first.whole[-1] ^ 1])
+    for whole, delta, said in (
+        (other.whole, None, "not signed by it"),
+        (changed, None, "not signed by it"),
+        (first.whole, other.delta, "not signed by it"),
+        (b"garbage", None, "not readable"),
+        (first.whole, later.delta, "its delta is to"),
+        (first.whole, first.whole, "have no numbers"),
+    ):
+        with pytest.raises(IssuerError, match=said):
+            status_in_lists(whole, delta, ca.certificate, "1234", NOW)
+    good = status_in_lists(later.whole, later.delta, ca.certificate, "12", NOW)
+    assert good.standing is Standing.GOOD
+    with pytest.raises(IssuerUnanswered, match="has ended"):
+        status_in_lists(later.whole, later.delta, ca.certificate, "12", NOW + DAY)
+
+
+def test_openssl_goes_by_both_lists(ca: LocalCa, tmp_path: Path) -> None:
+    """With -use_deltas OpenSSL refuses what the delta alone names, and takes what it released."""
+    held, revoked, good = (issued_by(ca, f"o/{n}") for n in range(3))
+    ca.revoke(held.serial_hex, Reason.certificate_hold, NOW)
+    ca.publish(NOW, whole=True)
+    assert verdict(ca, held, tmp_path) == "certificate revoked"
+    ca.release(held.serial_hex, NOW)
+    ca.revoke(revoked.serial_hex, Reason.key_compromise, NOW)
+    assert [verdict(ca, one, tmp_path) for one in (held, revoked, good)] == [
+        "OK",
+        "certificate revoked",
+        "OK",
+    ]
+
+
+def verdict(ca: LocalCa, issued: IssuedCertificate, folder: Path) -> str:
+    """What `openssl verify` says of a certificate, by the whole list and the delta."""
+    lists, files = ca.lists(NOW), list[Path]()
+    pems = (
+        ("leaf", x509.load_der_x509_certificate(issued.der)),
+        ("whole", x509.load_der_x509_crl(lists.whole)),
+        ("delta", x509.load_der_x509_crl(lists.delta)),
+    )
+    for name, document in pems:
+        files.append(folder / f"{name}.pem")
+        files[-1].write_bytes(document.public_bytes(Encoding.PEM))
+    leaf, whole, delta = map(str, files)
+    command = ["openssl", "verify", "-crl_check", "-extended_crl", "-use_deltas", "-attime"]
+    command += [str(int(NOW.timestamp())), "-CAfile", str(folder / "ca" / "ca.pem")]
+    command += ["-CRLfile", whole, "-CRLfile", delta, leaf]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = ran.stdout + ran.stderr
+    return "OK" if ran.returncode == 0 else said.partition("lookup: ")[2].partition("\n")[0]
