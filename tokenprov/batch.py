@@ -37,6 +37,7 @@ from tokenprov.roster import Roster
 from tokenprov.run import conflicts, look, provision, refuse_used
 from tokenprov.secret import RandomBytes
 from tokenprov.step import Finding, Step
+from tokenprov.steps.piv.history import RetiredKey
 from tokenprov.token import Token
 from tokenprov.wipe import Permission, WipeFirst, refuse_bound, seen_virtual
 
@@ -137,10 +138,12 @@ class BatchWork:
         listener: Listener,
         random: RandomBytes = secrets.token_bytes,
         permission: Permission | None = None,
+        history: Sequence[RetiredKey] = (),
     ) -> None:
-        """`permission`: which used tokens may be wiped."""
+        """`permission`: which used tokens may be wiped; `history`: old keys that each gets."""
         self._home, self._profile, self._batch = home, profile, batch
         self.permission = permission or Permission()
+        self._history = tuple(history)
         self._operator, self._listener, self._random = operator, listener, random
         counts = home.ledger.count_orders(batch.id)
         self._left = sum(counts.values()) - counts[OrderState.ISSUED]
@@ -282,7 +285,9 @@ class BatchWork:
         or bound to this token with the reason.
         """
         journal = OrderJournal(self._home, order.id, token.id.label)
-        steps = steps_on(token, self._profile, order, self._home, day=journal.day)
+        steps = steps_on(
+            token, self._profile, order, self._home, day=journal.day, history=self._history
+        )
 
         def begin() -> Mapping[str, Finding]:
             inventory = take_inventory(token)

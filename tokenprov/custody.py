@@ -42,6 +42,10 @@ class Form(StrEnum):
     KSM = "ksm"
     PSKC = "pskc"
     PIN_LETTER = "pin-letter"  # PDF for the holders
+    TOKEN = "token"  # to tell it to a token, and to nobody
+
+
+SERVERS = (Form.YUBICO_CSV, Form.OKTA_CSV, Form.KSM, Form.PSKC)  # files of seeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,15 +95,16 @@ def _settle(home: Home, order: str, index: int) -> None:
 
 
 def _opening(home: Home, order: Order) -> Opening:
-    """The holder's opening: the one of their last token while nothing in it changed.
+    """The holder's opening: that of their last token of which nothing in it changed.
 
     So a kit shows as one holder's, and who has two tokens is not two strangers.
     """
-    last = home.ledger.last_issued_to(order.holder.id)
-    if last is not None and last.entry_index is not None:
-        known = home.manifest.opening(home.manifest.entry(last.entry_index)["holder"]["commitment"])
-        if known is not None and known.holder == order.holder.to_json():
-            return known
+    for one in reversed(home.ledger.issued_to(order.holder.id)):
+        if one.station == home.name and one.entry_index is not None:
+            entry = home.manifest.entry(one.entry_index)
+            known = home.manifest.opening(entry["holder"]["commitment"])
+            if known is not None and known.holder == order.holder.to_json():
+                return known
     return commit_holder(order.holder, os.urandom(SALT_SIZE))
 
 

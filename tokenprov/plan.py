@@ -29,12 +29,15 @@ from tokenprov.steps.oath import oath_steps
 from tokenprov.steps.openpgp import openpgp_steps
 from tokenprov.steps.otp import otp_steps
 from tokenprov.steps.piv import piv_steps
+from tokenprov.steps.piv.history import RetiredKey
 from tokenprov.steps.secure_channel import secure_channel_steps
 from tokenprov.steps.services import Services
 from tokenprov.token import Token
 
 
-def steps_for(profile: Profile, order: Order, services: Services) -> tuple[Step, ...]:
+def steps_for(
+    profile: Profile, order: Order, services: Services, history: Sequence[RetiredKey] = ()
+) -> tuple[Step, ...]:
     """The steps of a profile for one order, in the order in which they run."""
     steps: list[Step] = []
     if profile.secure_channel is not None:
@@ -44,7 +47,7 @@ def steps_for(profile: Profile, order: Order, services: Services) -> tuple[Step,
     if profile.otp is not None:
         steps += otp_steps(profile.otp, order)
     if profile.piv is not None:
-        steps += piv_steps(profile.piv, order, services)
+        steps += piv_steps(profile.piv, order, services, history)
     if profile.fido2 is not None:
         steps += fido2_steps(profile.fido2, order, services)
     if profile.oath is not None:
@@ -61,17 +64,24 @@ def steps_for(profile: Profile, order: Order, services: Services) -> tuple[Step,
 
 
 def steps_on(
-    token: Token, profile: Profile, order: Order, services: Services, *, day: date
+    token: Token,
+    profile: Profile,
+    order: Order,
+    services: Services,
+    *,
+    day: date,
+    history: Sequence[RetiredKey] = (),
 ) -> tuple[Step, ...]:
     """The steps of as much of the profile as this token can take, and one for what is left out.
 
-    `day` is the day of issue: the same again when the work on a token is taken up later. Raises
-    `ProfileError` where a text of the profile names the serial and the token has none.
+    `day` is the day of issue: the same again when the work on a token is taken up later. `history`
+    are the holder's old encryption keys, newest first. Raises `ProfileError` where a text of the
+    profile names the serial and the token has none.
     """
     fitted = fit_to(profile, token.firmware, _kind(token), fips=token.is_fips)
     made = settled(fitted.profile, serial=token.id.serial, day=day)
     left_out = (LeftOutStep(one.setting, one.reason) for one in fitted.left_out)
-    return (*steps_for(made, order, services), *left_out)
+    return (*steps_for(made, order, services, history), *left_out)
 
 
 def check_token(profile: Profile, token: Token) -> list[str]:

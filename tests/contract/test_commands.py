@@ -144,6 +144,7 @@ def test_every_command_prints_what_is_documented(station: Station, token: TokenU
     rita, pavel = added(station, "rita", "requester"), added(station, "pavel", "approver")
     ask("people list", "people", "list")
     ask("approve show", "approve", "show", approved(station, rita, pavel, "open", "token=1"))
+    ask("replace", "replace", token.serial, "--reason", "lost", code=8)
     wrong = {
         heading: faults(said.document, heading)
         for heading, said in told

@@ -20,6 +20,7 @@ from tokenprov.errors import InputError
 from tokenprov.events import BatchStarted, HolderNamed, Listener
 from tokenprov.home import Home
 from tokenprov.issuance import catch_up
+from tokenprov.lifecycle.replacement import batch_is_replacement
 from tokenprov.line import Line
 from tokenprov.model import OrderState, Purpose
 from tokenprov.profile import Profile, load_profile
@@ -144,7 +145,7 @@ def run(
         catch_up(home)
         made = make()
         refuse_closed(home, made)
-        with _screen(as_json) as listener:
+        with screen(as_json) as listener:
             work = BatchWork(
                 *(home, profile, made),
                 operator=operator,
@@ -189,6 +190,12 @@ def _chosen(
             f"{what} is no batch, and a roster needs --profile",
             remedy="Write --profile NAME, or a batch by its id: tokenprov batch status",
         )
+    replaced = batch_is_replacement(home, found.id)
+    if replaced is not None:
+        raise InputError(
+            f"batch {found.id} is the replacement of token {replaced}",
+            remedy=f"Run: tokenprov replace {replaced}, which also ends the old token.",
+        )
     return lambda: found, profile_of(found)
 
 
@@ -219,7 +226,8 @@ def _permission(serials: tuple[str, ...], reason: str, operator: str) -> Permiss
 
 
 @contextmanager
-def _screen(as_json: bool) -> Iterator[Listener]:
+def screen(as_json: bool) -> Iterator[Listener]:
+    """What the line tells, on standard error: a table, lines, or JSON."""
     if as_json:
         with json_screen(sys.stderr) as listener:
             yield listener

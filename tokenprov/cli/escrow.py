@@ -13,7 +13,7 @@ from tokenprov.cli.custodians import custodian_key, new_passphrase, passphrase_o
 from tokenprov.cli.escrow_keys import join, reseal, rotate, split
 from tokenprov.cli.output import as_json, print_json, print_table
 from tokenprov.cli.signing import approved, notes_in
-from tokenprov.custody import Form, Opened, Reason, open_sealed, sealed
+from tokenprov.custody import SERVERS, Form, Opened, Reason, open_sealed, sealed
 from tokenprov.errors import EscrowError, InputError
 from tokenprov.handover import export_seeds
 from tokenprov.home import Home
@@ -149,7 +149,7 @@ def open_(
     "--for",
     "form",
     required=True,
-    type=click.Choice([form.value for form in Form if form is not Form.SHOWN]),
+    type=click.Choice([form.value for form in SERVERS]),
     help="The form of the file.",
 )
 @click.option(

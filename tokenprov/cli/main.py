@@ -22,6 +22,7 @@ COMMANDS = (
     "token",
     "manifest",
     "holder",
+    "replace",
     "suspend",
     "resume",
     "revoke",

@@ -128,5 +128,5 @@ def revoke(
     members: dict[str, Json] = {"credentials": done, "cause": str(cause)}
     index = work.record(home, Kind.REVOKED, begun, token, members)
     others = [kind for kind in WorkKind if kind not in (WorkKind.REPLACE, WorkKind.RETURN)]
-    home.ledger.works.give_up(token.label, others, f"it was revoked by entry {index}")
+    home.ledger.works.end(token.label, others, f"it was revoked by entry {index}")
     return index

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Any
 
-from pydantic import StrictBool, StrictInt, field_validator
+from pydantic import StrictBool, StrictInt, field_validator, model_validator
 
 from tokenprov.profile.faults import Fault, Faults
 from tokenprov.profile.piv_certificate import Certificate, Usage
@@ -151,6 +151,14 @@ class PivKey(Section):
             )
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _unattested(cls, value: Any) -> Any:
+        """No token attests an imported key: written out, its default says so."""
+        if isinstance(value, dict) and value.get("origin") == Origin.ESCROWED:
+            return {"attestation": Attestation.IF_SUPPORTED.value, **value}
+        return value
+
     @property
     def encrypts(self) -> bool:
         """Whether others encrypt to this key."""
@@ -180,7 +188,7 @@ class PivKey(Section):
                 message="an ed25519 key signs and cannot decrypt",
                 remedy='Write "eccp256", "eccp384" or "rsa2048".',
             )
-        if "attestation" in self.model_fields_set and self.attestation is Attestation.REQUIRED:
+        if self.attestation is Attestation.REQUIRED:
             yield Fault(
                 at=("attestation",),
                 message="a token attests no key that was imported",

@@ -133,7 +133,7 @@ def _told_again(connection: Connection, intent: IntentRecord) -> bool:
     """Whether an open work tells the order's token that generation."""
     w = t.works.c
     mine = and_(w.order_id == intent.order, w.generation == intent.generation)
-    statement = select(w.id).where(mine, w.entry_index.is_(None), w.given_up.is_(None))
+    statement = select(w.id).where(mine, w.entry_index.is_(None), w.ended.is_(None))
     return intent.generation > 1 and connection.execute(statement).first() is not None
 
 

@@ -195,11 +195,11 @@ works = Table(  # what is done to a token after its issue
     Column("operator", String, nullable=False),
     Column("began", String, nullable=False),
     Column("station", String, nullable=False),
-    Column("given_up", Text),  # why it has no entry and gets none
+    Column("ended", Text),  # why it has no entry and gets none
     Column("entry_index", Integer),  # in that station's manifest; null while it is not finished
 )
 one_open_work_of_a_kind = DDL(  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it bare
     "CREATE UNIQUE INDEX one_open_work_of_a_kind ON works (token_label, kind)"
-    " WHERE entry_index IS NULL AND given_up IS NULL"
+    " WHERE entry_index IS NULL AND ended IS NULL"
 )
 event.listen(works, "after_create", one_open_work_of_a_kind)

@@ -4,7 +4,8 @@ Rules:
 - A work is of one token and one kind; the same again, while it is not finished, is the same work.
 - One that writes to the token has a generation of its own: its intents and envelopes are those of
   the order that issued the token, told again.
-- It ends with its entry in the manifest, or is given up, which is for good: its binding ended.
+- It ends with its entry in the manifest, or without one, which is for good: with the binding that
+  it was for, or when nothing is left to be done.
 """
 
 from __future__ import annotations
@@ -57,13 +58,13 @@ class WorkRecord:
     reason: str
     operator: str
     began: datetime
-    given_up: str = ""
+    ended: str = ""
     entry_index: int | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether it is to be gone on with."""
-        return self.entry_index is None and not self.given_up
+        return self.entry_index is None and not self.ended
 
 
 class WorkBook:
@@ -116,11 +117,11 @@ class WorkBook:
                 update(t.works).where(t.works.c.id == id).values(parameters=to_text(parameters))
             )
 
-    def give_up(self, label: str, kinds: Sequence[WorkKind], why: str) -> None:
+    def end(self, label: str, kinds: Sequence[WorkKind], why: str) -> None:
         """End the open works of these kinds on a token without an entry."""
         mine = and_(t.works.c.token_label == label, t.works.c.kind.in_(map(str, kinds)), _OPEN)
         with self._database.write() as connection:
-            connection.execute(update(t.works).where(mine).values(given_up=why))
+            connection.execute(update(t.works).where(mine).values(ended=why))
 
     def finish(self, id: str, entry_index: int) -> None:
         """Its entry is durable: what it sealed is active, and what that replaces superseded.
@@ -145,7 +146,7 @@ class WorkBook:
             return [_from_row(dict(row)) for row in connection.execute(statement).mappings()]
 
 
-_OPEN = and_(t.works.c.entry_index.is_(None), t.works.c.given_up.is_(None))
+_OPEN = and_(t.works.c.entry_index.is_(None), t.works.c.ended.is_(None))
 
 
 def _next_generation(connection: Connection, work: WorkRecord) -> int:
@@ -181,6 +182,6 @@ def _from_row(row: Row) -> WorkRecord:
         reason=row["reason"],
         operator=row["operator"],
         began=from_timestamp(row["began"]),
-        given_up=row.get("given_up") or "",
+        ended=row.get("ended") or "",
         entry_index=row.get("entry_index"),
     )

@@ -7,7 +7,7 @@ and last the key history, which tells readers of what is there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 
 from yubikit.piv import KEY_TYPE, MANAGEMENT_KEY_TYPE, PIN_POLICY, SLOT, TOUCH_POLICY
@@ -27,7 +27,8 @@ from tokenprov.profile.piv_objects import PrintedInformation
 from tokenprov.step import Step
 from tokenprov.steps.piv.certificate import CertificateStep
 from tokenprov.steps.piv.data_objects import PrintedInformationStep, TextObjectStep
-from tokenprov.steps.piv.history import KeyHistoryStep
+from tokenprov.steps.piv.history import RETIRED_SLOTS as RETIRED
+from tokenprov.steps.piv.history import KeyHistoryStep, RetiredKey, history_steps
 from tokenprov.steps.piv.imported_key import ImportedKeyStep
 from tokenprov.steps.piv.key import KeyStep
 from tokenprov.steps.piv.management_key import ManagementKeyStep
@@ -44,8 +45,10 @@ _MANAGEMENT_KEYS = {
 }
 
 
-def piv_steps(section: PivSection, order: Order, services: Services) -> Iterator[Step]:
-    """Reference data, objects, then each key with its certificate."""
+def piv_steps(
+    section: PivSection, order: Order, services: Services, history: Sequence[RetiredKey] = ()
+) -> Iterator[Step]:
+    """Reference data, objects, then each key with its certificate, and those of `history`."""
     yield TriesStep(pin=section.pin.retries, puk=section.puk.retries)
     yield PinStep(length=section.pin.length)
     yield PukStep(length=section.puk.length)
@@ -68,7 +71,11 @@ def piv_steps(section: PivSection, order: Order, services: Services) -> Iterator
                 clock=services.clock,
                 compress=wanted.certificate.compress,
             )
-    yield from _key_history(section)
+    taken = [SLOT(int(key.slot, 16)) for key in section.keys if key.slot in RETIRED_SLOTS]
+    free = [slot for slot in RETIRED if slot > max(taken, default=0)]
+    if history and free:
+        yield from history_steps(history, first=free[0])
+    yield from _key_history(section, min(len(history), len(free)))
 
 
 def _objects(section: PivSection, order: Order, services: Services) -> Iterator[Step]:
@@ -99,13 +106,13 @@ def _printed(
     )
 
 
-def _key_history(section: PivSection) -> Iterator[Step]:
+def _key_history(section: PivSection, restored: int) -> Iterator[Step]:
     """Where retired slots hold certificates, or where a URL tells of those that are elsewhere."""
     retired = [key for key in section.keys if key.slot in RETIRED_SLOTS]
-    on_card = sum(key.certificate is not None for key in retired)
+    on_card = sum(key.certificate is not None for key in retired) + restored
     url = section.key_history_url or ""
-    if retired and (on_card or url):
-        off_card = len(retired) - on_card if url else 0
+    if (retired or restored) and (on_card or url):
+        off_card = len(retired) + restored - on_card if url else 0
         yield KeyHistoryStep(on_card=on_card, off_card=off_card, url=url)
 
 
