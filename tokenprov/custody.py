@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tokenprov.errors import EscrowError, InputError
 from tokenprov.home import Home
 from tokenprov.model import Json, Purpose
-from tokenprov.policy import Act, Action, enforce
+from tokenprov.policy import Act, Action, Clearance, enforce
 from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.escrow import STATION, PrivateKey, SealContext, open_envelope
 from tokenprov.record.manifest import Addition
@@ -96,14 +96,15 @@ def open_sealed(
     reason: Reason,
     *,
     form: Form = Form.SHOWN,
-    about: About,
+    about: About | Clearance,
     prepare: Callable[[list[Opened]], _T],
 ) -> _T:
     """Open them with a custodian's key; what `prepare` makes of them is given out once recorded.
 
-    `about` is what a request for it says. Raises PolicyError, ApprovalError: it may not be done;
-    EscrowError: none was named, or one does not open with that key; StationBusy; DurabilityError;
-    and what `prepare` does. Nothing is then recorded, and nothing given out.
+    `about` is what a request for it says, or the clearance of the act that it is part of. Raises
+    PolicyError, ApprovalError: it may not be done; EscrowError: none was named, or one does not
+    open with that key; StationBusy; DurabilityError; and what `prepare` does. Nothing is then
+    recorded, and nothing given out.
     """
     if not envelopes:
         raise EscrowError("there is nothing to open", remedy="See: tokenprov escrow list")
@@ -116,9 +117,12 @@ def open_sealed(
     )
     by_token = sorted(envelopes, key=lambda envelope: envelope.token_label)
     action = Action.OPEN if form is Form.SHOWN else Action.EXPORT
-    act = Act(action=action, operator=reason.operator, about=about)
     with home.working():
-        clearance = enforce(home, act, reason.approvals)
+        if isinstance(about, Clearance):
+            clearance = about
+        else:
+            act = Act(action=action, operator=reason.operator, about=about)
+            clearance = enforce(home, act, reason.approvals)
         home.manifest.append_many(
             [
                 clearance.cover(_addition(home, label, list(mine), reason, form))

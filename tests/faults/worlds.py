@@ -17,7 +17,7 @@ from tokenprov import home
 from tokenprov.errors import IssuerError
 from tokenprov.home import Home
 from tokenprov.issuer import CertificateRequest, IssuedCertificate, Issuer, LocalCa
-from tokenprov.issuer.certificate import build_certificate
+from tokenprov.issuer.ca.certificate import build_certificate
 from tokenprov.secret import RandomBytes
 
 STEP = timedelta(hours=1)  # that the clock goes back each time somebody looks

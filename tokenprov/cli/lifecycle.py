@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import click
 
-from tokenprov.cli.output import facts_line, print_json, print_table
+from tokenprov.cli.output import as_json, facts_line, print_json, print_table
+from tokenprov.cli.signing import approved
 from tokenprov.home import Home
 from tokenprov.lifecycle.standing import Planned
 from tokenprov.lifecycle.subject import Issued, find_token
@@ -16,17 +17,33 @@ from tokenprov.model import Cause, Json
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
-dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing.")
+
+def desk(command: _F) -> _F:
+    """The options of whatever is done after a token's issue, but the reason."""
+    for option in (
+        as_json,
+        click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing."),
+        approved,
+        click.option(
+            "--operator", default=getpass.getuser, help="Who you are.  [default: your login]"
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def desk_reason(command: _F) -> _F:
+    """The same, with a reason in words."""
+    option = click.option("--reason", required=True, help="Why; it is recorded in the manifest.")
+    return option(desk(command))
 
 
 def cause_options(causes: Sequence[Cause]) -> Callable[[_F], _F]:
     """The options of whatever ends a token."""
 
     def decorate(command: _F) -> _F:
+        command = desk(command)
         for option in (
-            click.option(
-                "--operator", default=getpass.getuser, help="Who you are.  [default: your login]"
-            ),
             click.option("--note", default="", help="More of it, in words; it is recorded."),
             click.option(
                 "--reason",
@@ -47,7 +64,7 @@ def reason_with(cause: str, note: str) -> str:
     return f"{cause}: {note.strip()}" if note.strip() else cause
 
 
-def print_parts(home: Home, token: Issued, what: Sequence[Planned] | int, as_json: bool) -> None:
+def print_parts(home: Home, token: Issued, what: Sequence[Planned] | int, in_json: bool) -> None:
     """What would be done about a token, or what was, by the entry of that index."""
     if isinstance(what, int):
         entry = home.manifest.entry(what)
@@ -74,7 +91,7 @@ def print_parts(home: Home, token: Issued, what: Sequence[Planned] | int, as_jso
             (one.part.title, str(one.verdict), facts_line(one.to_json()["facts"])) for one in what
         ]
         columns = ("", "would be", "now")
-    if as_json:
+    if in_json:
         print_json(document)
         return
     click.echo(f"token {token.label} of {token.holder.name}: {document['state']}")

@@ -11,8 +11,9 @@ import click
 from tokenprov.batch import BatchWork
 from tokenprov.cli.batch import ORDERS_LEFT, screen
 from tokenprov.cli.custodians import custodian_key
-from tokenprov.cli.lifecycle import cause_options, dry_run, print_parts, reason_with
-from tokenprov.cli.output import as_json, print_json
+from tokenprov.cli.lifecycle import cause_options, print_parts, reason_with
+from tokenprov.cli.output import print_json
+from tokenprov.cli.signing import notes_in
 from tokenprov.errors import EscrowError, InputError
 from tokenprov.events import BatchStarted
 from tokenprov.home import Home
@@ -49,8 +50,6 @@ from tokenprov.steps.piv.history import RetiredKey
     type=click.FloatRange(0),
     help="End when no token came for so many seconds.  [default: never on a terminal, else 0]",
 )
-@dry_run
-@as_json
 @click.pass_obj
 def replace(
     home_path: Path,
@@ -58,6 +57,7 @@ def replace(
     cause: str,
     note: str,
     operator: str,
+    approvals: tuple[Path, ...],
     profile_name: str | None,
     until: datetime | None,
     key_given: str | None,
@@ -86,7 +86,8 @@ def replace(
         parts = standing.ending_parts(home, old, why, matrix)
         print_parts(home, old, standing.planned(home, parts), as_json)
         return
-    order = Order(operator=operator, reason=reason_with(cause, note))
+    reason = reason_with(cause, note)
+    order = Order(operator=operator, reason=reason, approvals=notes_in(approvals))
     with home.working():
         catch_up(home)
         old = replacement.meant(home, subject)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
-from tokenprov.cli.custodians import recorded
-from tokenprov.cli.lifecycle import cause_options, dry_run, print_parts, reason_with
-from tokenprov.cli.output import as_json
+from tokenprov.cli.lifecycle import cause_options, desk_reason, print_parts, reason_with
+from tokenprov.cli.signing import notes_in
 from tokenprov.home import Home
 from tokenprov.issuance import catch_up
 from tokenprov.lifecycle import standing
@@ -23,36 +22,46 @@ _ENDING = tuple(cause for cause in Cause if cause is not standing.COMING_BACK)
 
 @click.command()
 @click.argument("subject", metavar="SERIAL|HOLDER")
-@recorded
-@dry_run
-@as_json
+@desk_reason
 @click.pass_obj
 def suspend(
-    home_path: Path, subject: str, reason: str, operator: str, dry_run: bool, as_json: bool
+    home_path: Path,
+    subject: str,
+    reason: str,
+    operator: str,
+    approvals: tuple[Path, ...],
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Have a token accepted nowhere until it is resumed."""
     home = Home.open(home_path)
+    order = Order(operator=operator, reason=reason, approvals=notes_in(approvals))
 
     def act(token: Issued) -> int:
-        return standing.suspend(home, token, Order(operator=operator, reason=reason))
+        return standing.suspend(home, token, order)
 
     _standing(home, subject, (State.HELD,), standing.COMING_BACK, act, dry_run, as_json)
 
 
 @click.command()
 @click.argument("subject", metavar="SERIAL|HOLDER")
-@recorded
-@dry_run
-@as_json
+@desk_reason
 @click.pass_obj
 def resume(
-    home_path: Path, subject: str, reason: str, operator: str, dry_run: bool, as_json: bool
+    home_path: Path,
+    subject: str,
+    reason: str,
+    operator: str,
+    approvals: tuple[Path, ...],
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Have a suspended token accepted again."""
     home = Home.open(home_path)
+    order = Order(operator=operator, reason=reason, approvals=notes_in(approvals))
 
     def act(token: Issued) -> int:
-        return standing.resume(home, token, Order(operator=operator, reason=reason))
+        return standing.resume(home, token, order)
 
     _standing(home, subject, (State.SUSPENDED,), None, act, dry_run, as_json)
 
@@ -60,8 +69,6 @@ def resume(
 @click.command()
 @click.argument("subject", metavar="SERIAL|HOLDER")
 @cause_options(_ENDING)
-@dry_run
-@as_json
 @click.pass_obj
 def revoke(
     home_path: Path,
@@ -69,14 +76,16 @@ def revoke(
     cause: str,
     note: str,
     operator: str,
+    approvals: tuple[Path, ...],
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """End a token's binding for good: it is accepted nowhere any more."""
     home = Home.open(home_path)
+    reason = reason_with(cause, note)
+    order = Order(operator=operator, reason=reason, approvals=notes_in(approvals))
 
     def act(token: Issued) -> int:
-        order = Order(operator=operator, reason=reason_with(cause, note))
         return standing.revoke(home, token, Cause(cause), order)
 
     before = (State.HELD, State.SUSPENDED)

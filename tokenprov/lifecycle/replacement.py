@@ -27,7 +27,7 @@ from tokenprov.errors import TokenConflict
 from tokenprov.home import Home
 from tokenprov.lifecycle import standing, work
 from tokenprov.lifecycle.subject import Issued, find_token, find_tokens, require, the_one
-from tokenprov.lifecycle.work import Order
+from tokenprov.lifecycle.work import Order, Work
 from tokenprov.model import Cause, OrderState, Purpose, SecretKind
 from tokenprov.model import Order as TokenOrder
 from tokenprov.profile import Profile
@@ -46,7 +46,7 @@ REPLACED_BY = (Cause.LOST, Cause.STOLEN, Cause.DAMAGED, Cause.EXPIRED, Cause.UPG
 class Replacement:
     """One that was begun: the old token, and the order for the new one."""
 
-    work: WorkRecord
+    work: Work
     old: Issued
     batch: Batch
     profile: Profile  # of the new token
@@ -54,7 +54,7 @@ class Replacement:
     @property
     def cause(self) -> Cause:
         """Why."""
-        return Cause(self.work.parameters["cause"])
+        return Cause(self.work.record.parameters["cause"])
 
     @property
     def ending(self) -> Ending:
@@ -99,7 +99,7 @@ def begin(
         parameters = {**order.parameters, "until": until.isoformat() if until else ""}
         order = replace(order, parameters=parameters)
     found = work.begin(home, WorkKind.REPLACE, old, order.because(cause))
-    batch = home.ledger.batch(found.id) or _new_batch(home, found, old, profile)
+    batch = home.ledger.batch(found.record.id) or _new_batch(home, found.record, old, profile)
     return Replacement(work=found, old=old, batch=batch, profile=profile_of(batch))
 
 
@@ -138,10 +138,10 @@ def old_keys(home: Home, made: Replacement, key: AnyKey) -> tuple[RetiredKey, ..
             if certificate is not None
         )
 
-    why = Reason(
-        operator=made.work.operator, text=f"{made.cause}: replacing token {made.old.label}"
-    )
-    return open_sealed(home, envelopes, key, why, form=Form.TOKEN, prepare=prepare)
+    text = f"{made.cause}: replacing token {made.old.label}"
+    why = Reason(operator=made.work.record.operator, text=text)
+    agreed = made.work.clearance
+    return open_sealed(home, envelopes, key, why, form=Form.TOKEN, about=agreed, prepare=prepare)
 
 
 def finish(home: Home, made: Replacement) -> Issued | None:
@@ -160,7 +160,7 @@ def finish(home: Home, made: Replacement) -> Issued | None:
         home.ledger.works.end(made.old.label, [WorkKind.REPLACE], why)
     else:
         members = {"by": new.entry["token"], "cause": str(made.cause)}
-        work.record(home, Kind.REPLACED, made.work, made.old, members)
+        work.record(home, Kind.REPLACED, made.work, members)
     return new
 
 
@@ -177,7 +177,7 @@ def _open_work(home: Home, label: str) -> WorkRecord | None:
 
 def _end(home: Home, made: Replacement) -> None:
     now = find_token(home, made.old.label)
-    order = Order(operator=made.work.operator, reason=made.work.reason)
+    order = made.work.part
     if made.ending.token is TokenFate.SUSPEND:
         if now.state is State.HELD:
             standing.suspend(home, now, order)

@@ -101,7 +101,7 @@ def suspend(home: Home, token: Issued, order: Order) -> int:
     require(token, State.HELD)
     begun = work.begin(home, WorkKind.SUSPEND, token, order)
     done = settle(home, ending_parts(home, token, COMING_BACK))
-    return work.record(home, Kind.SUSPENDED, begun, token, {"credentials": done})
+    return work.record(home, Kind.SUSPENDED, begun, {"credentials": done})
 
 
 def resume(home: Home, token: Issued, order: Order) -> int:
@@ -109,7 +109,7 @@ def resume(home: Home, token: Issued, order: Order) -> int:
     require(token, State.SUSPENDED)
     begun = work.begin(home, WorkKind.RESUME, token, order)
     done = settle(home, resuming_parts(home, token))
-    return work.record(home, Kind.RESUMED, begun, token, {"credentials": done})
+    return work.record(home, Kind.RESUMED, begun, {"credentials": done})
 
 
 def revoke(
@@ -123,10 +123,10 @@ def revoke(
     """End its binding, for good; gives the entry's index. Raises as `suspend` does."""
     require(token, State.HELD, State.SUSPENDED)
     begun = work.begin(home, WorkKind.REVOKE, token, order.because(cause))
-    cause = Cause(begun.parameters["cause"])
+    cause = Cause(begun.record.parameters["cause"])
     done = settle(home, ending_parts(home, token, cause, matrix))
     members: dict[str, Json] = {"credentials": done, "cause": str(cause)}
-    index = work.record(home, Kind.REVOKED, begun, token, members)
+    index = work.record(home, Kind.REVOKED, begun, members)
     others = [kind for kind in WorkKind if kind not in (WorkKind.REPLACE, WorkKind.RETURN)]
     home.ledger.works.end(token.label, others, f"it was revoked by entry {index}")
     return index

@@ -1,8 +1,9 @@
 """A work: agreed to, promised, done, recorded; the same again goes on with it.
 
 Rules:
-- What is agreed to is agreed to once: whoever goes on with a work is not asked again, and the
-  names and the reason that it was begun with stand in its entry.
+- Whether it may be done is asked each time before it is begun or gone on with (`policy.enforce`),
+  once for all that it causes.
+- The operator and the reason that it was begun with stand in its entry.
 - The entry comes when all is done and read back; then the ledger follows it (`issuance.catch_up`
   does so after a cut).
 """
@@ -10,65 +11,95 @@ Rules:
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tokenprov.home import Home
 from tokenprov.issuance import end_work
 from tokenprov.lifecycle.subject import Issued
 from tokenprov.model import Cause, Json
+from tokenprov.policy import Act, Action, Clearance, enforce
 from tokenprov.record.entry import Entry, Kind, entry_head
+from tokenprov.record.manifest import Addition
 from tokenprov.record.works import WorkKind, WorkRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """Whose word it is, and why."""
+    """Whose word it is, why, and what others signed who agreed to it."""
 
     operator: str
     reason: str  # in words; it stands in the entry
-    parameters: dict[str, Json] = field(default_factory=dict)
+    approvals: Sequence[bytes] = ()
+    clearance: Clearance | None = None  # of the act that it is part of: then it is not asked for
+    parameters: Mapping[str, Json] = field(default_factory=dict)
 
     def because(self, cause: Cause) -> Order:
         """The same, with the cause on the record."""
         return replace(self, parameters={**self.parameters, "cause": str(cause)})
 
 
-def begin(home: Home, kind: WorkKind, token: Issued, order: Order) -> WorkRecord:
-    """Promise it, or find the promise that was not finished; durable when it returns."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One that was begun, and may be done."""
+
+    record: WorkRecord
+    clearance: Clearance
+    token: Issued
+
+    @property
+    def part(self) -> Order:
+        """What is done as a part of it, by the same people for the same reason."""
+        return Order(
+            operator=self.record.operator, reason=self.record.reason, clearance=self.clearance
+        )
+
+
+def begin(home: Home, kind: WorkKind, token: Issued, order: Order) -> Work:
+    """Promise it, or find the promise that was not finished; durable when it returns.
+
+    Raises PolicyError, ApprovalError: it may not be done.
+    """
+    about = {"token": token.label}
+    if "cause" in order.parameters:
+        about["cause"] = order.parameters["cause"]
+    act = Act(action=Action(kind), operator=order.operator, about=about)
+    clearance = order.clearance or enforce(home, act, order.approvals)
     now = home.clock()
-    return home.ledger.works.begin(
+    record = home.ledger.works.begin(
         WorkRecord(
             id=f"{now:%Y%m%d}-{secrets.token_hex(3)}",
             kind=kind,
             label=token.label,
             order=token.order.id,
-            parameters=order.parameters,
+            parameters=dict(order.parameters),
             reason=order.reason,
             operator=order.operator,
             began=now,
         )
     )
+    return Work(record=record, clearance=clearance, token=token)
 
 
 def record(
     home: Home,
     kind: Kind,
-    work: WorkRecord,
-    token: Issued,
-    members: dict[str, Json] | None = None,
+    work: Work,
+    members: Mapping[str, Json],
     *,
     blobs: Sequence[bytes] = (),
 ) -> int:
     """Its entry, and the end of it; gives the entry's index."""
+    begun = work.record
     entry: Entry = {
-        **entry_head(kind, time=home.clock(), station=home.name, operator=work.operator),
-        "token": token.entry["token"],
-        "holder": token.entry["holder"],
-        "reason": work.reason,
-        "work": work.id,
-        **(members or {}),
+        **entry_head(kind, time=home.clock(), station=home.name, operator=begun.operator),
+        "token": work.token.entry["token"],
+        "holder": work.token.entry["holder"],
+        "reason": begun.reason,
+        "work": begun.id,
+        **members,
     }
-    index = home.manifest.append(entry, blobs=blobs)
-    end_work(home, work.id, index)
+    addition = work.clearance.cover(Addition(entry=entry, blobs=tuple(blobs)))
+    index = home.manifest.append_many([addition])
+    end_work(home, begun.id, index)
     return index
