@@ -11,6 +11,7 @@ settings     what a station's file says of an authority
 web          the connection to one that is asked over HTTP
 answers      which certificate is the answer, and which stand above it
 est          Enrollment over Secure Transport (RFC 7030)
+cmp          Certificate Management Protocol (RFC 9480), by OpenSSL's client
 ca           an authority of the station's own
 """
 

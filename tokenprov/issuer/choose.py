@@ -33,7 +33,11 @@ from tokenprov.model import Json
 LOCAL = "local"
 _CA_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _MAX_NAME = 200  # bytes of a folder name, below what every file system takes
-SCHEMES: Mapping[str, str] = {"est+https": "est"}  # scheme -> module of this package
+SCHEMES: Mapping[str, str] = {  # scheme -> module of this package
+    "est+https": "est",
+    "cmp+http": "cmp",
+    "cmp+https": "cmp",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
