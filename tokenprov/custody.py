@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tokenprov.errors import EscrowError, InputError
 from tokenprov.home import Home
 from tokenprov.model import Json, Purpose
-from tokenprov.policy import Act, Action, Clearance, enforce
+from tokenprov.policy import NOBODY, Act, Action, Agreement, Clearance, enforce
 from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.escrow import STATION, PrivateKey, SealContext, open_envelope
 from tokenprov.record.manifest import Addition
@@ -50,11 +50,11 @@ SERVERS = (Form.YUBICO_CSV, Form.OKTA_CSV, Form.KSM, Form.PSKC)  # files of seed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """Who opens, why, and what others signed who agreed to it: all of it is recorded."""
+    """Who opens, why, and who agreed to it: all of it is recorded."""
 
     operator: str
     text: str
-    approvals: Sequence[bytes] = ()
+    agreement: Agreement = NOBODY
 
     def __post_init__(self) -> None:
         if not self.text.strip():
@@ -108,6 +108,12 @@ def open_sealed(
     """
     if not envelopes:
         raise EscrowError("there is nothing to open", remedy="See: tokenprov escrow list")
+    if isinstance(about, Clearance):
+        clearance = about
+    else:
+        action = Action.OPEN if form is Form.SHOWN else Action.EXPORT
+        act = Act(action=action, operator=reason.operator, about=about)
+        clearance = enforce(home, act, reason.agreement)
     prepared = prepare(
         [
             Opened(context=context, state=envelope.state, value=value)
@@ -116,13 +122,7 @@ def open_sealed(
         ]
     )
     by_token = sorted(envelopes, key=lambda envelope: envelope.token_label)
-    action = Action.OPEN if form is Form.SHOWN else Action.EXPORT
     with home.working():
-        if isinstance(about, Clearance):
-            clearance = about
-        else:
-            act = Act(action=action, operator=reason.operator, about=about)
-            clearance = enforce(home, act, reason.approvals)
         home.manifest.append_many(
             [
                 clearance.cover(_addition(home, label, list(mine), reason, form))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from tokenprov.errors import InputError
 from tokenprov.home import Home
-from tokenprov.policy import Act, Action, enforce
+from tokenprov.policy import NOBODY, Act, Action, Agreement, enforce
 from tokenprov.record.entry import Kind, entry_head
 from tokenprov.record.manifest import Addition
 from tokenprov.record.people import Person, Role
@@ -20,7 +20,7 @@ def change_person(
     *,
     operator: str,
     reason: str,
-    approvals: Sequence[bytes] = (),
+    agreement: Agreement = NOBODY,
 ) -> Person:
     """Say what a person may do from now on; without a role, nothing any more.
 
@@ -34,7 +34,7 @@ def change_person(
     }
     act = Act(action=Action.PEOPLE, operator=operator, about=about)
     with home.working():
-        clearance = enforce(home, act, approvals)
+        clearance = enforce(home, act, agreement)
         entry = {
             **entry_head(
                 Kind.PERSON_CHANGED, time=home.clock(), station=home.name, operator=operator

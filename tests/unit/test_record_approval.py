@@ -20,7 +20,7 @@ from tokenprov.record.manifest import Manifest
 from tokenprov.record.note import sign_note
 from tokenprov.record.people import Person, Role
 from tokenprov.record.person_key import KeyInFile
-from tokenprov.record.request import DOMAIN, Action, Request
+from tokenprov.record.request import REQUEST, Action, Request
 from tokenprov.record.verify import verify_manifest
 
 NOON = datetime(2026, 2, 3, 4, 0, tzinfo=UTC)
@@ -137,8 +137,8 @@ def test_an_act_that_is_another(changes: dict[str, Any], rule: str) -> None:
     "text",
     [
         "",
-        f"{DOMAIN}\n",
-        f"{DOMAIN}\n{{}}\n",
+        f"{REQUEST}\n",
+        f"{REQUEST}\n{{}}\n",
         ASKED.text().replace("v1", "v2"),
         ASKED.text().replace('"open"', '"close"'),
         ASKED.text().replace('"10000000"', "10000000"),

@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from tokenprov.cli.output import as_json, print_json
-from tokenprov.cli.signing import approved, notes_in
+from tokenprov.cli.signing import agreed
 from tokenprov.closing import close
 from tokenprov.custody import Reason
 from tokenprov.errors import InputError
 from tokenprov.home import Home
 from tokenprov.issuance import catch_up
 from tokenprov.model import Purpose
+from tokenprov.policy import Agreement
 from tokenprov.record.escrow import load_private
 from tokenprov.record.rows import Batch
 from tokenprov.secret import Secret
@@ -69,7 +70,7 @@ def close_(home_path: Path, batch_id: str, reason: str, operator: str, as_json: 
     help="Whose key it is.",
 )
 @click.option("--reason", default="", help="Why the PINs are opened; it is recorded.")
-@approved
+@agreed
 @operator_option
 @as_json
 @click.pass_obj
@@ -82,7 +83,7 @@ def export_(
     passphrase: bool,
     purpose: str,
     reason: str,
-    approvals: tuple[Path, ...],
+    agreement: Agreement,
     operator: str,
     as_json: bool,
 ) -> None:
@@ -100,7 +101,7 @@ def export_(
     if key_file is None:
         written = export(home, found, folder)
     else:
-        why = Reason(operator=operator, text=reason, approvals=notes_in(approvals))
+        why = Reason(operator=operator, text=reason, agreement=agreement)
         secret = Secret(getpass.getpass("Passphrase: ")) if passphrase else None
         key = load_private(key_file, secret)
         written = (export_letters(home, found, folder, key, why, purpose=Purpose(purpose)),)

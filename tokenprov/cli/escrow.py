@@ -12,12 +12,13 @@ import click
 from tokenprov.cli.custodians import custodian_key, new_passphrase, passphrase_of, recorded
 from tokenprov.cli.escrow_keys import join, reseal, rotate, split
 from tokenprov.cli.output import as_json, print_json, print_table
-from tokenprov.cli.signing import approved, notes_in
+from tokenprov.cli.signing import agreed
 from tokenprov.custody import SERVERS, Form, Opened, Reason, open_sealed, sealed
 from tokenprov.errors import EscrowError, InputError
 from tokenprov.handover import export_seeds
 from tokenprov.home import Home
 from tokenprov.model import Json, Purpose, SecretKind
+from tokenprov.policy import Agreement
 from tokenprov.record.files import create_durable
 from tokenprov.record.rows import EnvelopeRecord
 from tokenprov.secret import Secret
@@ -40,7 +41,7 @@ def _opening(command: _F) -> _F:
     """The options of whatever opens envelopes."""
     for option in (
         recorded,
-        approved,
+        agreed,
         click.option("--passphrase", is_flag=True, help="Ask for the key's passphrase."),
         click.option(
             "--key",
@@ -107,7 +108,7 @@ def open_(
     purpose: str,
     key_given: str,
     passphrase: bool,
-    approvals: tuple[Path, ...],
+    agreement: Agreement,
     reason: str,
     operator: str,
     name: str | None,
@@ -115,7 +116,7 @@ def open_(
     as_json: bool,
 ) -> None:
     """Show the secrets of a token that this custodian may see; the opening is recorded first."""
-    why = Reason(operator=operator, text=reason, approvals=notes_in(approvals))
+    why = Reason(operator=operator, text=reason, agreement=agreement)
     home = Home.open(home_path)
     with custodian_key(key_given, passphrase) as key:
         envelopes = [
@@ -187,12 +188,12 @@ def export(
     purpose: str,
     key_given: str,
     passphrase: bool,
-    approvals: tuple[Path, ...],
+    agreement: Agreement,
     reason: str,
     operator: str,
 ) -> None:
     """Write the OTP seeds of SERIALS (of none: of all tokens) for an authentication server."""
-    why = Reason(operator=operator, text=reason, approvals=notes_in(approvals))
+    why = Reason(operator=operator, text=reason, agreement=agreement)
     if str(out) == "-" and sys.stdout.isatty():
         raise InputError(
             "seeds are not written to a terminal", remedy="Name a file: --out FILE, or a pipe."

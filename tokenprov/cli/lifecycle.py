@@ -9,7 +9,7 @@ from typing import TypeVar
 import click
 
 from tokenprov.cli.output import as_json, facts_line, print_json, print_table
-from tokenprov.cli.signing import approved
+from tokenprov.cli.signing import agreed
 from tokenprov.home import Home
 from tokenprov.lifecycle.standing import Planned
 from tokenprov.lifecycle.subject import Issued, find_token
@@ -23,7 +23,7 @@ def desk(command: _F) -> _F:
     for option in (
         as_json,
         click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing."),
-        approved,
+        agreed,
         click.option(
             "--operator", default=getpass.getuser, help="Who you are.  [default: your login]"
         ),

@@ -8,9 +8,10 @@ import click
 
 from tokenprov.cli.custodians import recorded
 from tokenprov.cli.output import as_json, print_json, print_table
-from tokenprov.cli.signing import approved, notes_in
+from tokenprov.cli.signing import agreed
 from tokenprov.home import Home
 from tokenprov.people import change_person, person_of
+from tokenprov.policy import Agreement
 from tokenprov.record.people import Role
 from tokenprov.record.person_key import load_public_key
 
@@ -37,7 +38,7 @@ def people() -> None:
     type=click.Choice([role.value for role in Role]),
     help="What they may do; may be given several times.",
 )
-@approved
+@agreed
 @recorded
 @click.pass_obj
 def add(
@@ -45,7 +46,7 @@ def add(
     name: str,
     key_file: Path,
     roles: tuple[str, ...],
-    approvals: tuple[Path, ...],
+    agreement: Agreement,
     reason: str,
     operator: str,
 ) -> None:
@@ -57,23 +58,21 @@ def add(
         map(Role, roles),
         operator=operator,
         reason=reason,
-        approvals=notes_in(approvals),
+        agreement=agreement,
     )
     click.echo(f"{name} is {', '.join(sorted(person.roles))} by key {person.key}")
 
 
 @people.command()
 @click.argument("name")
-@approved
+@agreed
 @recorded
 @click.pass_obj
-def remove(
-    home_path: Path, name: str, approvals: tuple[Path, ...], reason: str, operator: str
-) -> None:
+def remove(home_path: Path, name: str, agreement: Agreement, reason: str, operator: str) -> None:
     """Let NAME do nothing any more. What they signed before stays as it was."""
     home = Home.open(home_path)
     key = person_of(home, name).key
-    change_person(home, key, (), operator=operator, reason=reason, approvals=notes_in(approvals))
+    change_person(home, key, (), operator=operator, reason=reason, agreement=agreement)
     click.echo(f"{name} may do nothing here any more")
 
 

@@ -13,7 +13,6 @@ from tokenprov.cli.batch import ORDERS_LEFT, screen
 from tokenprov.cli.custodians import custodian_key
 from tokenprov.cli.lifecycle import cause_options, print_parts, reason_with
 from tokenprov.cli.output import print_json
-from tokenprov.cli.signing import notes_in
 from tokenprov.errors import EscrowError, InputError
 from tokenprov.events import BatchStarted
 from tokenprov.home import Home
@@ -24,6 +23,7 @@ from tokenprov.lifecycle.subject import Issued, find_token
 from tokenprov.lifecycle.work import Order
 from tokenprov.line import Line
 from tokenprov.model import Cause
+from tokenprov.policy import Agreement
 from tokenprov.profile import Profile, load_profile
 from tokenprov.steps.piv.history import RetiredKey
 
@@ -57,7 +57,7 @@ def replace(
     cause: str,
     note: str,
     operator: str,
-    approvals: tuple[Path, ...],
+    agreement: Agreement,
     profile_name: str | None,
     until: datetime | None,
     key_given: str | None,
@@ -87,7 +87,7 @@ def replace(
         print_parts(home, old, standing.planned(home, parts), as_json)
         return
     reason = reason_with(cause, note)
-    order = Order(operator=operator, reason=reason, approvals=notes_in(approvals))
+    order = Order(operator=operator, reason=reason, agreement=agreement)
     with home.working():
         catch_up(home)
         old = replacement.meant(home, subject)

@@ -3,24 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
 from tokenprov.cli.custodians import ask_unseen
+from tokenprov.policy import Agreement, Evidence
+from tokenprov.policy.people_rules import Proof
 from tokenprov.record.note import NoteSigner
 from tokenprov.record.person_key import KeyInFile
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
-approved = click.option(
-    "--approval",
-    "approvals",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A request that others signed (tokenprov approve); may be given several times.",
-)
+
+def agreed(command: _F) -> _F:
+    """The options of whatever others may have to agree to; the command gets an `agreement`.
+
+    It goes around those of `--operator`, whose key `--operator-key` is.
+    """
+
+    @wraps(command)
+    def with_agreement(
+        *arguments: Any,
+        approvals: tuple[Path, ...],
+        proofs: tuple[Path, ...],
+        operator_key: str | None,
+        **options: Any,
+    ) -> Any:
+        name = options["operator"]
+        agreement = Agreement(
+            approvals=[file.read_bytes() for file in approvals],
+            proofs=[Evidence(type=Proof.IDENTITY_CHECK, data=one.read_bytes()) for one in proofs],
+            signer=signing_key(name, operator_key, False) if operator_key else None,
+        )
+        return command(*arguments, agreement=agreement, **options)
+
+    file = click.Path(exists=True, dir_okay=False, path_type=Path)
+    for option in (
+        click.option(
+            "--operator-key", metavar="KEY", help="The key of --operator, to sign what is done."
+        ),
+        click.option(
+            "--proof",
+            "proofs",
+            multiple=True,
+            type=file,
+            help="That a witness saw who the holder is (tokenprov approve request identify).",
+        ),
+        click.option(
+            "--approval",
+            "approvals",
+            multiple=True,
+            type=file,
+            help="A request that others signed (tokenprov approve); may be given several times.",
+        ),
+    ):
+        with_agreement = option(with_agreement)
+    return cast(_F, with_agreement)
 
 
 def signs(command: _F) -> _F:
@@ -43,8 +84,3 @@ def signs(command: _F) -> _F:
 def signing_key(name: str, given: str, has_passphrase: bool) -> NoteSigner:
     """The key that a person named. Raises InputError."""
     return KeyInFile.load(name, Path(given), ask_unseen("Passphrase: ") if has_passphrase else None)
-
-
-def notes_in(files: tuple[Path, ...]) -> list[bytes]:
-    """What stands in the files of `--approval`."""
-    return [file.read_bytes() for file in files]

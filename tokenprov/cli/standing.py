@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 from tokenprov.cli.lifecycle import cause_options, desk_reason, print_parts, reason_with
-from tokenprov.cli.signing import notes_in
 from tokenprov.home import Home
 from tokenprov.issuance import catch_up
 from tokenprov.lifecycle import standing
 from tokenprov.lifecycle.subject import Issued, the_one
 from tokenprov.lifecycle.work import Order
 from tokenprov.model import Cause
+from tokenprov.policy import Agreement
 from tokenprov.record.history import State
 
 _ENDING = tuple(cause for cause in Cause if cause is not standing.COMING_BACK)
@@ -29,13 +29,13 @@ def suspend(
     subject: str,
     reason: str,
     operator: str,
-    approvals: tuple[Path, ...],
+    agreement: Agreement,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Have a token accepted nowhere until it is resumed."""
     home = Home.open(home_path)
-    order = Order(operator=operator, reason=reason, approvals=notes_in(approvals))
+    order = Order(operator=operator, reason=reason, agreement=agreement)
 
     def act(token: Issued) -> int:
         return standing.suspend(home, token, order)
@@ -52,13 +52,13 @@ def resume(
     subject: str,
     reason: str,
     operator: str,
-    approvals: tuple[Path, ...],
+    agreement: Agreement,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Have a suspended token accepted again."""
     home = Home.open(home_path)
-    order = Order(operator=operator, reason=reason, approvals=notes_in(approvals))
+    order = Order(operator=operator, reason=reason, agreement=agreement)
 
     def act(token: Issued) -> int:
         return standing.resume(home, token, order)
@@ -76,14 +76,14 @@ def revoke(
     cause: str,
     note: str,
     operator: str,
-    approvals: tuple[Path, ...],
+    agreement: Agreement,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """End a token's binding for good: it is accepted nowhere any more."""
     home = Home.open(home_path)
     reason = reason_with(cause, note)
-    order = Order(operator=operator, reason=reason, approvals=notes_in(approvals))
+    order = Order(operator=operator, reason=reason, agreement=agreement)
 
     def act(token: Issued) -> int:
         return standing.revoke(home, token, Cause(cause), order)

@@ -18,7 +18,7 @@ from tokenprov.home import Home
 from tokenprov.issuance import end_work
 from tokenprov.lifecycle.subject import Issued
 from tokenprov.model import Cause, Json
-from tokenprov.policy import Act, Action, Clearance, enforce
+from tokenprov.policy import NOBODY, Act, Action, Agreement, Clearance, enforce
 from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.manifest import Addition
 from tokenprov.record.works import WorkKind, WorkRecord
@@ -26,11 +26,11 @@ from tokenprov.record.works import WorkKind, WorkRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """Whose word it is, why, and what others signed who agreed to it."""
+    """Whose word it is, why, and who agreed to it."""
 
     operator: str
     reason: str  # in words; it stands in the entry
-    approvals: Sequence[bytes] = ()
+    agreement: Agreement = NOBODY
     clearance: Clearance | None = None  # of the act that it is part of: then it is not asked for
     parameters: Mapping[str, Json] = field(default_factory=dict)
 
@@ -63,8 +63,14 @@ def begin(home: Home, kind: WorkKind, token: Issued, order: Order) -> Work:
     about = {"token": token.label}
     if "cause" in order.parameters:
         about["cause"] = order.parameters["cause"]
-    act = Act(action=Action(kind), operator=order.operator, about=about)
-    clearance = order.clearance or enforce(home, act, order.approvals)
+    act = Act(
+        action=Action(kind),
+        operator=order.operator,
+        about=about,
+        holder=token.entry["holder"]["commitment"],
+        groups=token.holder.groups,
+    )
+    clearance = order.clearance or enforce(home, act, order.agreement)
     now = home.clock()
     record = home.ledger.works.begin(
         WorkRecord(

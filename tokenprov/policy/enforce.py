@@ -1,56 +1,201 @@
 """Whether the station lets an act be done: asked before the act, once.
 
 Rules:
-- What people signed is judged as it stands, whether or not a rule asks for it: an approval that
-  does not fit is refused, never passed over.
+- What people signed is judged as it stands, whether or not a rule asks for it: an approval or a
+  proof that does not fit is refused, never passed over.
 - A request that ended in its entry is used up. An act that was cut off before it may go on with
   the same request, as long as that holds.
+- A broken rule refuses the act, unless its level is to report it or a waiver covers it; which
+  waiver it was stands in the entry.
 - The clearance goes into every entry that the act causes (`Clearance.cover`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
 
-from tokenprov.errors import ApprovalError
+from tokenprov.errors import ApprovalError, PolicyError
 from tokenprov.home import Home
-from tokenprov.policy.act import Act, Clearance
-from tokenprov.record.approval import Approval, read_approval, require_allowed
-from tokenprov.record.request import CAUSES
+from tokenprov.policy.act import Act, Agreement, Clearance, Evidence
+from tokenprov.policy.acting import Circumstances, Objection, objections_to
+from tokenprov.policy.language import Policy
+from tokenprov.policy.load import policy_of
+from tokenprov.policy.people_rules import Proof
+from tokenprov.policy.rule import Level
+from tokenprov.policy.waivers import waivers_of
+from tokenprov.record.approval import (
+    OPERATOR_SIGNATURE,
+    Approval,
+    read_approval,
+    read_operation,
+    read_statement,
+    require_allowed,
+    said,
+)
+from tokenprov.record.kinds import Kind
+from tokenprov.record.note import sign_note
+from tokenprov.record.people import Person
+from tokenprov.record.request import CAUSES, NONCE, OPERATION, Action, Request
+from tokenprov.record.signer import NoteSigner
+
+_SIGNED = timedelta(hours=12)  # how long an act may take that its operator signed
 
 
-def enforce(home: Home, act: Act, approvals: Sequence[bytes] = ()) -> Clearance:
-    """Let an act be done, or say what it lacks. `approvals` are files that people signed.
+NOBODY = Agreement()
 
-    Raises ApprovalError: one does not hold, or not for this.
+
+def enforce(home: Home, act: Act, agreement: Agreement = NOBODY) -> Clearance:
+    """Let an act be done by what people agreed to, or say what it lacks.
+
+    Raises ApprovalError: one does not hold, or not for this; PolicyError: a rule forbids it.
     """
     people = home.manifest.people()
-    agreed = tuple(read_approval(note, people.get) for note in approvals)
-    for approval in agreed:
-        require_allowed(
-            approval,
-            action=act.action,
-            about=act.about,
-            operator=act.operator,
-            station=home.name,
-            at=home.clock(),
-        )
-        _require_unused(home, approval)
+    agreed = tuple(_agreed(home, act, people, note) for note in agreement.approvals)
     if len({approval.request.digest for approval in agreed}) > 1:
         raise ApprovalError(
             "the approvals are of different requests",
             remedy="Give those of one request.",
             rule="request",
         )
-    return Clearance(act=act, approvals=agreed)
+    for proof in agreement.proofs:
+        _require_proof(home, act, people, proof)
+    evidence = [*agreement.proofs]
+    if agreement.signer is not None:
+        evidence.append(_signed(home, act, people, agreement.signer))
+    cleared = Clearance(act=act, approvals=agreed, evidence=tuple(evidence))
+    policy = policy_of(home)
+    return cleared if policy is None else _by_policy(home, policy, people, cleared)
 
 
-def _require_unused(home: Home, approval: Approval) -> None:
-    last = CAUSES[approval.request.action][0]
+def _by_policy(
+    home: Home, policy: Policy, people: Mapping[str, Person], cleared: Clearance
+) -> Clearance:
+    act = cleared.act
+    given = Circumstances(
+        policy=policy,
+        approvals=cleared.approvals,
+        proofs={one.type for one in cleared.evidence},
+        people=people,
+        signed=any(one.type == OPERATOR_SIGNATURE for one in cleared.evidence),
+        today=home.clock().date(),
+        makers=frozenset(_makers(home, act)) if policy.apart else frozenset(),
+    )
+    used = []
+    for objection in objections_to(act, given):
+        waiver = _waived(home, act, objection)
+        if waiver:
+            used.append(waiver)
+        elif policy.in_force[objection.rule].level is Level.REFUSE:
+            rule = policy.in_force[objection.rule]
+            raise PolicyError(
+                f"policy {policy.name}, {objection.rule} ({rule.source}): {objection.what}",
+                remedy=objection.remedy,
+                rule=objection.rule,
+                source=rule.source,
+            )
+    return replace(cleared, policy=policy, waivers=tuple(dict.fromkeys(used)))
+
+
+def _agreed(home: Home, act: Act, people: Mapping[str, Person], note: bytes) -> Approval:
+    approval = read_approval(note, people.get)
+    require_allowed(
+        approval,
+        action=act.action,
+        about=act.about,
+        operator=act.operator,
+        station=home.name,
+        at=home.clock(),
+    )
+    last = CAUSES[act.action][:1]
     for index in home.manifest.found_by(f"request {approval.request.digest}"):
-        if home.manifest.entry(index)["kind"] == last:
+        if home.manifest.entry(index)["kind"] in last:
             raise ApprovalError(
                 f"the approval was used already, by entry {index} of the manifest",
                 remedy="An approval is for one act: have this one requested and approved anew.",
                 rule="used",
             )
+    return approval
+
+
+def _require_proof(home: Home, act: Act, people: Mapping[str, Person], proof: Evidence) -> None:
+    """That a proof is of this holder, holds now, and was not shown for another act."""
+    for index in home.manifest.found_by(f"evidence {proof.sha256}"):
+        if home.manifest.entry(index)["kind"] in CAUSES[act.action][:1]:
+            raise ApprovalError(
+                f"the proof of who the holder is was used already, by entry {index}",
+                remedy="Have the holder identified anew.",
+                rule="used",
+            )
+    if proof.type != Proof.IDENTITY_CHECK:
+        return  # whoever made it has seen to it
+    stated = read_statement(proof.data, people.get)
+    token = act.about.get("token", "")
+    theirs = {"token": token} if token else {"holder": act.holder}
+    if not theirs.items() <= dict(stated.about).items():
+        raise ApprovalError(
+            f"identified was the holder of {said(stated.about)}, and not of {said(theirs)}",
+            remedy="Have this holder identified.",
+            rule="about",
+        )
+    if stated.requester == act.operator:
+        raise ApprovalError(
+            f"{act.operator} identified the holder, and would carry it out too",
+            remedy="Have somebody else carry it out, or identify them.",
+            rule="apart",
+        )
+    if stated.station != home.name or not stated.made <= home.clock() <= stated.expires:
+        raise ApprovalError(
+            f"the holder was identified at {stated.station}, for use until {stated.expires}",
+            remedy="Have the holder identified anew.",
+            rule="expired",
+        )
+
+
+def _signed(home: Home, act: Act, people: Mapping[str, Person], signer: NoteSigner) -> Evidence:
+    """The operator's signature under what they are about to do. Raises ApprovalError."""
+    now = home.clock()
+    operation = Request(
+        action=act.action,
+        about=act.about,
+        reason=f"carried out by {act.operator}",
+        requester=act.operator,
+        station=home.name,
+        made=now.replace(microsecond=0),
+        expires=now + _SIGNED,
+        nonce=secrets.token_bytes(NONCE),
+        domain=OPERATION,
+    )
+    note = sign_note(operation.text(), [signer]).to_bytes()
+    read_operation(note, people.get)
+    return Evidence(type=OPERATOR_SIGNATURE, data=note)
+
+
+def _waived(home: Home, act: Act, objection: Objection) -> str:
+    """The id of a waiver that covers it, or nothing: a waiver is not granted by a waiver."""
+    if act.action is Action.WAIVE:
+        return ""
+    for waiver in waivers_of(home):
+        if waiver.holds(home.clock().date()) and waiver.covers(
+            objection.rule,
+            token=act.about.get("token", ""),
+            holder=act.holder,
+            batch=act.about.get("batch", ""),
+        ):
+            return waiver.id
+    return ""
+
+
+def _makers(home: Home, act: Act) -> Iterator[str]:
+    """Who operated when the tokens that an act is about were issued."""
+    for order in home.ledger.orders(act.about["batch"]) if "batch" in act.about else ():
+        if order.entry_index is not None:
+            yield home.manifest.entry(order.entry_index)["operator"]
+    tokens = [act.about.get("token", ""), *act.about.get("tokens", "").split(",")]
+    for serial in filter(None, tokens):
+        for index in home.manifest.found_by(f"serial {serial}"):
+            entry = home.manifest.entry(index)
+            if entry["kind"] == Kind.ISSUED:
+                yield entry["operator"]

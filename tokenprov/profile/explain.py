@@ -28,13 +28,15 @@ _TYPES = {
 }
 
 
-def explain(error: ValidationError, document: Node, file: str) -> list[Problem]:
+def explain(
+    error: ValidationError, document: Node, file: str, root: type[Section] = Profile
+) -> list[Problem]:
     """One problem for each thing that is wrong in a document, by file and line.
 
-    Those in `file` come first; the others name theirs.
+    Those in `file` come first; the others name theirs. `root` is what the document is.
     """
     problems = [
-        problem for detail in error.errors() for problem in _problems(detail, document, file)
+        problem for detail in error.errors() for problem in _problems(detail, document, file, root)
     ]
     return sorted(problems, key=lambda problem: (problem.file, problem.line))
 
@@ -46,7 +48,9 @@ def explain_faults(faults: Faults, document: Node, file: str) -> list[Problem]:
     ]
 
 
-def _problems(detail: ErrorDetails, document: Node, file: str) -> Iterator[Problem]:
+def _problems(
+    detail: ErrorDetails, document: Node, file: str, root: type[Section]
+) -> Iterator[Problem]:
     location = detail["loc"]
     path = tuple(part for part in location if part not in _TAGS)
     cause = detail.get("ctx", {}).get("error")
@@ -54,7 +58,7 @@ def _problems(detail: ErrorDetails, document: Node, file: str) -> Iterator[Probl
         for fault in cause.faults:
             yield _problem((*path, *fault.at), document, file, fault.message, fault.remedy)
         return
-    message, remedy = _words(detail, location, path)
+    message, remedy = _words(detail, location, path, root)
     yield _problem(path, document, file, message, remedy)
 
 
@@ -72,13 +76,17 @@ def _problem(
 
 
 def _words(
-    detail: ErrorDetails, location: Sequence[str | int], path: Sequence[str | int]
+    detail: ErrorDetails,
+    location: Sequence[str | int],
+    path: Sequence[str | int],
+    root: type[Section],
 ) -> tuple[str, str]:
     kind, value = detail["type"], detail["input"]
     context: dict[str, Any] = detail.get("ctx", {})
     key = path[-1] if path else ""
     if kind == "extra_forbidden":
-        keys = sorted(_keys(location[:-1]) | ({EXTENDS, WITHOUT} if len(path) == 1 else set()))
+        extends = {EXTENDS, WITHOUT} if root is Profile and len(path) == 1 else set()
+        keys = sorted(_keys(location[:-1], root) | extends)
         near = _near(str(key), keys)
         return f"there is no key {shown(key)} here", f"{near}The keys here are {', '.join(keys)}."
     if kind == "missing":
@@ -107,9 +115,9 @@ def _near(word: str, words: Sequence[str]) -> str:
     return f"Did you mean {near[0]!r}? " if near else ""
 
 
-def _keys(location: Sequence[str | int]) -> set[str]:
+def _keys(location: Sequence[str | int], root: type[Section]) -> set[str]:
     """The keys of the table at a location, which names the kind of a table that has kinds."""
-    sections: list[type[Section]] = [Profile]
+    sections: list[type[Section]] = [root]
     for part in location:
         if part in _TAGS:
             sections = [section for section in sections if part in _kinds(section)]

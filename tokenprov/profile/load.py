@@ -6,8 +6,6 @@ or a ready one, or is a path from its own folder.
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,14 +16,12 @@ import tokenprov
 from tokenprov.errors import ProfileError
 from tokenprov.profile.explain import explain, explain_faults
 from tokenprov.profile.faults import Fault, Faults, shown
-from tokenprov.profile.inheritance import EXTENDS, WITHOUT, Node, extended, located
+from tokenprov.profile.inheritance import EXTENDS, WITHOUT, Node, extended
 from tokenprov.profile.language import Profile
-from tokenprov.profile.lines import KeyLines
+from tokenprov.profile.toml_file import document_in
 
 SUFFIX = ".toml"
 SHOWN = 20  # problems shown; the rest are counted
-
-_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)\Z")
 
 
 def ready_folders() -> tuple[Path, ...]:
@@ -100,8 +96,7 @@ def _made(document: Node, name: str) -> Profile:
 
 def _resolved(data: bytes, name: str, chain: tuple[Path, ...], folders: Sequence[Path]) -> Node:
     """The document in these bytes, laid over what it extends; `chain` leads here, itself last."""
-    text = _text(data, name)
-    document = located(_parsed(text, name), name, KeyLines(text))
+    document = document_in(data, name, ProfileError)
     own = dict(document.value)
     parent, left_out = own.pop(EXTENDS, None), own.pop(WITHOUT, None)
     child = Node(own, document.place)
@@ -147,42 +142,3 @@ def _texts(node: Node | None) -> Sequence[str]:
 
 def _fault(key: str, message: str, remedy: str) -> Faults:
     return Faults([Fault(at=(key,), message=message, remedy=remedy)])
-
-
-def _parsed(text: str, name: str) -> dict[str, object]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
-        raise _syntax(str(exc), text, name) from exc
-    except (ValueError, RecursionError) as exc:
-        raise ProfileError(
-            "a number has thousands of digits, or brackets nest too deep",
-            remedy="Start again from a ready profile.",
-            where=name,
-        ) from exc
-
-
-def _text(data: bytes, name: str) -> str:
-    """TOML is UTF-8 (TOML 1.0); editors may put a BOM before it and end lines their way."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as exc:
-        line = data.count(b"\n", 0, exc.start) + 1
-        raise ProfileError(
-            f"byte 0x{data[exc.start]:02x} is not UTF-8",
-            remedy="Save the file as UTF-8.",
-            where=f"{name}, line {line}",
-        ) from exc
-    return text.replace("\r\n", "\n")
-
-
-def _syntax(message: str, text: str, name: str) -> ProfileError:
-    place = _PLACE.search(message)
-    line = int(place[1]) if place and place[1] else text.count("\n") + 1
-    column = f", column {place[2]}" if place and place[2] else ""
-    what = _PLACE.sub("", message)
-    return ProfileError(
-        f"not TOML: {what[:1].lower()}{what[1:]}",
-        remedy="Mend it there: text stands in quotes, each key and table once, one key a line.",
-        where=f"{name}, line {line}{column}",
-    )

@@ -23,9 +23,10 @@ from typing import Any
 from tokenprov.errors import ApprovalError, ManifestError
 from tokenprov.record.note import open_note, parse_note
 from tokenprov.record.people import Person, Role
-from tokenprov.record.request import CAUSES, About, Action, Request
+from tokenprov.record.request import CAUSES, OPERATION, REQUEST, About, Action, Request
 
-APPROVAL = "approval"  # the type of its evidence in an entry
+APPROVAL = "approval"  # the types of evidence in an entry
+OPERATOR_SIGNATURE = "operator-signature"
 SKEW = timedelta(minutes=5)  # by which the clock of who made it may be ahead
 
 FindPerson = Callable[[str], Person | None]
@@ -47,25 +48,52 @@ class Approval:
 
 def read_approval(note: bytes, person: FindPerson) -> Approval:
     """The request in a note, and who agreed to it. Raises ApprovalError."""
+    request, names = _read(note, person, REQUEST, Role.REQUESTER)
+    approvers = sorted(names - {request.requester})
+    for name in approvers:
+        _require_role(person, name, Role.APPROVER, "approve")
+    return Approval(request=request, approvers=tuple(approvers), note=note)
+
+
+def read_statement(note: bytes, person: FindPerson) -> Request:
+    """That somebody saw who a holder is: a request to `identify` by a witness.
+
+    Raises ApprovalError.
+    """
+    request, _ = _read(note, person, REQUEST, Role.WITNESS)
+    if request.action != Action.IDENTIFY:
+        raise _refused("action", f"it is a request to {request.action}, and says of no identity")
+    return request
+
+
+def read_operation(note: bytes, person: FindPerson) -> Request:
+    """What an operator signed that they carry out. Raises ApprovalError."""
+    return _read(note, person, OPERATION, Role.OPERATOR)[0]
+
+
+def _read(note: bytes, person: FindPerson, domain: str, role: Role) -> tuple[Request, set[str]]:
+    """What stands in a note, signed by whom it names first, and by whom it is signed."""
     try:
         parsed = parse_note(note)
-        request = Request.parse(parsed.text)
+        request = Request.parse(parsed.text, domain)
         signers = [found for s in parsed.signatures if (found := person(s.name)) is not None]
         verified = open_note(note, [one.key for one in signers])
     except ManifestError as exc:
         raise _refused("signature", f"the request cannot be relied on: {exc.message}") from exc
     names = {signature.name for signature in verified.signatures}
-    requester = person(request.requester)
-    if request.requester not in names or requester is None:
-        raise _refused("requester", f"{request.requester} did not sign what they request")
-    if Role.REQUESTER not in requester.roles:
-        raise _refused("requester", f"{request.requester} may not request anything here")
-    approvers = sorted(names - {request.requester})
-    for name in approvers:
-        signer = person(name)
-        if signer is None or Role.APPROVER not in signer.roles:
-            raise _refused("approver", f"{name} may not approve anything here")
-    return Approval(request=request, approvers=tuple(approvers), note=note)
+    if request.requester not in names:
+        raise _refused(role, f"{request.requester} did not sign what they {_MAY[role]}")
+    _require_role(person, request.requester, role, _MAY[role])
+    return request, names
+
+
+_MAY = {Role.REQUESTER: "request", Role.WITNESS: "witness", Role.OPERATOR: "carry out"}
+
+
+def _require_role(person: FindPerson, name: str, role: Role, what: str) -> None:
+    found = person(name)
+    if found is None or role not in found.roles:
+        raise _refused(role, f"{name} may not {what} anything here")
 
 
 def require_allowed(
@@ -98,13 +126,8 @@ def judge_entry(approval: Approval, entry: Mapping[str, Any]) -> None:
     What `about` says and the entry says too must be the same; `token`, or one of `tokens`, is the
     serial that the entry is about, but for a token that is issued in its place.
     """
-    request, kind = approval.request, entry["kind"]
-    if kind not in CAUSES[request.action] or request.station != entry["station"]:
-        raise _refused("action", f"approved was {request.action} at {request.station}")
-    for name, wanted in request.about.items():
-        found = _found(name, entry)
-        if found is not None and found not in (wanted.split(",") if name == "tokens" else [wanted]):
-            raise _refused("about", f"approved was {said(request.about)}, and not {name} {found}")
+    request = approval.request
+    _require_about(request, entry)
     clearance = entry["clearance"]
     if (clearance["request"], clearance["requester"]) != (request.digest, request.requester):
         raise _refused("request", "the approval is of another request than the entry names")
@@ -115,16 +138,29 @@ def judge_entry(approval: Approval, entry: Mapping[str, Any]) -> None:
     _require_apart(approval, entry["operator"])
 
 
+def judge_operation(request: Request, entry: Mapping[str, Any]) -> None:
+    """Whether what an operator signed is what an entry reports. Raises ApprovalError."""
+    if request.requester != entry["operator"]:
+        raise _refused("operator", f"{entry['operator']} did not sign what they carried out")
+    _require_about(request, entry)
+    _require_time(request, datetime.fromisoformat(entry["time"]))
+
+
 def judge_approvals(
     index: int, entry: Mapping[str, Any], blob: Callable[[str], bytes], person: FindPerson
 ) -> None:
-    """Judge what an entry names as its approvals; one that is missing is another rule's.
+    """Judge what an entry names as signed by people; what is missing is another rule's.
 
     `blob` reads one by its digest. Raises ManifestError (rule `approval`).
     """
-    for digest in {e["sha256"] for a in entry["approvers"] for e in a["evidence"]}:
+    signed = {(APPROVAL, e["sha256"]) for a in entry["approvers"] for e in a["evidence"]}
+    signed |= {(e["type"], e["sha256"]) for e in entry.get("clearance", {}).get("evidence", ())}
+    for kind, digest in sorted(signed):
         try:
-            judge_entry(read_approval(blob(digest), person), entry)
+            if kind == APPROVAL:
+                judge_entry(read_approval(blob(digest), person), entry)
+            elif kind == OPERATOR_SIGNATURE:
+                judge_operation(read_operation(blob(digest), person), entry)
         except ApprovalError as exc:
             raise ManifestError(
                 f"entry {index}: {exc.message}",
@@ -140,6 +176,15 @@ def judge_approvals(
 def said(about: About) -> str:
     """What a request is about, for people."""
     return ", ".join(f"{name}={value}" for name, value in sorted(about.items())) or "the station"
+
+
+def _require_about(request: Request, entry: Mapping[str, Any]) -> None:
+    if entry["kind"] not in CAUSES[request.action] or request.station != entry["station"]:
+        raise _refused("action", f"signed was {request.action} at {request.station}")
+    for name, wanted in request.about.items():
+        found = _found(name, entry)
+        if found is not None and found not in (wanted.split(",") if name == "tokens" else [wanted]):
+            raise _refused("about", f"signed was {said(request.about)}, and not {name} {found}")
 
 
 def _found(name: str, entry: Mapping[str, Any]) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from tokenprov.errors import ManifestError, StationError
 from tokenprov.record.checkpoint import Checkpoint
-from tokenprov.record.entry import Entry, commitment_of
+from tokenprov.record.entry import Entry, Kind, commitment_of
 from tokenprov.record.history import History, Life, State, TokenName
 
 _SCHEMA = 2
@@ -39,8 +39,8 @@ def index_path(folder: Path) -> Path:
 def names_in(entry: Entry) -> Iterator[str]:
     """What an entry is found by.
 
-    `serial N` for each token, `holder C` for the commitment, `kind K` where it is about no token,
-    `request D` for what was approved.
+    `serial N` for each token, `holder C` for the commitment, `kind K` where it is about no token
+    or grants a waiver, `request D` for what was approved, `evidence D` for what else was shown.
     """
     for token in (entry.get("token"), entry.get("by")):
         if token and token.get("serial"):
@@ -48,11 +48,13 @@ def names_in(entry: Entry) -> Iterator[str]:
     commitment = commitment_of(entry)
     if commitment:
         yield f"holder {commitment}"
-    if "token" not in entry:
+    if "token" not in entry or entry["kind"] == Kind.WAIVER:
         yield f"kind {entry['kind']}"
-    request = entry.get("clearance", {}).get("request")
-    if request:
-        yield f"request {request}"
+    clearance = entry.get("clearance", {})
+    if "request" in clearance:
+        yield f"request {clearance['request']}"
+    for shown in clearance.get("evidence", ()):
+        yield f"evidence {shown['sha256']}"
 
 
 class Index:

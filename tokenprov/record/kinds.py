@@ -299,7 +299,7 @@ KINDS: Mapping[str, shape.Check] = {
             "reason": shape.text,
             "until": shape.day,
         },
-        {"batch": shape.text, "token": _TOKEN},
+        {"batch": shape.text, "token": _TOKEN, "holder": _HOLDER},
     ),
     **_made(
         Kind.DRILL,

@@ -1,11 +1,13 @@
 """What is asked for, as a document that people sign: the text of a signed note.
 
-    tokenprov/request/v1
+    tokenprov/request/v1            or tokenprov/operation/v1, below
     {"about":{…},"action":…,"expires":…,"made":…,"nonce":…,"reason":…,"requester":…,"station":…}
 
 Rules:
 - The second line is RFC 8785 JSON. `about` says what is acted on and how, in words that whoever
   signs can read: each member is a text, several of a kind are sorted with commas between them.
+- An operator who signs what they carry out signs the same in the first person: the requester is
+  the operator, and the first line says `operation`.
 - It is for one act, until `expires`, at one station; `nonce` makes it one of a kind.
 - The digest of the text names the request, whoever has signed it.
 - docs/formats.md has the members of `about` by action.
@@ -26,7 +28,8 @@ from tokenprov.record import shape
 from tokenprov.record.canonical import CanonicalError, canonical, parse_canonical, timestamp
 from tokenprov.record.kinds import Kind
 
-DOMAIN = "tokenprov/request/v1"
+REQUEST = "tokenprov/request/v1"
+OPERATION = "tokenprov/operation/v1"
 NONCE = 16  # bytes
 
 About = Mapping[str, str]
@@ -60,6 +63,7 @@ class Action(StrEnum):
     POLICY = "policy"
     ROTATE_KEY = "rotate-key"
     DRILL = "drill"
+    IDENTIFY = "identify"  # no act: somebody saw who the holder is, and says so
 
 
 # The entries that an act may cause; the first one ends it.
@@ -91,6 +95,7 @@ CAUSES: Mapping[Action, tuple[Kind, ...]] = {
     Action.POLICY: (Kind.POLICY_CHANGED,),
     Action.ROTATE_KEY: (Kind.KEY_ROTATED,),
     Action.DRILL: (Kind.DRILL, Kind.OPENED),
+    Action.IDENTIFY: (),
 }
 
 _WORD = re.compile(r"[a-z]+(-[a-z]+)*", re.ASCII)
@@ -120,6 +125,7 @@ class Request:
     made: datetime
     expires: datetime
     nonce: bytes
+    domain: str = REQUEST
 
     def text(self) -> str:
         """What is signed."""
@@ -133,7 +139,7 @@ class Request:
             "requester": self.requester,
             "station": self.station,
         }
-        return f"{DOMAIN}\n{canonical(document).decode()}\n"
+        return f"{self.domain}\n{canonical(document).decode()}\n"
 
     @property
     def digest(self) -> str:
@@ -141,11 +147,11 @@ class Request:
         return hashlib.sha256(self.text().encode()).hexdigest()
 
     @classmethod
-    def parse(cls, text: str) -> Request:
+    def parse(cls, text: str, domain: str = REQUEST) -> Request:
         """Read what was signed. Raises ApprovalError."""
-        domain, _, line = text.removesuffix("\n").partition("\n")
-        if domain != DOMAIN:
-            raise _refused("it does not begin with " + DOMAIN)
+        first, _, line = text.removesuffix("\n").partition("\n")
+        if first != domain:
+            raise _refused(f"it does not begin with {domain}")
         try:
             document = parse_canonical(line.encode())
             _MEMBERS(document, "")
@@ -161,6 +167,7 @@ class Request:
             made=datetime.fromisoformat(document["made"]),
             expires=datetime.fromisoformat(document["expires"]),
             nonce=bytes.fromhex(document["nonce"]),
+            domain=domain,
         )
 
 
