@@ -4,9 +4,9 @@
     python3 verify_manifest.py --key VKEY FOLDER | FILE.tlog-proof
 
 Needs Python 3.11 and `cryptography`; written from formats.md alone. VKEY is the station's verifier
-key as its operator gave it to you; without it the one in the folder is used, which proves only that
-the folder is whole. Not checked: members of each kind (entry.schema.json), counts of batches,
-approvals, cosignatures, certificates. Exit code 0: it holds. 6: it does not, a line for each fault.
+key, from its operator; without it the one in the folder proves only that the folder is whole. Not
+checked: members of each kind (entry.schema.json), counts of batches, approvals, cosignatures,
+certificates. Exit code 0: it holds. 6: it does not, a line for each fault.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import argparse
 import base64
 import hashlib
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -23,23 +22,27 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
+ED25519 = bytes.fromhex("302a300506032b6570032100")  # before a key in SubjectPublicKeyInfo
+HOLDER = b"tokenprov/holder/v1\n"  # before an opening
 WIDTH = 256  # hashes in a full tile
 FREE, HELD = ("new", "stock", "aside", "revoked"), ("held", "suspended")  # whether somebody's
 # kind: the states that a token may be in before it, and the one it is in after it
 MOVES = {
     **{"received": (("new", "aside", "revoked"), "stock"), "wiped": (FREE, "stock")},
-    "issued": (("new", "stock", "aside", "held"), "held"),
-    **{"unblocked": (("held",), "held"), "rotated": (("held",), "held")},
-    **{"suspended": (("held",), "suspended"), "resumed": (("suspended",), "held")},
-    **{"revoked": (HELD, "revoked"), "replaced": ((*HELD, "revoked"), "revoked")},
-    **{"set-aside": ((*FREE, *HELD), "aside"), "retired": (FREE, "retired")},
+    **{"issued": (("new", "stock", "aside", "held"), "held"), "unblocked": (("held",), "held")},
+    **{"rotated": (("held",), "held"), "suspended": (("held",), "suspended")},
+    **{"resumed": (("suspended",), "held"), "revoked": (HELD, "revoked")},
+    **{"replaced": ((*HELD, "revoked"), "revoked"), "retired": (FREE, "retired")},
+    "set-aside": ((*FREE, *HELD), "aside"),
 }
 ONCE = {"issued": "order", "wiped": "wipe", "waiver": "waiver", "batch-closed": "batch"}
+LOOSE = ("utf-8", "surrogateescape")
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 OTHERS = """station opened resealed custodian-changed erased waiver drill batch-closed key-rotated
-person-changed policy-changed custodian-split recovery-codes"""
+key-lost person-changed policy-changed custodian-split recovery-codes"""
 
 
 class Wrong(Exception):
@@ -59,33 +62,27 @@ def unbase64(text: str) -> bytes:
     return raw
 
 
-class Key:
-    """A verifier key: `name+<key id>+<base64 of 0x01 and the public key>`."""
-
-    def __init__(self, text: str) -> None:
-        self.text, (self.name, given, encoded) = text, [*text.split("+", 2), "", ""][:3]
-        raw = unbase64(encoded)
-        self.id = sha256(self.name.encode(), b"\n", raw)[:4]
-        holds = raw[0] == 1 and len(raw) == 33 and self.id.hex() == given and self.name
-        need(holds, "verifier-key", "not an Ed25519 verifier key")
-        self.public = Ed25519PublicKey.from_public_bytes(raw[1:])
-
-    def open(self, note: bytes) -> tuple[int, bytes]:
-        body, _, signatures = note.decode("utf-8", "surrogateescape").rpartition("\n\n")
-        form = re.fullmatch(r"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([^\n]{44})(\n[^\n]+)*", body)
-        if not form or signatures[-1:] != "\n":
-            raise Wrong("note", "not a signed note with a checkpoint in it")
-        ours = list[bytes]()
-        for line in signatures[:-1].split("\n"):
-            dash, name, encoded = line.split(" ")
-            need(dash == "\N{EM DASH}" and name, "note", "a signature line is not in its form")
-            raw = unbase64(encoded)
-            ours += [raw[4:]] * ((name, raw[:4]) == (self.name, self.id))
-        need(ours, "signature", f"none by {self.name}, key {self.id.hex()}")
+def head(note: bytes, *keys: str) -> tuple[int, bytes, list[str]]:
+    """Size, root and further lines of a checkpoint that each of these verifier keys signed."""
+    text, _, signatures = note.decode(*LOOSE).rpartition("\n\n")
+    lines = re.findall("\N{EM DASH} ([^ \n]+) ([^ \n]+)\n", signatures)
+    form = re.fullmatch(r"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([^\n]{44})((?:\n[^\n]+)*)", text)
+    if not form or not lines or len(signatures.split("\n")) != len(lines) + 1:
+        raise Wrong("note", "not a signed note with a checkpoint in it")
+    made = [(name, unbase64(encoded)) for name, encoded in lines]
+    for name, given, encoded in ([*key.split("+", 2), "", ""][:3] for key in keys):
+        kind, raw = (key := unbase64(encoded))[0], key[1:]  # Ed25519, or ECDSA on P-256
+        of = sha256(raw if kind == 2 else name.encode() + b"\n" + key)[:4]
+        holds = of.hex() == given and len(raw) == {1: 32, 2: 91}.get(kind)
+        need(holds, "verifier-key", "of no kind that is known, or not what its id says")
+        need(form[1] == name, "origin", f"of {form[1]}, not of {name}")
+        public: Any = serialization.load_der_public_key(raw if kind == 2 else ED25519 + raw)
+        ours = [line[4:] for who, line in made if (who, line[:4]) == (name, of)]
+        need(ours, "signature", f"none by {name}, key {given}")
         for signature in ours:
-            self.public.verify(signature, f"{body}\n".encode("utf-8", "surrogateescape"))
-        need(form[1] == self.name, "origin", f"of {form[1]}, not of {self.name}")
-        return int(form[2]), unbase64(form[3])
+            how = [ec.ECDSA(hashes.SHA256())] * (kind == 2)
+            public.verify(signature, f"{text}\n".encode(*LOOSE), *how)
+    return int(form[2]), unbase64(form[3]), form[4].split("\n")[1:]
 
 
 def sha256(*parts: bytes) -> bytes:
@@ -95,9 +92,8 @@ def sha256(*parts: bytes) -> bytes:
 
 def root_of(row: list[bytes]) -> bytes:
     """The root over a row of hashes: an odd one out is carried up as it is."""
-    while len(row) > 1:
-        pairs = (row[i : i + 2] for i in range(0, len(row), 2))
-        row = [sha256(b"\1", *pair) if pair[1:] else pair[0] for pair in pairs]
+    while (n := len(row)) > 1:
+        row = [sha256(b"\1", *row[i : i + 2]) if i + 1 < n else row[i] for i in range(0, n, 2)]
     return row[0] if row else sha256()
 
 
@@ -124,40 +120,100 @@ def canonical(value: Any) -> str:
 
 def parse(data: bytes) -> dict[str, Any]:
     """A JSON object in its only spelling: a fraction is not written as it was read."""
-    document = json.loads(data.decode(), parse_float=str, parse_constant=str)
-    holds = isinstance(document, dict) and canonical(document).encode() == data
-    need(holds, "canonical", "not the canonical form of a JSON object")
-    return dict(document)
+    document: dict[str, Any] = json.loads(data.decode(), parse_float=str, parse_constant=str)
+    need(canonical({**document}).encode() == data, "canonical", "not in the canonical form")
+    return document
 
 
 def tile_name(level: object, number: int, width: int = WIDTH) -> str:
     """The file of a tile or bundle."""
     *groups, last = re.findall("...", f"{number:0{-len(str(number)) // 3 * -3}}")
-    way = "".join(f"x{group}/" for group in groups) + last
+    way = "/".join([*(f"x{group}" for group in groups), last])
     return f"tile/{level}/{way}" + f".p/{width}" * (width < WIDTH)
 
 
-def check_opening(data: bytes, commitment: str) -> None:
-    """Whether an opening is that of a commitment."""
-    found = sha256(b"tokenprov/holder/v1\n", data).hex()
-    need(parse(data) and found == commitment, "opening", "it does not open the commitment")
+class Record:
+    """A manifest's folder, or a proof; `faults` is what does not hold."""
 
+    def __init__(self, path: Path) -> None:
+        self.path, self.faults, self.row = path, list[str](), list[bytes]()  # hashes of entries
+        self.keys = list[tuple[str, bool]]()  # one after another; vouched for by the last?
+        self.station, self.once = "", dict[tuple[str, str | int], int]()
+        self.tokens, self.erased = dict[object, tuple[str, str]](), dict[str, bool]()
+        self.blobs, self.tiles = set[str](), dict[str, list[bytes]]()  # tile: what it is made of
 
-class Lives:
-    """What may follow what (formats.md); `add` gives the rules that do not hold."""
+    def attempt(self, place: str, check: Callable[..., object], *arguments: object) -> None:
+        try:
+            check(*arguments)
+        except (Wrong, InvalidSignature, OSError, *MALFORMED) as error:
+            rule, what = error.args if isinstance(error, Wrong) else (type(error).__name__, error)
+            self.faults.append(f"{rule}: {place}: {what}")
 
-    def __init__(self) -> None:
-        self.size, self.station, self.once = 0, "", dict[tuple[str, str], int]()
-        self.tokens = dict[object, tuple[str, str]]()  # state and commitment of each
-        self.erased = dict[str, bool]()  # by commitment
+    def folder(self, held: list[str]) -> None:
+        stored = (self.path / "manifest.vkey").read_text("utf-8", "replace")
+        note = (self.path / "checkpoint").read_bytes()
+        for first in range(0, size := head(note)[0], WIDTH):
+            self.bundle(first // WIDTH, min(WIDTH, size - first))
+        root, row = self.trusted(note, held or [stored.removesuffix("\n")])[1], self.row
+        need(stored == f"{self.keys[-1][0]}\n", "verifier-key", "another signs, or not one line")
+        self.attempt("checkpoint", need, root_of(row) == root, "root", "that of other entries")
+        for level in range(64):
+            tiles = [row[i : i + WIDTH] for i in range(0, len(row), WIDTH)]
+            self.tiles |= {tile_name(level, n): tile for n, tile in enumerate(tiles)}
+            row = [root_of(tile) for tile in tiles if len(tile) == WIDTH]
+        self.files()
 
-    def add(self, entry: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    def trusted(self, note: bytes, held: list[str]) -> tuple[int, bytes, list[str]]:
+        self.keys, trust = self.keys or [(held[0], False)], False
+        for key, vouched in self.keys:
+            trust = key in held or (trust and vouched)
+        trust = trust and {*held} <= {key for key, _ in self.keys}
+        need(trust, "epoch", "a key that is held never signed, or does not lead to the one in use")
+        return head(note, self.keys[-1][0])
+
+    def change(self, entry: dict[str, Any], index: int, root: bytes | None = None) -> None:
+        # the old key signed the tree before and, where it could, the next key, which signed too
+        old, new, vouched = entry["old"], entry["new"], entry["kind"] == "key-rotated"
+        self.keys = self.keys or [(old, False)]
+        note = entry["handover" if vouched else "last"].encode()
+        size, before, more = head(note, *[old, new][: 1 + vouched])
+        holds = (root is None or (size, before) == (index, root)) and old == self.keys[-1][0] != new
+        self.keys.append((new, vouched))
+        need(holds and more == [f"next-key {new}"] * vouched, "key", "not the next one")
+
+    def bundle(self, number: int, width: int) -> None:
+        name, parts, at = tile_name("entries", number, width), list[bytes](), 0
+        data = (self.path / name).read_bytes()
+        while at < len(data):
+            parts.append(data[at : at + 2 + int.from_bytes(data[at : at + 2])])
+            at, index = at + len(parts[-1]), len(self.row)
+            self.attempt(f"entry {index}", self.entry, parts[-1][2:], index)
+            self.row.append(sha256(b"\0", parts[-1][2:]))
+        holds = len(parts) == width and int.from_bytes(parts[-1][:2]) == len(parts[-1]) - 2
+        need(holds, "tile", f"{name}: not {width} entries")
+        self.tiles[name.partition(".")[0]] = parts
+
+    def entry(self, data: bytes, index: int) -> None:
+        entry = parse(data)
+        need(entry["v"] == 1 and entry["kind"] in {*MOVES, *OTHERS.split()}, "kind", "not known")
+        self.faults += [
+            f"{rule}: entry {index}: {what}" for rule, what in self.follow(index, entry)
+        ]
+        if entry["kind"].startswith("key-"):
+            self.change(entry, index, root_of(self.row))
+        named = ("steps", "secrets", "approvers")
+        parts = [entry.get("clearance", {}), *(p for n in named for p in entry.get(n, ()))]
+        evidence = [e for part in (entry, *parts) for e in part.get("evidence", ())]
+        self.blobs |= {item["sha256"] for item in (*parts, *evidence) if "sha256" in item}
+        self.blobs -= {*entry.get("blobs", ())}  # which an erasure took
+
+    def follow(self, index: int, entry: dict[str, Any]) -> Iterator[tuple[str, str]]:
         kind, who = entry["kind"], entry.get("holder", {}).get("commitment", "")
         self.station = self.station or entry["station"]
-        if (self.size == 0) != (kind == "station") or entry["station"] != self.station:
+        if (index == 0) != (kind == "station") or entry["station"] != self.station:
             yield "station", "of another station, or not the first entry and only that names it"
-        first = self.once.setdefault((kind, entry.get(ONCE.get(kind, ""), self.size)), self.size)
-        if first != self.size:
+        first = self.once.setdefault((kind, entry.get(ONCE.get(kind, ""), index)), index)
+        if first != index:
             yield ONCE[kind], f"{entry[ONCE[kind]]} is that of entry {first}"
         known = self.erased.setdefault if kind == "issued" else self.erased.get
         gone = known(who, kind != "issued")
@@ -182,81 +238,25 @@ class Lives:
         if kind == "replaced" and self.tokens.get(other) != ("held", who):
             yield "binding", "the token in its place is not this holder's"
 
-
-class Record:
-    """A manifest's folder, or a proof; `faults` is what does not hold."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.faults, self.lives = path, list[str](), Lives()
-        self.blobs, self.tiles = set[str](), dict[str, list[bytes]]()  # tile: what it is made of
-
-    def attempt(self, place: str, check: Callable[..., object], *arguments: object) -> None:
-        try:
-            check(*arguments)
-        except Wrong as wrong:
-            self.faults.append("{}: {place}: {}".format(*wrong.args, place=place))
-        except (InvalidSignature, OSError, *MALFORMED) as error:
-            self.faults.append(f"{type(error).__name__}: {place}: {error}")
-
-    def folder(self, given: str | None) -> None:
-        stored = (self.path / "manifest.vkey").read_text("utf-8", "replace")
-        key = Key(given or stored.removesuffix("\n"))
-        need(stored == f"{key.text}\n", "verifier-key", "another than was given, or not one line")
-        (size, root), row = key.open((self.path / "checkpoint").read_bytes()), list[bytes]()
-        for first in range(0, size, WIDTH):
-            row += self.bundle(first // WIDTH, min(WIDTH, size - first))
-        if root_of(row) != root:
-            self.faults.append("root: the entries do not have the root that was signed")
-        for level in range(64):
-            tiles = [row[i : i + WIDTH] for i in range(0, len(row), WIDTH)]
-            self.tiles |= {tile_name(level, n): tile for n, tile in enumerate(tiles)}
-            row = [root_of(tile) for tile in tiles if len(tile) == WIDTH]
-        self.files()
-
-    def bundle(self, number: int, width: int) -> list[bytes]:
-        name, entries, at = tile_name("entries", number, width), list[bytes](), 0
-        data = (self.path / name).read_bytes()
-        while at < len(data):
-            end = at + 2 + int.from_bytes(data[at : at + 2])
-            entries.append(data[at + 2 : end])
-            self.attempt(f"entry {self.lives.size}", self.entry, entries[-1])
-            self.lives.size, at = self.lives.size + 1, end
-        need(at == len(data) and len(entries) == width, "tile", f"{name}: not {width} entries")
-        self.tiles[name.partition(".")[0]] = [len(entry).to_bytes(2) + entry for entry in entries]
-        return [sha256(b"\0", entry) for entry in entries]
-
-    def entry(self, data: bytes) -> None:
-        entry = parse(data)
-        need(entry["v"] == 1 and entry["kind"] in {*MOVES, *OTHERS.split()}, "kind", "not known")
-        for rule, what in self.lives.add(entry):
-            self.faults.append(f"{rule}: entry {self.lives.size}: {what}")
-        named = ("steps", "secrets", "approvers")
-        parts = [entry.get("clearance", {}), *(p for n in named for p in entry.get(n, ()))]
-        evidence = [e for part in (entry, *parts) for e in part.get("evidence", ())]
-        self.blobs |= {item["sha256"] for item in (*parts, *evidence) if "sha256" in item}
-        self.blobs -= {*entry.get("blobs", ())}  # which an erasure took
-
     def files(self) -> None:
-        """Every file that must be there is, and what is there is accounted for."""
         needed = {f"blobs/sha256/{digest[:2]}/{digest}" for digest in self.blobs}
         needed |= {n + f".p/{len(t)}" * (len(t) < WIDTH) for n, t in self.tiles.items()}
-        for top, folders, names in os.walk(self.path):
-            for path in (Path(top, name) for name in [*names, *folders]):
-                name = str(path.relative_to(self.path))
-                if path.is_symlink() or not (path.is_file() or path.is_dir()):
-                    self.faults.append(f"stray: {name}: not an ordinary file")
-                elif path.is_file() and name not in ("checkpoint", "manifest.vkey"):
-                    needed.discard(name)
-                    self.attempt(name, self.file, name, path.read_bytes())
+        for path in self.path.rglob("*"):
+            name = str(path.relative_to(self.path))
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                self.faults.append(f"stray: {name}: not an ordinary file")
+            elif path.is_file() and name not in ("checkpoint", "manifest.vkey", "manifest.keys"):
+                needed.discard(name)
+                self.attempt(name, self.file, name, path.read_bytes())
         self.faults += [f"missing: {name}" for name in sorted(needed)]
 
     def file(self, name: str, data: bytes) -> None:
         base, (tile, _, width) = Path(name).name, name.partition(".p/")
         if base in self.blobs and name == f"blobs/sha256/{base[:2]}/{base}":
             need(sha256(data).hex() == base, "blob", "not what its name says")
-        elif base[:-5] in self.lives.erased and name == f"openings/{base[:-5]}.json":
-            check_opening(data, base[:-5])
-            need(not self.lives.erased[base[:-5]], "erased", "the log says that it was erased")
+        elif base[:-5] in self.erased and name == f"openings/{base[:-5]}.json":
+            need(sha256(HOLDER, data).hex() == base[:-5] and parse(data), "opening", "of another")
+            need(not self.erased[base[:-5]], "erased", "the log says that it was erased")
         elif tile in self.tiles and re.fullmatch("|[1-9][0-9]*", width):
             parts, count = self.tiles[tile], int(width or WIDTH)
             need(count <= len(parts) and count != (width and WIDTH), "stray", "no tile of this log")
@@ -264,22 +264,23 @@ class Record:
         else:
             raise Wrong("pending" if name == "pending" else "stray", "no entry refers to it")
 
-    def proof(self, key: str | None) -> None:
-        """Print the entry that is proved and, where it was handed out, who it is about."""
-        need(key, "verifier-key", "a proof has no key in it: --key")
-        head, _, note = self.path.read_bytes().partition(b"\n\n")
-        size, root = Key(key or "").open(note)
-        first, extra, index, *path = head.decode().split("\n")
+    def proof(self, held: list[str]) -> None:
+        need(held, "verifier-key", "a proof has no key in it: --key")
+        above, _, note = self.path.read_bytes().partition(b"\n\n")
+        first, extra, index, *path = above.decode().split("\n")
         holds = (first, extra[:6], index[:6]) == ("c2sp.org/tlog-proof@v1", "extra ", "index ")
         need(holds and re.fullmatch("0|[1-9][0-9]*", index[6:]), "proof", "not in its form")
         told, number = parse(unbase64(extra[6:])), int(index[6:])
-        need(told.keys() <= {"entry", "opening"}, "proof", "other members than entry and opening")
+        need(told.keys() <= {"entry", "opening", "keys"}, "proof", "members that are not known")
+        for change in told.pop("keys", []):
+            self.change(change, 0)
+        size, root, _ = self.trusted(note, held)
         start, steps = sha256(b"\0", canonical(told["entry"]).encode()), [*map(unbase64, path)]
         found = number < size and climb(start, number, size, steps) == root and not steps
         need(found, "inclusion", "the entry is not in the tree that was signed")
-        opening = canonical(told.get("opening")).encode()
-        if "opening" in told:
-            check_opening(opening, told["entry"]["holder"]["commitment"])
+        opened = sha256(HOLDER, canonical(told.get("opening")).encode()).hex()
+        holds = "opening" not in told or opened == told["entry"]["holder"]["commitment"]
+        need(holds, "opening", "it does not open the commitment")
         print(json.dumps({"index": number, **told}, ensure_ascii=False, indent=2))
 
 
@@ -287,9 +288,8 @@ def main() -> int:
     """The command."""
     arguments = argparse.ArgumentParser(epilog="WHAT is a manifest's folder, or a proof.")
     arguments.add_argument("what", type=Path)
-    arguments.add_argument("--key", help="the verifier key, name+id+base64")
-    asked = arguments.parse_args()
-    record = Record(asked.what)
+    arguments.add_argument("--key", action="append", default=[], help="name+id+base64")
+    record = Record((asked := arguments.parse_args()).what)
     record.attempt("it", record.folder if asked.what.is_dir() else record.proof, asked.key)
     print("\n".join(record.faults) or "it holds")
     return 6 if record.faults else 0

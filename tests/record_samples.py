@@ -162,7 +162,14 @@ def about(kind: str, number: int = 0, **changes: Any) -> Entry:
         "key-rotated": {
             "old": str(SIGNER.verifier),
             "new": str(SIGNER.verifier),
+            "handover": "signed by both\n",
             "reason": "yearly",
+        },
+        "key-lost": {
+            "old": str(SIGNER.verifier),
+            "new": str(SIGNER.verifier),
+            "last": "signed by the old one\n",
+            "reason": "the disk is gone",
         },
     }
     head = {name: set_aside(0)[name] for name in ("v", "time", "station", "operator", "approvers")}

@@ -12,7 +12,7 @@ import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,10 @@ KEY = str(SIGNER.verifier)
 PARTS = runpy.run_path(str(SCRIPT))  # the script's own names, without running it
 
 
-def faults(folder: Path, key: str | None = KEY) -> list[str]:
-    """What the script finds in a folder."""
+def faults(folder: Path, keys: Sequence[str] = (KEY,)) -> list[str]:
+    """What the script finds in a folder, by these keys."""
     record = PARTS["Record"](folder)
-    record.attempt(str(folder), record.folder, key)
+    record.attempt(str(folder), record.folder, list(keys))
     found: list[str] = record.faults
     return found
 
@@ -204,5 +204,5 @@ def test_another_key(tmp_path: Path) -> None:
     """Under another key of the same name the folder does not hold, and no key is no key."""
     small_manifest(tmp_path)
     last = "B" if KEY[-2] == "A" else "A"
-    assert faults(tmp_path, KEY[:-2] + last + "=")
-    assert faults(tmp_path, "no key")
+    assert faults(tmp_path, [KEY[:-2] + last + "="])
+    assert faults(tmp_path, ["no key"])

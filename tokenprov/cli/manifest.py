@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -16,6 +16,7 @@ from tokenprov.record.entry import Kind
 from tokenprov.record.files import write_durable
 from tokenprov.record.folder import CHECKPOINT, VERIFIER_KEY
 from tokenprov.record.handout import SUFFIX, Handout, check_handout
+from tokenprov.record.head import Held
 from tokenprov.record.manifest import Manifest, verify_manifest
 from tokenprov.record.verdict import VerifyReport
 from tokenprov.record.verifier_key import VerifierKey
@@ -36,7 +37,11 @@ for command in (entries.show, entries.history, entries.search, entries.export):
     "--key",
     "given",
     multiple=True,
-    help="The verifier key (name+id+base64) that you hold; or a file with it. One a log.",
+    help="The verifier key (name+id+base64) that you hold; or a file with it. One a log, or more"
+    " where a new one is not vouched for by those before it.",
+)
+@click.option(
+    "--root", help="The verifier key of the root that signs the list of the log's keys, or a file."
 )
 @click.option(
     "--pin",
@@ -54,6 +59,7 @@ def verify(
     home: Path,
     what: tuple[Path, ...],
     given: tuple[str, ...],
+    root: str | None,
     pin: Path | None,
     witness: tuple[str, ...],
     quorum: int | None,
@@ -65,30 +71,31 @@ def verify(
     home's manifest. Exit code 0: it holds; 6: it does not.
     """
     keys = [VerifierKey.parse(_text(key)) for key in given]
+    held = Held(
+        keys=keys,
+        root=VerifierKey.parse(_text(root)) if root else None,
+        pin=pin.read_bytes() if pin is not None and pin.exists() else None,
+        witnesses=[VerifierKey.parse(_text(key)) for key in witness],
+        quorum=quorum or len(witness),
+    )
     if len(what) == 1 and what[0].is_file():
-        _verify_proof(home, what[0], keys, as_json)
+        _verify_proof(home, what[0], held, as_json)
         return
     folders = [entries.folder(home, path) for path in what] or [entries.folder(home, None)]
     if len(folders) > 1:
-        if pin is not None or witness or quorum:
+        if pin is not None or root or witness or quorum:
             raise InputError(
-                "--pin, --witness and --quorum are for one manifest", remedy="Verify each alone."
+                "--pin, --root, --witness and --quorum are for one manifest",
+                remedy="Verify each alone.",
             )
-        reports = verify_together(folders, {key.name: key for key in keys})
+        reports = verify_together(folders, keys)
     else:
-        seen = pin.read_bytes() if pin is not None and pin.exists() else None
         (folder,) = folders
-        report = verify_manifest(
-            folder,
-            keys[0] if keys else None,
-            pin=seen,
-            witnesses=[VerifierKey.parse(_text(key)) for key in witness],
-            quorum=quorum or len(witness),
-        )
+        report = verify_manifest(folder, held=held)
         reports = {folder: report}
         if pin is not None and reports[folder].holds:
             write_durable(pin, (folder / CHECKPOINT).read_bytes())
-            if seen is None:
+            if held.pin is None:
                 click.echo(f"{pin} is made: this is the first checkpoint in it.", err=True)
     if as_json:
         documents = [
@@ -99,7 +106,7 @@ def verify(
     else:
         for folder, report in reports.items():
             _tell(folder, report)
-        if not keys:
+        if not keys and not root:
             click.echo(
                 "  checked with the key that lies in the folder: compare it with one that you"
                 " got another way (--key)",
@@ -126,15 +133,20 @@ def _tell(folder: Path, report: VerifyReport) -> None:
     )
 
 
-def _verify_proof(home: Path, path: Path, keys: list[VerifierKey], as_json: bool) -> None:
-    if not keys:
+def _verify_proof(home: Path, path: Path, held: Held, as_json: bool) -> None:
+    if held.root is not None:
+        raise InputError(
+            "--root is for a manifest: a proof has no list of keys in it",
+            remedy="Take the key from the list, and give it with --key.",
+        )
+    if not held.keys:
         stored = home / "manifest" / VERIFIER_KEY
         if not stored.is_file():
             raise InputError(
                 "a proof has no key in it", remedy="Give the station's verifier key with --key."
             )
-        keys = [VerifierKey.parse(stored.read_text().strip())]
-    proof, head = check_handout(path.read_bytes(), keys[0])
+        held = replace(held, keys=[VerifierKey.parse(stored.read_text().strip())])
+    proof, head = check_handout(path.read_bytes(), held)
     holder = proof.opening.holder if proof.opening else None
     if as_json:
         print_json(
@@ -190,7 +202,14 @@ def prove(home: Path, serial: str, index: int | None, with_name: bool, out: Path
             )
     file = out or Path(f"{serial}{SUFFIX}")
     path = tuple(log.prover().inclusion(index))
-    proof = Handout(entry=entry, index=index, path=path, note=log.note(), opening=opening)
+    proof = Handout(
+        entry=entry,
+        index=index,
+        path=path,
+        note=log.note(),
+        opening=opening,
+        keys=tuple(map(log.entry, log.found_by(f"kind {Kind.KEY_ROTATED}"))),
+    )
     write_durable(file, proof.to_bytes(), 0o600 if opening else 0o644)
     click.echo(f"{file}: entry {index} of {log.size}, {entry['kind']} {entry['time']}")
     later = [n for n in mentions if n > index]

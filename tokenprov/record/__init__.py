@@ -12,7 +12,10 @@ people     who may do what             request     what they sign
 approval   whether it allows an act
 opening    salted commitments to holders
 folder     the manifest's folder, read  manifest    the same, appended to
-verify     the manifest, judged         pin         and against what was seen before
+verify     the manifest, judged        head        its checkpoint, keys and cosigners
+pin        and against what was seen before
+key_change one key after another       key_list    and the list that a root signed
+growth     what an append adds          commit      and how it becomes durable
 across     several of them together     handout     one entry that proves itself
 export     entries for other tools         erasure     a holder forgotten
 witness    cosigns what only grew

@@ -8,7 +8,7 @@ Each folder is verified on its own as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from tokenprov.errors import ManifestError
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.entry import decode_entry
 from tokenprov.record.folder import CHECKPOINT, ManifestFolder
+from tokenprov.record.head import Held
 from tokenprov.record.history import TokenName, token_name
 from tokenprov.record.memory import MemoryOfLog
 from tokenprov.record.note import parse_note
@@ -26,16 +27,18 @@ from tokenprov.record.verify import verify_with_memory
 
 
 def verify_together(
-    folders: Sequence[Path], keys: Mapping[str, VerifierKey]
+    folders: Sequence[Path], keys: Sequence[VerifierKey]
 ) -> dict[Path, VerifyReport]:
-    """Judge each folder by the key of its origin among `keys`, or by its own; then all together.
+    """Judge each folder by the keys of its origin among `keys`, or by its own; then all together.
 
     A finding about two folders stands with the later one.
     """
     reports: dict[Path, VerifyReport] = {}
     memories: dict[Path, MemoryOfLog] = {}
     for folder in folders:
-        reports[folder], memories[folder] = verify_with_memory(folder, keys.get(_origin(folder)))
+        reports[folder], memories[folder] = verify_with_memory(
+            folder, Held(keys=[key for key in keys if key.name == _origin(folder)])
+        )
     found: dict[Path, list[VerifyFinding]] = {folder: [] for folder in folders}
     for number, folder in enumerate(folders):
         for other in folders[:number]:

@@ -21,7 +21,7 @@ Rules:
 - An order is issued once, a wipe, a waiver and a batch have one entry; nothing is issued of a
   closed batch, and its entry counts what was.
 - A holder who was erased is issued nothing more under that commitment.
-- A key follows the key before it.
+- A key follows the key before it; see `key_change`.
 - A person's key is nobody else's. Who approved was an approver then and not the operator, and a
   request is used once for each token and kind of entry.
 """
@@ -34,6 +34,7 @@ from typing import NamedTuple, Protocol
 
 from tokenprov.errors import ManifestError
 from tokenprov.record.entry import Entry, Kind, commitment_of
+from tokenprov.record.key_change import CHANGES, key_faults
 from tokenprov.record.people import Person, Role
 
 TokenName = tuple[str, str, bool]  # maker, serial, virtual
@@ -163,9 +164,10 @@ class History:
                 faults.append(
                     ("erased", "nobody was issued anything under it, or it was erased before")
                 )
-        elif kind == Kind.KEY_ROTATED:
+        elif kind in CHANGES:
             if self._memory.value("key") not in ("", entry["old"]):
                 faults.append(("key", "from another key than the last one"))
+            faults += [("key", what) for what in key_faults(index, entry)]
             self._memory.set_value("key", entry["new"])
         elif kind == Kind.PERSON_CHANGED:
             faults += self._person(entry)

@@ -44,7 +44,8 @@ class Kind(StrEnum):
     WAIVER = "waiver"  # an exception to policy was granted
     DRILL = "drill"  # something was rehearsed: a restore, an opening, a revocation
     BATCH_CLOSED = "batch-closed"  # nothing more is issued of a batch
-    KEY_ROTATED = "key-rotated"  # another key signs the log from the next entry on
+    KEY_ROTATED = "key-rotated"  # another key signs the log from here on, vouched for by the last
+    KEY_LOST = "key-lost"  # another key signs it, and nobody could vouch: an epoch begins
 
 
 class Grade(StrEnum):
@@ -318,7 +319,23 @@ KINDS: Mapping[str, shape.Check] = {
     ),
     **_made(
         Kind.KEY_ROTATED,
-        {**_HEAD, "old": _VERIFIER_KEY, "new": _VERIFIER_KEY, "reason": shape.text},
+        {
+            **_HEAD,
+            "old": _VERIFIER_KEY,
+            "new": _VERIFIER_KEY,
+            "handover": shape.text,
+            "reason": shape.text,
+        },
+    ),
+    **_made(
+        Kind.KEY_LOST,
+        {
+            **_HEAD,
+            "old": _VERIFIER_KEY,
+            "new": _VERIFIER_KEY,
+            "last": shape.text,
+            "reason": shape.text,
+        },
     ),
 }
 

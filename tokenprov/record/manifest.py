@@ -13,20 +13,16 @@ Rules:
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from tokenprov.errors import ManifestError
 from tokenprov.record.checkpoint import Checkpoint
-from tokenprov.record.commit import commit, settle
+from tokenprov.record.commit import commit, key_in_use, settle
 from tokenprov.record.entry import (
     Entry,
     Kind,
-    blobs_of,
-    commitment_of,
     decode_entry,
     encode_entry,
     validate_entry,
@@ -45,8 +41,10 @@ from tokenprov.record.folder import (
     blob_path,
     opening_path,
 )
+from tokenprov.record.growth import Addition, evidence_of, grown
 from tokenprov.record.history import Life, token_name
 from tokenprov.record.index import Index, index_path, names_in
+from tokenprov.record.key_change import CHANGES
 from tokenprov.record.note import open_note, sign_note
 from tokenprov.record.opening import Opening, commit_holder
 from tokenprov.record.people import Person, people_in
@@ -56,9 +54,7 @@ from tokenprov.record.tlog import (
     EMPTY_ROOT,
     TILE_WIDTH,
     RightEdge,
-    bundle_path,
     leaf_hash,
-    pack_bundle,
 )
 from tokenprov.record.verifier_key import VerifierKey
 from tokenprov.record.verify import VerifyFinding, VerifyReport, verify_manifest
@@ -73,15 +69,6 @@ __all__ = [
     "validate_entry",
     "verify_manifest",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Addition:
-    """An entry with the blobs it names and the opening of its holder."""
-
-    entry: Entry
-    blobs: Sequence[bytes] = ()
-    opening: Opening | None = None
 
 
 class Manifest:
@@ -143,8 +130,7 @@ class Manifest:
         """
         if signer is not None:
             return cls(folder, signer.verifier, signer, alone=alone)
-        text = ManifestFolder(folder).read(VERIFIER_KEY).decode("utf-8", "replace")
-        return cls(folder, VerifierKey.parse(text.removesuffix("\n")), None)
+        return cls(folder, key_in_use(ManifestFolder(folder)), None)
 
     def take_up(self) -> None:
         """Read the head again and clear away what was cut off: this process is alone from now on.
@@ -265,27 +251,58 @@ class Manifest:
                     "the first entry, and only it, names the station",
                     "Append the station's entry first.",
                 )
-            index = self._caught_up()
-            index.admit(first, [addition.entry for addition in additions])
-            written = False
-            try:
-                self._write(additions, encoded, first)
-                written = True
-            finally:
-                if not written:
-                    index.forget()
-            index.settle(self.size, self._checkpoint.root)
-            return first
+            if any(addition.entry["kind"] in CHANGES for addition in additions):
+                raise _refused(
+                    "key",
+                    "the key is changed by `change_key`",
+                    "Report this: an error in the program.",
+                )
+            return self._add(additions, encoded, self._signer)
 
-    def _write(self, additions: Sequence[Addition], encoded: Sequence[bytes], first: int) -> None:
-        assert self._signer is not None, "`append_many` has looked"
-        evidence = list(self._evidence(additions))
-        edge, bundle, tree = self._grow(encoded)
+    def change_key(self, entry: Entry, new: NoteSigner) -> int:
+        """Add an entry of `key_change` under a checkpoint by `new`, who signs from then on.
+
+        The signer of now is not needed: it may be lost. Raises as `append` does.
+        """
+        with self._lock:
+            self._refresh(clear=True)
+            if (entry["old"], entry["new"]) != (str(self._verifier), str(new.verifier)):
+                raise _refused(
+                    "key",
+                    "the entry is of other keys than these",
+                    "Open the manifest again: another process may have changed its key.",
+                )
+            return self._add([Addition(entry=entry)], [encode_entry(entry)], new)
+
+    def _add(
+        self, additions: Sequence[Addition], encoded: Sequence[bytes], signer: NoteSigner
+    ) -> int:
+        first = self.size
+        index = self._caught_up()
+        index.admit(first, [addition.entry for addition in additions])
+        written = False
+        try:
+            self._write(additions, encoded, signer)
+            written = True
+        finally:
+            if not written:
+                index.forget()
+        index.settle(self.size, self._checkpoint.root)
+        return first
+
+    def _write(
+        self, additions: Sequence[Addition], encoded: Sequence[bytes], signer: NoteSigner
+    ) -> None:
+        evidence = list(evidence_of(self._folder.path, additions))
+        edge, bundle, tree = grown(self._edge, self._bundle, encoded)
+        files = [NewFile(path=self._folder.path / name, data=tree[name]) for name in tree]
         head = Checkpoint(origin=self.origin, size=edge.size, root=edge.root())
-        note = sign_note(head.text(), [self._signer])
+        note = sign_note(head.text(), [signer])
+        changed = signer.verifier if signer.verifier != self._verifier else None
         self._stale = True
-        commit(self._folder.path, first, evidence + tree, note.to_bytes())
+        commit(self._folder.path, self.size, evidence + files, note.to_bytes(), changed)
         self._checkpoint, self._edge, self._bundle = head, edge, bundle
+        self._verifier, self._signer = signer.verifier, signer
         self._stale = False
 
     def _caught_up(self) -> Index:
@@ -294,63 +311,6 @@ class Manifest:
             self._index = Index(index_path(self._folder.path))
         self._index.catch_up(self._checkpoint, self.prover().root, self.entries)
         return self._index
-
-    def _evidence(self, additions: Sequence[Addition]) -> Iterator[NewFile]:
-        """The blobs and openings that are not there yet, once each."""
-        seen: set[str] = set()
-        for addition in additions:
-            given = {hashlib.sha256(blob).hexdigest(): blob for blob in addition.blobs}
-            named = set(blobs_of(addition.entry))
-            missing = {d for d in named - given.keys() if not self._holds(blob_path(d))}
-            if missing or given.keys() - named:
-                raise _refused(
-                    "blob",
-                    f"blobs named and missing: {sorted(missing)}; "
-                    f"given and not named: {sorted(given.keys() - named)}",
-                    "Report this: it is an error in the program.",
-                )
-            new = [(blob_path(digest), data, 0o644) for digest, data in sorted(given.items())]
-            if addition.opening is not None:
-                commitment = addition.opening.commitment
-                if commitment != commitment_of(addition.entry):
-                    raise _refused(
-                        "opening",
-                        "the opening is not of this entry's holder",
-                        "Report this: it is an error in the program.",
-                    )
-                new.append((opening_path(commitment), addition.opening.to_bytes(), 0o600))
-            for name, data, mode in new:
-                if name not in seen and not self._holds(name, data):
-                    seen.add(name)
-                    yield NewFile(path=self._folder.path / name, data=data, mode=mode)
-
-    def _holds(self, name: str, data: bytes | None = None) -> bool:
-        try:
-            found = (self._folder.path / name).read_bytes()
-        except FileNotFoundError:
-            return False
-        return data is None or found == data
-
-    def _grow(self, encoded: Sequence[bytes]) -> tuple[RightEdge, list[bytes], list[NewFile]]:
-        edge, bundle = self._edge.copy(), list(self._bundle)
-        there = set(edge.partial())
-        bundles: dict[str, bytes] = {}
-        tiles = edge.extend(map(leaf_hash, encoded))
-        for size, data in enumerate(encoded, start=self._edge.size + 1):
-            bundle.append(data)
-            if len(bundle) == TILE_WIDTH:
-                bundles[bundle_path(size // TILE_WIDTH - 1, TILE_WIDTH)] = pack_bundle(bundle)
-                bundle.clear()
-        tiles |= {tile: data for tile, data in edge.partial().items() if tile not in there}
-        if bundle:
-            name = bundle_path(edge.size // TILE_WIDTH, len(bundle))
-            bundles[name] = pack_bundle(bundle)
-        named = {**{tile.path: data for tile, data in tiles.items()}, **bundles}
-        return (
-            edge,
-            bundle,
-            [NewFile(path=self._folder.path / name, data=data) for name, data in named.items()],
-        )
 
     def _refresh(self, *, clear: bool) -> None:
         """Read the head from the disk, after an append that was cut off at the latest."""

@@ -8,24 +8,33 @@ A pin is that checkpoint as it was, a signed note in a file of the auditor's own
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tokenprov.errors import ManifestError
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.folder import ManifestFolder
-from tokenprov.record.note import open_note
+from tokenprov.record.note import open_note, parse_note
 from tokenprov.record.proof import Prover, verify_consistency
 from tokenprov.record.verifier_key import VerifierKey
 
 
-def check_pin(pin: bytes, folder: ManifestFolder, head: Checkpoint, key: VerifierKey) -> None:
+def check_pin(
+    pin: bytes, folder: ManifestFolder, head: Checkpoint, key_at: Callable[[int], VerifierKey]
+) -> None:
     """Whether `head`, whose tiles lie in the folder, continues the pinned checkpoint.
+
+    `key_at` gives the key that signs a checkpoint of that many entries.
 
     Raises ManifestError: rule `pin` (not a checkpoint of this log), `rollback`, `fork`.
     """
     try:
-        pinned = Checkpoint.parse(open_note(pin, [key]).text)
+        pinned = Checkpoint.parse(parse_note(pin).text)
+        open_note(pin, [key_at(pinned.size)])
     except ManifestError as exc:
         raise _refused(
-            "pin", f"it is not a checkpoint by this key: {exc.message}", "Use the file for this log"
+            "pin",
+            f"it is not a checkpoint by the key of then: {exc.message}",
+            "Use the file for this log",
         ) from exc
     if pinned.origin != head.origin:
         raise _refused("pin", f"it is of {pinned.origin}", "Use the file for this log")

@@ -23,6 +23,7 @@ from tokenprov.record.folder import (
     VERIFIER_KEY,
     ManifestFolder,
 )
+from tokenprov.record.key_list import KEY_LIST
 from tokenprov.record.opening import Opening
 from tokenprov.record.tlog import (
     HASH_SIZE,
@@ -67,14 +68,14 @@ class Presence:
         leftover = temporary_of(self._folder.path / CHECKPOINT)
         coming: set[str] = set()
         if os.path.lexists(pending) or os.path.lexists(leftover):
-            coming = set(read_pending(self._folder.path)[1])
+            coming = set(read_pending(self._folder.path).files)
             self._findings.add(
                 "pending",
                 "an append is going on, or was cut off",
                 file=PENDING if os.path.lexists(pending) else leftover.name,
                 remedy="Wait for the station to finish, or run its command again; then verify.",
             )
-        known = {CHECKPOINT, VERIFIER_KEY, PENDING, leftover.name}
+        known = {CHECKPOINT, VERIFIER_KEY, KEY_LIST, PENDING, leftover.name}
         for name, is_file in self._walk():
             if not is_file:
                 self._findings.add("stray", "not an ordinary file", file=name, remedy=STRAY)

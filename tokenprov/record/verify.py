@@ -1,9 +1,11 @@
 """Judging a manifest's folder: everything is read, and every fault is named.
 
     rule           what does not hold
-    verifier-key   manifest.vkey is a verifier key, and the one that was given
+    verifier-key   manifest.vkey is a verifier key, and the one that signs; a given one has signed
     note           the checkpoint is a signed note
     signature      signed by that key
+    epoch          a key that is held leads to it; see `key_change`
+    keys           the root's list has the keys that signed; see `key_list`
     checkpoint     its text is a checkpoint
     origin         of the log that the key is named after
     missing        a file that must be there
@@ -34,11 +36,11 @@ from tokenprov.errors import ManifestError
 from tokenprov.record.approval import judge_approvals
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.entry import Entry, Kind, blobs_of, commitment_of, decode_entry
-from tokenprov.record.folder import CHECKPOINT, VERIFIER_KEY, ManifestFolder, blob_path
+from tokenprov.record.folder import CHECKPOINT, ManifestFolder, blob_path
+from tokenprov.record.head import Head, Held
 from tokenprov.record.history import History
+from tokenprov.record.key_change import CHANGES
 from tokenprov.record.memory import MemoryOfLog, Names
-from tokenprov.record.note import open_note, parse_note
-from tokenprov.record.pin import check_pin
 from tokenprov.record.presence import Presence
 from tokenprov.record.tlog import (
     HASH_SIZE,
@@ -54,43 +56,38 @@ from tokenprov.record.tlog import (
 from tokenprov.record.verdict import FINISH, Findings, VerifyFinding, VerifyReport
 from tokenprov.record.verifier_key import VerifierKey
 
-__all__ = ["VerifyFinding", "VerifyReport", "verify_manifest", "verify_with_memory"]
+__all__ = ["Held", "VerifyFinding", "VerifyReport", "verify_manifest", "verify_with_memory"]
+
+
+NOTHING = Held()
 
 
 def verify_manifest(
     folder: Path,
     vkey: VerifierKey | str | None = None,
-    *,
-    pin: bytes | None = None,
-    witnesses: Sequence[VerifierKey] = (),
-    quorum: int = 0,
+    held: Held = NOTHING,
 ) -> VerifyReport:
-    """Judge the folder by the given verifier key, or by the one that lies in it.
+    """Judge the folder by what an auditor holds: by one verifier key, or by all of `held`.
 
-    The key that lies in the folder proves only that the folder is whole; where the key came from
-    is for the caller to know. `pin` is the checkpoint that this auditor saw last, and `quorum` how
-    many of `witnesses` must have cosigned this one. Raises ManifestError where `vkey` is none.
+    Without a key, the one that lies in the folder proves only that the folder is whole; where a
+    key came from is for the caller to know. Raises ManifestError where `vkey` is none.
     """
-    key = VerifierKey.parse(vkey) if isinstance(vkey, str) else vkey
-    return _Verification(folder, witnesses, quorum).run(key, pin)
+    if vkey is not None:
+        held = Held(keys=(VerifierKey.parse(vkey) if isinstance(vkey, str) else vkey,))
+    return _Verification(folder, held).run()
 
 
-def verify_with_memory(
-    folder: Path, key: VerifierKey | None = None
-) -> tuple[VerifyReport, MemoryOfLog]:
+def verify_with_memory(folder: Path, held: Held) -> tuple[VerifyReport, MemoryOfLog]:
     """The same, and what the entries say of tokens."""
-    verification = _Verification(folder)
-    return verification.run(key, None), verification.memory
+    verification = _Verification(folder, held)
+    return verification.run(), verification.memory
 
 
 class _Verification:
-    def __init__(
-        self, folder: Path, witnesses: Sequence[VerifierKey] = (), quorum: int = 0
-    ) -> None:
-        self._witnesses = witnesses
-        self._quorum = quorum
+    def __init__(self, folder: Path, held: Held) -> None:
         self._folder = ManifestFolder(folder)
         self._findings = Findings()
+        self._head = Head(self._folder, self._findings, held)
         self.memory = MemoryOfLog()
         self._history = History(self.memory)
         self._blobs = Names()
@@ -100,14 +97,15 @@ class _Verification:
         self._absent: dict[str, tuple[int, ManifestError]] = {}
         self._issued = 0
         self._virtual = 0
+        self._whole = False  # the entries have the root that was signed
         self._unread = False  # an entry could not be read: what it refers to is not known
 
-    def run(self, given: VerifierKey | None, pin: bytes | None) -> VerifyReport:
-        key = self._key(given)
-        head = self._head(key)
+    def run(self) -> VerifyReport:
+        head = self._head.read()
         openings = 0
         if head is not None:
             self._tree(head)
+            self._head.check(head, whole=self._whole)
             self._blobs_gone()
             presence = Presence(
                 self._folder,
@@ -120,8 +118,6 @@ class _Verification:
             )
             presence.check()
             openings = presence.openings
-            if pin is not None and key is not None:
-                self._continue(pin, head, key)
         return VerifyReport(
             origin=head.origin if head else "",
             size=head.size if head else 0,
@@ -133,62 +129,6 @@ class _Verification:
             openings=openings,
             findings=tuple(self._findings.all),
         )
-
-    # the head
-
-    def _key(self, given: VerifierKey | None) -> VerifierKey | None:
-        stored = None
-        try:
-            text = self._folder.read(VERIFIER_KEY).decode("utf-8", "replace")
-            stored = VerifierKey.parse(text.removesuffix("\n"))
-            if text != f"{stored}\n":
-                self._findings.add("verifier-key", "not one line", file=VERIFIER_KEY)
-        except ManifestError as exc:
-            self._findings.caught(exc, file=VERIFIER_KEY)
-        if given is not None and stored is not None and given != stored:
-            self._findings.add("verifier-key", "not the key that was given", file=VERIFIER_KEY)
-        return given or stored
-
-    def _head(self, key: VerifierKey | None) -> Checkpoint | None:
-        try:
-            data = self._folder.read(CHECKPOINT)
-            note = parse_note(data)
-            head = Checkpoint.parse(note.text)
-        except ManifestError as exc:
-            self._findings.caught(exc, file=CHECKPOINT)
-            return None
-        try:
-            if key is not None:
-                open_note(data, [key])
-                self._cosigned(data)
-        except ManifestError as exc:
-            self._findings.caught(exc, file=CHECKPOINT)
-        if key is not None and key.name != head.origin:
-            self._findings.add("origin", f"of {head.origin}, not of {key.name}", file=CHECKPOINT)
-        return head
-
-    def _continue(self, pin: bytes, head: Checkpoint, key: VerifierKey) -> None:
-        try:
-            check_pin(pin, self._folder, head, key)
-        except ManifestError as exc:
-            self._findings.caught(exc)
-
-    def _cosigned(self, data: bytes) -> None:
-        if not self._quorum:
-            return
-        try:
-            count = len(open_note(data, self._witnesses).signatures)
-        except ManifestError as exc:
-            count = 0
-            if "does not verify" in exc.message:
-                raise
-        if count < self._quorum:
-            self._findings.add(
-                "quorum",
-                f"cosigned by {count} of these witnesses; {self._quorum} are asked for",
-                file=CHECKPOINT,
-                remedy="Have the witnesses cosign it; where one refuses, ask it why.",
-            )
 
     # the tree
 
@@ -223,12 +163,11 @@ class _Verification:
         for partial, data in edge.partial().items():
             if partial.level and self._tile(partial) not in (None, split_hashes(data)):
                 wrong_above.append(partial)
-        self._blame(edge.root() == head.root, wrong, wrong_above)
+        self._whole = edge.root() == head.root
+        self._blame(wrong, wrong_above)
 
-    def _blame(
-        self, root_holds: bool, wrong: Sequence[tuple[int, str, Tile]], above: Sequence[Tile]
-    ) -> None:
-        if root_holds:
+    def _blame(self, wrong: Sequence[tuple[int, str, Tile]], above: Sequence[Tile]) -> None:
+        if self._whole:
             for index, _, tile in wrong:
                 self._findings.add("tile", f"its hash of entry {index} was changed", file=tile.path)
         else:
@@ -239,7 +178,7 @@ class _Verification:
                 self._findings.add(
                     "entry", f"it does not hash to what {tile.path} has", index=index, file=name
                 )
-        if root_holds or not wrong:
+        if self._whole or not wrong:
             for tile in above:
                 self._findings.add(
                     "tile", "its hashes are not those of the tiles below", file=tile.path
@@ -294,6 +233,8 @@ class _Verification:
             self._refer(index, entry)
 
     def _refer(self, index: int, entry: Entry) -> None:
+        if entry["kind"] in CHANGES:
+            self._head.change(index, entry)
         if entry["kind"] == Kind.ERASED:
             self._erased.add(entry["holder"]["commitment"])
             self._gone.update(entry.get("blobs", ()))

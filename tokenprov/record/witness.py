@@ -7,7 +7,8 @@
 
 Rules (https://c2sp.org/tlog-cosignature, Ed25519):
 - What it saw is durable before it signs: a witness that was cut off never cosigns a fork.
-- The first time it takes the log as it is, by a key that it is given; later by that key alone.
+- The first time it takes the log as it is, by a key that it is given; later by that key, and by
+  those that it vouched for. The key of an epoch must be given (`key_change`).
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from pathlib import Path
 
 from tokenprov.errors import InputError, ManifestError, StationError
 from tokenprov.record.checkpoint import Checkpoint
+from tokenprov.record.entry import decode_entry
 from tokenprov.record.files import create_durable, make_folder, write_durable
 from tokenprov.record.folder import CHECKPOINT, ManifestFolder
+from tokenprov.record.key_change import changes_in, follow
 from tokenprov.record.note import Note, open_note, parse_note, sign_note
 from tokenprov.record.pin import check_pin
 from tokenprov.record.signer import Cosigner, KeyInMemory
@@ -69,7 +72,17 @@ class Witness:
         note = parse_note(data)
         head = Checkpoint.parse(note.text)
         seen = self._folder / _SEEN / hashlib.sha256(head.origin.encode()).hexdigest()
-        key = self._key_of(seen.with_suffix(".vkey"), head.origin, given)
+        before = Checkpoint.parse(parse_note(seen.read_bytes()).text).size if seen.exists() else 0
+        known = self._key_of(seen.with_suffix(".vkey"), head.origin, given)
+        key = known
+        if (key.name, key.key_id) not in {(line.name, line.key_id) for line in note.signatures}:
+            changes = changes_in(manifest.entries(before, head.size), decode_entry)
+            key = follow(known, changes, () if given is None else (given,))
+        if given not in (None, known, key):
+            raise InputError(
+                f"log {head.origin} has another key here than the one that was given",
+                remedy="Ask the station which is right before anything is cosigned.",
+            )
         open_note(data, [key])
         if key.name != head.origin:
             raise ManifestError(
@@ -78,7 +91,7 @@ class Witness:
                 rule="origin",
             )
         if seen.exists():
-            check_pin(seen.read_bytes(), manifest, head, key)
+            check_pin(seen.read_bytes(), manifest, head, lambda size: known)
         make_folder(seen.parent, 0o700)
         write_durable(seen.with_suffix(".vkey"), f"{key}\n".encode())
         write_durable(seen, data)
@@ -99,11 +112,6 @@ class Witness:
             raise InputError(
                 f"log {origin} was never seen here, and no key was given",
                 remedy="Give its verifier key with --key, as you got it from the station.",
-            )
-        if known is not None and given not in (None, known):
-            raise InputError(
-                f"log {origin} has another key here than the one that was given",
-                remedy="Ask the station which is right before anything is cosigned.",
             )
         key = known or given
         assert key is not None, "one of the two is there"
