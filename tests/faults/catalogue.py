@@ -44,7 +44,7 @@ class Fault:
     """One kind: `places` are those at which it can happen, `meet` runs the command so that it does.
 
     `codes` are the exit codes that such a run may have. `certificates` is how often the authority
-    issues for one order.
+    issues for one order. `fresh`: it waits for what only a batch does that has not begun.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Fault:
     meet: Callable[[Bench, Place], Run]
     codes: frozenset[int] = frozenset({0, 8})
     certificates: int = 1
+    fresh: bool = False
 
 
 def _until(condition: Callable[[], bool], what: str) -> None:
@@ -196,9 +197,9 @@ FAULTS: dict[str, Fault] = {
             meet=_in("issuer_answers_twice"),
             certificates=2,
         ),
-        Fault(name="pcscd restarted", places=range(2, COMMANDS), meet=_service),
-        Fault(name="reader grabbed", places=range(TOKENS), meet=_grabbed),
-        Fault(name="token swapped", places=range(FIRST_WRITE, COMMANDS), meet=_swapped),
+        Fault(name="pcscd restarted", places=range(2, COMMANDS), meet=_service, fresh=True),
+        Fault(name="reader grabbed", places=range(TOKENS), meet=_grabbed, fresh=True),
+        Fault(name="token swapped", places=range(FIRST_WRITE, COMMANDS), meet=_swapped, fresh=True),
         Fault(name="token without an end", places=range(2, COMMANDS), meet=_endless),
     )
 }

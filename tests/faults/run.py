@@ -23,9 +23,11 @@ SHOWN = 2000  # characters of a breach
 
 
 def drawn(draw: random.Random) -> list[tuple[Fault, Place]]:
-    """The faults that one batch meets."""
-    kinds = draw.choices(sorted(FAULTS), k=draw.randint(1, IN_A_ROW))
-    return [(FAULTS[kind], draw.choice(list(FAULTS[kind].places))) for kind in kinds]
+    """The faults that one batch meets; one that needs a fresh batch is the first."""
+    first = draw.choice(list(FAULTS.values()))
+    others = draw.choices([one for one in FAULTS.values() if not one.fresh], k=IN_A_ROW - 1)
+    kinds = [first, *others[: draw.randrange(IN_A_ROW)]]
+    return [(kind, draw.choice(list(kind.places))) for kind in kinds]
 
 
 def main() -> int:
