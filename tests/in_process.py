@@ -20,7 +20,7 @@ from yubikit.core.smartcard import SmartCardConnection
 
 from tokenprov.batch import BatchWork, new_batch
 from tokenprov.device.pcsc import PcscConnection
-from tokenprov.device.token import YubiKey
+from tokenprov.device.token import AnyToken, YubiKey, recognised
 from tokenprov.home import Home, create_home
 from tokenprov.model import Purpose
 from tokenprov.plan import Plan, plan_token, steps_on
@@ -55,6 +55,16 @@ class Line(SmartCardConnection):
     """
 
     reader = READER
+
+    @property
+    def atr(self) -> bytes:
+        """The token's."""
+        return self._token.atr
+
+    @property
+    def t0(self) -> bool:
+        """Whether the token speaks T=0."""
+        return self._token.model.t0
 
     def __init__(self, token: VirtualToken, cut: tuple[int, bool] | None = None) -> None:
         token.reset()
@@ -143,6 +153,10 @@ class Desk:
         """The product's view of the token."""
         return YubiKey(cast(PcscConnection, line), cast(Any, self.finger))
 
+    def connected(self, line: Line) -> AnyToken:
+        """The product's view of a token of any kind."""
+        return recognised(cast(PcscConnection, line), cast(Any, self.finger))
+
     def run(
         self, profile: str, *, roster: str = HEADER + ADA, cut: tuple[int, bool] | None = None
     ) -> dict[str, Any]:
@@ -154,7 +168,7 @@ class Desk:
         try:
             batch = new_batch(home, rows, parsed, kit_size=1, operator="tester")
             work = BatchWork(home, parsed, batch, operator="tester", listener=lambda event: None)
-            token = self.yubikey(line)
+            token = self.connected(line)
             with work.order_for(token.id) as (order, _):
                 index = work.make(token, order)
             return dict(home.manifest.entry(index))
@@ -170,7 +184,7 @@ class Desk:
         batch = new_batch(home, rows, parsed, kit_size=1, operator="tester")
         (record,) = home.ledger.orders(batch.id)
         try:
-            token, day = self.yubikey(line), home.clock().date()
+            token, day = self.connected(line), home.clock().date()
             return plan_token(token, steps_on(token, parsed, record.order, home, day=day))
         finally:
             self.commands = line.commands

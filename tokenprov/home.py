@@ -7,6 +7,7 @@
     ca/                     the local authority
     issuers/*.toml          other authorities: how they let this station in
     issuers/requests/       what was asked of them, and what they answered
+    card-keys/NAME.hex      management keys that cards came with, as their maker told them
     trust/*.pem             further roots of attestation
     relying-parties/        credentials that were registered here
     open/<order>.key        the station's own key to an order that is not finished
@@ -32,6 +33,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tokenprov.attestation import Anchors
+from tokenprov.card_keys import load_card_key
 from tokenprov.directory import RelyingParty
 from tokenprov.errors import InputError, StationError
 from tokenprov.issuer import Issuer, LocalCa, choose_issuer
@@ -104,6 +106,10 @@ class Home:
     def issuer(self, name: str) -> Issuer:
         """The authority that a profile names so. Raises `IssuerError`, `StationError`."""
         return choose_issuer(name, self.path)
+
+    def card_key(self, name: str) -> Secret:
+        """The management key of that name, from the home. Raises `StationError`."""
+        return load_card_key(self.path / "card-keys", name)
 
     def relying_party(self, rp_id: str, rp_name: str) -> RelyingParty:
         """A relying party whose credentials are kept in this home."""

@@ -24,19 +24,19 @@ from dataclasses import dataclass, field
 from tokenprov import events
 from tokenprov.batch import BatchWork, TokenIsReady
 from tokenprov.device.pcsc import Context, ReaderState
-from tokenprov.device.token import YubiKey, opened
+from tokenprov.device.token import AnyToken, opened
 from tokenprov.device.watch import Limits, Watch
 from tokenprov.errors import (
     PcscUnavailable,
     ReaderBusy,
     StationError,
-    TokenConflict,
     TokenprovError,
     TokenReset,
 )
 from tokenprov.events import Listener
 from tokenprov.home import Home
 from tokenprov.model import Order
+from tokenprov.naming import unnamed
 from tokenprov.plan import check_token
 from tokenprov.profile import Profile
 from tokenprov.prompts import StationOperator
@@ -74,7 +74,7 @@ class Line:
         self._mine = threading.local()  # the watch on a thread's turn
         self._wiping: set[str] = set()  # serials that may come up in any reader meanwhile
         self._moved: list[ReaderState] = []  # where tokens came back in the same turn
-        self._in_hand: list[YubiKey] = []  # those that have their turn
+        self._in_hand: list[AnyToken] = []  # those that have their turn
         self._returned: set[tuple[str, int]] = set()  # reader and insertion of restarted ones
         self._taking_up = threading.Lock()
         self._operator = StationOperator(self._listener)
@@ -245,7 +245,7 @@ class Line:
         return None
 
     @contextmanager
-    def _taken_up(self, token: YubiKey) -> Iterator[bool]:
+    def _taken_up(self, token: AnyToken) -> Iterator[bool]:
         """Whether it gets this turn: not so while another turn waits for it to come back."""
         with self._taking_up:
             awaited = any(
@@ -263,7 +263,7 @@ class Line:
                 with self._taking_up:
                     self._in_hand.remove(token)
 
-    def _held(self) -> list[YubiKey]:
+    def _held(self) -> list[AnyToken]:
         with self._taking_up:
             return list(self._in_hand)
 
@@ -274,7 +274,7 @@ class Line:
         moved = [token.moved for token in self._held()]
         return any(one and (one.name, one.events) == (reader, insertion) for one in moved)
 
-    def _serve(self, token: YubiKey) -> None:
+    def _serve(self, token: AnyToken) -> None:
         started = time.monotonic()
         label = token.id.label
         self._listener(
@@ -287,10 +287,7 @@ class Line:
         )
         try:
             if token.id.serial is None:
-                raise TokenConflict(
-                    "a token without a serial number cannot be bound to its holder",
-                    remedy="Use a token whose serial number can be read.",
-                )
+                raise unnamed(token)
             with self._work.order_for(token.id) as (order, begun):
                 if not begun:
                     check_token(self._profile, token)
@@ -330,7 +327,7 @@ class Line:
         self._listener(events.TokenWiped(reader=back, label=label, entry=index))
         return back
 
-    def _make(self, token: YubiKey, order: Order, begun: bool, started: float) -> None:
+    def _make(self, token: AnyToken, order: Order, begun: bool, started: float) -> None:
         self._listener(
             events.OrderStarted(
                 reader=token.reader,

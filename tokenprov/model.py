@@ -117,6 +117,14 @@ class Holder:
         )
 
 
+class TokenKind(StrEnum):
+    """What is in front of the station."""
+
+    YUBIKEY = "yubikey"
+    SECURITY_KEY = "security-key"  # Yubico's with FIDO alone
+    PIV_CARD = "piv-card"  # SP 800-73, of another maker
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenId:
     """What is known of one token's identity, as it said itself on this connection.

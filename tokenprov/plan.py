@@ -15,7 +15,7 @@ from datetime import date
 
 from tokenprov.inventory import Inventory, take_inventory
 from tokenprov.model import Json, Order
-from tokenprov.profile import Profile, TokenKind, check_firmware
+from tokenprov.profile import Profile, check_firmware
 from tokenprov.profile.firmware import fit_to
 from tokenprov.profile.settle import settled
 from tokenprov.run import conflicts, look
@@ -78,7 +78,7 @@ def steps_on(
     are the holder's old encryption keys, newest first. Raises `ProfileError` where a text of the
     profile names the serial and the token has none.
     """
-    fitted = fit_to(profile, token.firmware, _kind(token), fips=token.is_fips)
+    fitted = fit_to(profile, token.firmware, token.kind, fips=token.is_fips)
     made = settled(fitted.profile, serial=token.id.serial, day=day)
     left_out = (LeftOutStep(one.setting, one.reason) for one in fitted.left_out)
     return (*steps_for(made, order, services, history), *left_out)
@@ -89,11 +89,7 @@ def check_token(profile: Profile, token: Token) -> list[str]:
 
     Raises `ProfileError` for what the token cannot do, with the firmware that can.
     """
-    return check_firmware(profile, token.firmware, _kind(token), fips=token.is_fips)
-
-
-def _kind(token: Token) -> TokenKind:
-    return TokenKind.SECURITY_KEY if token.fido_only else TokenKind.YUBIKEY
+    return check_firmware(profile, token.firmware, token.kind, fips=token.is_fips)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

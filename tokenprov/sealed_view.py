@@ -21,8 +21,9 @@ _READS: Mapping[str, frozenset[str]] = {
     "security_domain": frozenset({"key_references", "certificates"}),
     "piv": frozenset(
         {
-            *("version", "serial", "pin_tries", "puk_tries", "management_key_is_default"),
-            *("management_key_touch", "has_fingerprints", "management_key_type"),
+            *("version", "has_extensions", "serial", "pin_tries", "puk_tries"),
+            *("management_key_is_default", "management_key_touch", "management_key_type"),
+            "has_fingerprints",
             *("authenticated", "pin_verified", "key", "attest", "object", "certificate"),
         }
     ),
@@ -37,7 +38,7 @@ _READS: Mapping[str, frozenset[str]] = {
     ),
     "hsmauth": frozenset({"version", "management_key_tries", "credentials", "public_key"}),
 }
-_ABOUT = frozenset({"id", "reader", "firmware", "is_fips", "fido_only", "has", "applications"})
+_ABOUT = frozenset({"id", "reader", "firmware", "is_fips", "kind", "has", "applications"})
 
 
 class NeedsSecret(TokenprovError):

@@ -22,7 +22,7 @@ from yubikit.piv import SLOT
 
 from tokenprov.attestation import is_virtual_token
 from tokenprov.device.reinsertion import reset_fido2
-from tokenprov.device.token import YubiKey, opened
+from tokenprov.device.token import AnyToken, opened
 from tokenprov.errors import NotSupported, NotVerified, TokenConflict, WrongToken
 from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
@@ -108,6 +108,12 @@ def wipe(
     """
     expect = _only(wanted.token)
     with opened(reader, operator, expect) as token:
+        if not token.applications:
+            raise NotSupported(
+                f"token {wanted.token.label} cannot be emptied: {'; '.join(wanted.reasons)}",
+                remedy="A PIV card has no standard command for it: use its maker's program, or"
+                " another card.",
+            )
         record = begin(home, token, wanted.reasons, permission)
         done = empty(token)
     if FIDO2 in token.applications:
@@ -138,7 +144,7 @@ def begin(home: Home, token: Token, reasons: Sequence[str], permission: Permissi
     )
 
 
-def empty(token: YubiKey) -> tuple[str, ...]:
+def empty(token: AnyToken) -> tuple[str, ...]:
     """Reset what can be reset on this connection; gives the names of the applications."""
     done = tuple(name for name in token.applications if name != FIDO2)
     for name in done:

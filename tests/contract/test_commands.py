@@ -21,6 +21,7 @@ from tests.stations import STANDARD, Said, Station, tell
 from tests.token_under_test import TokenUnderTest
 from tokenprov.cli.main import COMMANDS
 from tokenprov.events import Event
+from tokenprov.sim.bench import VirtualBench
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
@@ -88,7 +89,9 @@ def test_the_page_is_read(station: Station) -> None:
     assert faults([good], "batch status") == ["[].profile is missing"]
 
 
-def test_every_command_prints_what_is_documented(station: Station, token: TokenUnderTest) -> None:
+def test_every_command_prints_what_is_documented(
+    station: Station, token: TokenUnderTest, shared_bench: VirtualBench
+) -> None:
     """One token's way, from the dry run to the escrow: each document is as the page says."""
     roster = station.roster()
     key = station.home / "custodians" / "private" / "help-desk.pem"
@@ -145,6 +148,8 @@ def test_every_command_prints_what_is_documented(station: Station, token: TokenU
     ask("people list", "people", "list")
     ask("approve show", "approve", "show", approved(station, rita, pavel, "open", "token=1"))
     ask("replace", "replace", token.serial, "--reason", "lost", code=8)
+    shared_bench.control.replace(0, model="piv-card-t0")
+    ask("token name", "token", "name", "--all")
     wrong = {
         heading: faults(said.document, heading)
         for heading, said in told

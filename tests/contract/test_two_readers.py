@@ -72,15 +72,15 @@ def test_a_token_without_a_serial_is_passed_over(
     assert [entry["token"]["serial"] for entry in station.entries()] == [two[0].serial]
 
 
-def test_a_card_of_another_maker_is_passed_over(
+def test_a_card_that_the_profile_does_not_fit_is_passed_over(
     station: Station, two: tuple[TokenUnderTest, TokenUnderTest], shared_bench: VirtualBench
 ) -> None:
-    """It is told from a YubiKey by its answers, and nothing is written to it."""
+    """The profile asks for what no card has: that is said, and nothing is written to it."""
     shared_bench.control.replace(1, model="piv-card")
     before = shared_bench.control.snapshot(1)
     said = station.tell(*station.batch(holders=2))
     (passed,) = events(said, "TokenPassedOver")
-    assert "not a YubiKey" in str(passed["reason"])
+    assert "a PIV card of another maker has no such applet" in str(passed["reason"])
     assert shared_bench.control.snapshot(1) == before
     assert said.document["counts"]["issued"] == 1
 

@@ -68,7 +68,7 @@ def custodian_key(given: str, has_passphrase: bool) -> AbstractContextManager[Pr
     """The private key that a person named with --key; open while it is used."""
 
     def find_reader(serial: str) -> str:
-        from tokenprov.cli.token import choose_reader  # and with it all that asks tokens
+        from tokenprov.cli.readers import choose_reader  # and with it all that asks tokens
 
         return choose_reader(None, serial)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from tokenprov.cli.output import as_json, facts_line, print_json
-from tokenprov.cli.token import Nobody, choose_reader, reader_options
+from tokenprov.cli.readers import Nobody, choose_reader, reader_options
 from tokenprov.device.token import opened
 from tokenprov.errors import TokenConflict
 from tokenprov.forecast import Forecast, forecast

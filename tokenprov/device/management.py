@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from yubikit.core import TRANSPORT, ApplicationNotAvailableError, NotSupportedError
+from yubikit.core import (
+    TRANSPORT,
+    ApplicationNotAvailableError,
+    BadResponseError,
+    NotSupportedError,
+)
 from yubikit.core.smartcard import SW, ApduError, SmartCardConnection
 from yubikit.management import DeviceConfig, DeviceInfo, ManagementSession
 from yubikit.support import read_info
@@ -12,6 +17,10 @@ from yubikit.support import read_info
 from tokenprov.device.translate import translated
 from tokenprov.errors import AuthenticationFailed, NotSupported, TokenGone
 from tokenprov.secret import Secret
+
+
+class NotAYubiKey(NotSupported):
+    """The management applet, which every YubiKey has and no other maker's card, is not there."""
 
 
 class Management:
@@ -71,17 +80,19 @@ class Management:
 
 
 def device_info(connection: SmartCardConnection) -> DeviceInfo:
-    """Read the management applet, which every YubiKey has and no other maker's card.
+    """What the management applet says.
 
-    Raises `NotSupported` for a card that is no YubiKey, before any other command is sent to it.
+    Raises `NotAYubiKey` for a card of another maker, before any command but SELECT is sent to it.
     """
+    try:
+        session = ManagementSession(connection)
+    except (ApplicationNotAvailableError, ApduError, BadResponseError, ValueError) as error:
+        # refused with whatever status word, or answered by a card that answers to every name
+        raise NotAYubiKey(
+            "this card is not a YubiKey", remedy="Use a YubiKey, or a profile for cards."
+        ) from error
     with translated("reading what the token is"):
         try:
-            return ManagementSession(connection).read_device_info()
-        except ApplicationNotAvailableError as error:
-            raise NotSupported(
-                "this card is not a YubiKey",
-                remedy="Other makers' cards are not programmed yet; use a YubiKey.",
-            ) from error
+            return session.read_device_info()
         except NotSupportedError:  # firmware before 4.1: the maker's library knows other ways
             return read_info(connection)

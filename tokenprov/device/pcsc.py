@@ -240,6 +240,11 @@ class PcscConnection(SmartCardConnection):
         contactless = self.atr[1:2] and self.atr[1] & 0xF0 == 0x80 and self.atr[2:4] == b"\x80\x01"
         return TRANSPORT.NFC if contactless else TRANSPORT.USB
 
+    @property
+    def t0(self) -> bool:
+        """Whether the card speaks T=0, which knows no command with both data and Le."""
+        return bool(self._protocol == scard.SCARD_PROTOCOL_T0)
+
     def send_and_receive(self, apdu: bytes) -> tuple[bytes, int]:
         """Send one command APDU; give the data and the status word of the response."""
         if self._card is None:

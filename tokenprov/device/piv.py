@@ -40,6 +40,8 @@ BIOMETRICS_SINCE = (5, 6, 0)  # firmware of the YubiKey Bio Multi-protocol editi
 class Piv:
     """Implements `token.PivApplet`."""
 
+    has_extensions = True
+
     def __init__(self, connection: SmartCardConnection) -> None:
         with translated("selecting PIV"):
             self._session = RememberingSession(connection)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from fido2.ctap import CtapError
 
 from tokenprov.device.pcsc import Context, ReaderState
-from tokenprov.device.token import YubiKey, opened
+from tokenprov.device.token import AnyToken, opened
 from tokenprov.errors import (
     NotSupported,
     PcscUnavailable,
@@ -55,7 +55,7 @@ class Time:
 class Reinserted:
     """A token that is in again, on a new connection, and when that was seen."""
 
-    token: YubiKey
+    token: AnyToken
     at: float  # by the clock
 
 

@@ -19,13 +19,15 @@ from yubikit.core import ApplicationNotAvailableError
 from yubikit.management import CAPABILITY, DeviceInfo
 from yubikit.support import get_name
 
+from tokenprov.device.atr import maker_of
+from tokenprov.device.card import PivCard
 from tokenprov.device.comeback import Link
 from tokenprov.device.fido2 import Fido2, Surroundings
 from tokenprov.device.fido2_card import CardDevice
 from tokenprov.device.hid import over_hid
 from tokenprov.device.hsmauth import HsmAuth
 from tokenprov.device.kept import KeptConnection, Selection
-from tokenprov.device.management import Management, device_info
+from tokenprov.device.management import Management, NotAYubiKey, device_info
 from tokenprov.device.oath import Oath
 from tokenprov.device.openpgp import OpenPgp
 from tokenprov.device.otp import Otp
@@ -37,9 +39,11 @@ from tokenprov.device.security_domain import SecurityDomain
 from tokenprov.device.translate import translated
 from tokenprov.device.watch import Watch
 from tokenprov.errors import NotSupported, WrongToken
-from tokenprov.model import TokenId
+from tokenprov.model import TokenId, TokenKind
 from tokenprov.step import Operator
 from tokenprov.token import Keyring, SecureChannel
+
+YUBICO = "yubi"  # in the ATR of every YubiKey, "YubiKey" or "Yubikey"
 
 
 class YubiKey:
@@ -108,9 +112,9 @@ class YubiKey:
         return bool(self._info.is_fips)
 
     @property
-    def fido_only(self) -> bool:
-        """Whether it is a Security Key, which has FIDO and nothing else."""
-        return bool(self._info.is_sky)
+    def kind(self) -> TokenKind:
+        """A YubiKey, or a Security Key, which has FIDO and nothing else."""
+        return TokenKind.SECURITY_KEY if self._info.is_sky else TokenKind.YUBIKEY
 
     def has(self, capability: CAPABILITY) -> bool:
         """Whether an application is enabled on this transport."""
@@ -256,20 +260,35 @@ class YubiKey:
             )
 
 
+AnyToken = YubiKey | PivCard
+
+
 @contextmanager
 def opened(
     reader: str,
     operator: Operator,
     expect: Callable[[TokenId], None] | None = None,
     watch: Watch | None = None,
-) -> Iterator[YubiKey]:
+) -> Iterator[AnyToken]:
     """The token in a reader, exclusively. `expect` may refuse it by what it says it is, `watch`
     hears of each command over CCID.
 
     Raises `TokenError`; `NotSupported` for a card that no applet here knows.
     """
     with Link(reader, watch=watch) as link:
-        token = YubiKey(link.connection, operator, link)
+        token = recognised(link.connection, operator, link)
         if expect is not None:
             expect(token.id)
         yield token
+
+
+def recognised(
+    connection: PcscConnection, operator: Operator, link: Link | None = None
+) -> AnyToken:
+    """What is on a connection, by its answers. Raises `TokenError`."""
+    try:
+        return YubiKey(connection, operator, link)
+    except NotAYubiKey:
+        if YUBICO in maker_of(connection.atr).lower():
+            raise  # one that is out of order is not to pass for a card
+        return PivCard(connection, operator)

@@ -28,6 +28,8 @@ from tokenprov.errors import (
     TouchTimeout,
 )
 
+REFUSED_UNCOUNTED = 0x6300  # ISO/IEC 7816-4, table 6: some cards do not say how many are left
+
 _MISSING = {SW.INVALID_INSTRUCTION, SW.FUNCTION_NOT_SUPPORTED, SW.CLASS_NOT_SUPPORTED, 0x6A86}
 _ABSENT = {SW.FILE_NOT_FOUND, SW.REFERENCE_DATA_NOT_FOUND, SW.RECORD_NOT_FOUND}
 
@@ -89,6 +91,8 @@ def refused(doing: str, retries_left: int | None) -> AuthenticationFailed:
 def _from_sw(doing: str, sw: int) -> Exception:
     if sw & 0xFFF0 == SW.VERIFY_FAIL_NO_RETRY:
         return refused(doing, sw & 0xF)
+    if sw == REFUSED_UNCOUNTED:
+        return refused(doing, None)
     match sw:
         case SW.AUTH_METHOD_BLOCKED:
             return refused(doing, 0)

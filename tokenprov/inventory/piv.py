@@ -44,7 +44,7 @@ def piv_inventory(token: Token, used: list[str]) -> Json:
         "pin": _tries(pin),
         "puk": _tries(puk),
         "managementKey": {
-            "algorithm": piv.management_key_type.name.lower(),
+            "algorithm": _management_key_type(piv),
             "factory": known(management_key),
         },
         "defaults": {
@@ -55,6 +55,14 @@ def piv_inventory(token: Token, used: list[str]) -> Json:
         "ccc": piv.object(OBJECT_ID.CAPABILITY) is not None,
         "fingerprints": piv.has_fingerprints(),
     }
+
+
+def _management_key_type(piv: PivApplet) -> str:
+    """Its algorithm; "unknown" on a card that answers to none."""
+    try:
+        return piv.management_key_type.name.lower()
+    except NotSupported:
+        return "unknown"
 
 
 def _certificate(der: bytes) -> dict[str, str]:

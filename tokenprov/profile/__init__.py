@@ -11,9 +11,10 @@ Rules:
 - Nothing secret stands in a profile: PINs and keys are drawn, the profile says how long.
 """
 
+from tokenprov.model import TokenKind
 from tokenprov.profile.fido2 import Fido2Section, FidoCredential
 from tokenprov.profile.fields import Template
-from tokenprov.profile.firmware import TokenKind, check_firmware
+from tokenprov.profile.firmware import check_firmware
 from tokenprov.profile.holders import check_roster
 from tokenprov.profile.language import Profile
 from tokenprov.profile.load import find_profile, load_profile, parse_profile, ready_folders

@@ -9,9 +9,9 @@ it is written: a newer or another firmware may lack what it should have.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import StrEnum
 
 from tokenprov.errors import Problem, ProfileError
+from tokenprov.model import TokenKind
 from tokenprov.profile.device_limits import device_limits, secure_channel_limits
 from tokenprov.profile.fido2_limits import fido2_limits
 from tokenprov.profile.fips_limits import fips_target_limits
@@ -49,14 +49,6 @@ _SINCE = {
     Algorithm.X25519: NEW_ALGORITHMS_SINCE,
 }
 _RSA = frozenset((Algorithm.RSA2048, Algorithm.RSA3072, Algorithm.RSA4096))
-
-
-class TokenKind(StrEnum):
-    """What is in front of the station."""
-
-    YUBIKEY = "yubikey"
-    SECURITY_KEY = "security-key"  # Yubico's with FIDO alone
-    PIV_CARD = "piv-card"  # SP 800-73, of another maker
 
 
 def check_firmware(
@@ -102,7 +94,9 @@ def _limits(
     missing = {
         TokenKind.YUBIKEY: (),
         TokenKind.SECURITY_KEY: ("piv", "otp", "oath", "openpgp", "hsmauth"),
-        TokenKind.PIV_CARD: ("otp", "fido2", "oath", "openpgp", "hsmauth"),
+        TokenKind.PIV_CARD: (
+            *("device", "secure_channel", "otp", "fido2", "oath", "openpgp", "hsmauth", "fips"),
+        ),
     }[kind]
     called = {
         TokenKind.YUBIKEY: "YubiKey",
@@ -111,10 +105,11 @@ def _limits(
     }[kind]
     for applet in missing:
         if getattr(profile, applet) is not None:
+            section = applet.replace("_", "-")
             yield Limit(
-                key=applet,
+                key=section,
                 message=f"a {called} has no such applet",
-                remedy=f"Use a profile without [{applet}], or insert a YubiKey.",
+                remedy=f"Use a profile without [{section}], or insert a YubiKey.",
             )
     if kind is TokenKind.PIV_CARD:
         yield from card_limits(profile)

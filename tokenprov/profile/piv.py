@@ -111,6 +111,7 @@ class ManagementKey(Section):
     algorithm: ManagementKeyAlgorithm = ManagementKeyAlgorithm.AUTO
     touch: StrictBool = False  # its use waits for a touch
     pin_protected: StrictBool = False  # a copy on the token, for who knows the PIN
+    given: Text | None = None  # the name of the key that cards came with, in the station's home
 
 
 class PivKey(Section):

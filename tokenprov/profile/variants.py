@@ -10,7 +10,14 @@ from collections.abc import Iterator
 
 from tokenprov.profile.language import Profile
 from tokenprov.profile.limits import Limit, Version, piv_keys
-from tokenprov.profile.piv import Algorithm, Attestation, ManagementKeyAlgorithm, PinPolicy
+from tokenprov.profile.piv import (
+    RETIRED_SLOTS,
+    Algorithm,
+    Attestation,
+    ManagementKeyAlgorithm,
+    Origin,
+    PinPolicy,
+)
 
 FIPS_140_3_SINCE = (5, 7, 0)  # the FIPS series on 5.4 is validated to 140-2
 FIPS_140_3_PIN = 8  # characters, PIV and FIDO2
@@ -87,6 +94,18 @@ def card_limits(profile: Profile) -> Iterator[Limit]:
         left_out=True,
     )
     for path, key in piv_keys(profile):
+        if key.slot in RETIRED_SLOTS:
+            yield Limit(
+                key=f"{path}.slot",
+                message="a PIV card makes no key in a retired slot (SP 800-73-4 part 2, 3.3.2)",
+                remedy="Use 9a, 9c, 9d or 9e, or insert a YubiKey.",
+            )
+        if key.origin is Origin.ESCROWED:
+            yield Limit(
+                key=f"{path}.origin",
+                message="SP 800-73-4 has no command to import a key",
+                remedy='Write origin = "generated", or insert a YubiKey.',
+            )
         if key.algorithm not in _STANDARD_ALGORITHMS:
             yield Limit(
                 key=f"{path}.algorithm",

@@ -94,3 +94,17 @@ class Command:
         if lc and len(rest) == lc + 2:  # case 4, extended
             return command(rest[:lc], int.from_bytes(rest[lc:], "big") or 65536, True)
         raise Refusal(SW.WRONG_LENGTH)
+
+
+def parse_tpdu(raw: bytes) -> Command:
+    """Parse a command as T=0 carries it: a header of five bytes, then data or nothing.
+
+    The fifth is the length of what follows, else of what is asked for (ISO/IEC 7816-3, 10.3.2).
+    Raises `Refusal` 6700.
+    """
+    if len(raw) < 5 or len(raw) not in (5, 5 + raw[4]):
+        raise Refusal(SW.WRONG_LENGTH)
+    cla, ins, p1, p2, length = raw[:5]
+    data = raw[5:]
+    le = None if data else length or 256
+    return Command(cla=cla, ins=ins, p1=p1, p2=p2, data=data, le=le)

@@ -17,6 +17,7 @@ from tokenprov.sim.applets.oath import OathApplet
 from tokenprov.sim.applets.openpgp import OpenPgpApplet
 from tokenprov.sim.applets.otp import OtpApplet
 from tokenprov.sim.applets.piv import PivApplet
+from tokenprov.sim.applets.plain_piv import PlainPivApplet
 from tokenprov.sim.applets.security_domain import SecurityDomainApplet
 from tokenprov.sim.device import Device
 from tokenprov.sim.models import MODELS, NOTHING, Capability, Kind, Model
@@ -56,6 +57,8 @@ class Approvable(Protocol):
 
 def make_applets(model: Model, body: Body, token: VirtualToken) -> list[Applet]:
     """The applets of one token, in the order in which a partial AID finds them."""
+    if model.kind is Kind.PLAIN_CARD:
+        return [PlainPivApplet(body, model)]
     applets: list[Applet] = []
     if model.kind is not Kind.PIV_CARD:
         device = Device(

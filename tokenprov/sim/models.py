@@ -21,6 +21,7 @@ class Kind(Enum):
     YUBIKEY = "yubikey"
     SECURITY_KEY = "security-key"  # FIDO only, no serial
     PIV_CARD = "piv-card"  # SP 800-73 and nothing else, of another maker
+    PLAIN_CARD = "plain-card"  # the same by another hand (applets/plain_piv.py)
 
 
 class FormFactor(IntEnum):
@@ -76,6 +77,7 @@ class Model:
     aaguid: bytes = bytes(16)
     part_number: str = ""
     unknown_aid_sw: int = SW.FILE_NOT_FOUND
+    t0: bool = False  # it speaks T=0, else T=1
 
     @property
     def has_fido2(self) -> bool:
@@ -103,6 +105,9 @@ ATR_PIV_CARD = _atr(
     bytes.fromhex("8073c021c056"),
     b"IRTPIV1",
 )
+
+# No interface byte, so T=0; historical bytes as compact TLV 5: card issuer's data
+ATR_PLAIN_CARD = bytes.fromhex("3b098057") + b"VirtPIV"
 
 _YUBIKEY_READER = "Yubico YubiKey OTP+FIDO+CCID"
 _FIDO = Capability.U2F | Capability.FIDO2
@@ -213,6 +218,17 @@ _MODELS = (
         usb_supported=Capability.PIV | Capability.CCID,
         atr=ATR_PIV_CARD,
         reader_name="Virtual Smart Card Reader",
+    ),
+    Model(
+        name="piv-card-t0",
+        version=(1, 0, 0),
+        kind=Kind.PLAIN_CARD,
+        has_serial=False,
+        usb_supported=Capability.PIV | Capability.CCID,
+        atr=ATR_PLAIN_CARD,
+        reader_name="Virtual Smart Card Reader",
+        unknown_aid_sw=SW.FUNCTION_NOT_SUPPORTED,
+        t0=True,
     ),
 )
 

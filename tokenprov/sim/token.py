@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Any
 
-from tokenprov.sim.apdu import SW, Command, Refusal
+from tokenprov.sim.apdu import SW, Command, Refusal, parse_tpdu
 from tokenprov.sim.applet import Applet, Body
 from tokenprov.sim.device import Device
 from tokenprov.sim.models import Capability, Model
@@ -176,7 +176,7 @@ class VirtualToken:
 
     def _answer(self, raw: bytes) -> tuple[bytes, int]:
         try:
-            command = Command.parse(raw)
+            command = parse_tpdu(raw) if self.model.t0 else Command.parse(raw)
             self._check_class(command)
             if self._is_get_response(command):
                 return self._limit(self._take_waiting(), command)
@@ -241,8 +241,16 @@ class VirtualToken:
         return waiting
 
     def _limit(self, data: bytes, command: Command) -> tuple[bytes, int]:
-        """Give as much as was asked for, and keep the rest for GET RESPONSE."""
+        """Give as much as was asked for, and keep the rest for GET RESPONSE.
+
+        Over T=0 that is nothing after data, and all or 6Cxx else (ISO/IEC 7816-3, 10.3.3).
+        """
         room = command.le or (65536 if command.extended else 256)
+        if self.model.t0 and data:
+            room = 0 if command.data else room
+            if len(data) < room:
+                self._waiting = data
+                raise Refusal(SW_WRONG_LE | len(data))
         if len(data) <= room:
             return data, SW.OK
         self._waiting = data[room:]
@@ -329,4 +337,5 @@ class VirtualToken:
 
 
 WARNING_SW1 = 0x62  # ISO/IEC 7816-4, table 6: a warning, nothing changed
+SW_WRONG_LE = 0x6C00  # ISO/IEC 7816-4, table 5: SW2 bytes are there
 SW_MORE_DATA = 0x6100  # ISO/IEC 7816-4, table 6: SW2 bytes still available

@@ -9,6 +9,7 @@ from typing import Protocol
 from tokenprov.attestation import Anchors
 from tokenprov.directory import RelyingParty
 from tokenprov.issuer import Issuer
+from tokenprov.secret import Secret
 
 
 class Services(Protocol):
@@ -22,6 +23,10 @@ class Services(Protocol):
     @property
     def clock(self) -> Callable[[], datetime]:
         """The time, aware of its zone."""
+        ...
+
+    def card_key(self, name: str) -> Secret:
+        """The management key of that name, which cards came with. Raises `StationError`."""
         ...
 
     def issuer(self, name: str) -> Issuer:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from tokenprov.model import TokenId
+from tokenprov.model import TokenId, TokenKind
 from tokenprov.token.fido2 import FidoApplet
 from tokenprov.token.hsmauth import HsmAuthApplet
 from tokenprov.token.keyring import Keyring
@@ -52,7 +52,7 @@ class Token(Protocol):
     @property
     def is_fips(self) -> bool: ...
     @property
-    def fido_only(self) -> bool: ...
+    def kind(self) -> TokenKind: ...
     @property
     def keyring(self) -> Keyring: ...
     def piv(self) -> PivApplet: ...

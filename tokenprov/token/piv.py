@@ -42,6 +42,11 @@ class PivApplet(Protocol):
 
     @property
     def version(self) -> tuple[int, int, int]: ...
+    @property
+    def has_extensions(self) -> bool:
+        """Whether it has commands beyond the standard: for tries, management key, attestation."""
+        ...
+
     def serial(self) -> str | None:
         """The serial by this applet on this connection; None where it has none."""
         ...

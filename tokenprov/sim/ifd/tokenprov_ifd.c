@@ -360,7 +360,8 @@ RESPONSECODE IFDHSetProtocolParameters(DWORD Lun, DWORD Protocol, UCHAR Flags, U
 	(void)PTS3;
 	if (reader_of(Lun) == NULL)
 		return IFD_NO_SUCH_DEVICE;
-	return Protocol == SCARD_PROTOCOL_T1 ? IFD_SUCCESS : IFD_PROTOCOL_NOT_SUPPORTED;
+	return Protocol == SCARD_PROTOCOL_T1 || Protocol == SCARD_PROTOCOL_T0
+		? IFD_SUCCESS : IFD_PROTOCOL_NOT_SUPPORTED;
 }
 
 RESPONSECODE IFDHPowerICC(DWORD Lun, DWORD Action, PUCHAR Atr, PDWORD AtrLength)

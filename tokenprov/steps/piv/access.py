@@ -20,6 +20,11 @@ FACTORY_PUK = "12345678"
 FACTORY_MANAGEMENT_KEY = bytes.fromhex("010203040506070801020304050607080102030405060708")
 
 
+def factory_management_key(token: Token) -> bytes:
+    """The published one, as long as the algorithm of this token's wants it."""
+    return (FACTORY_MANAGEMENT_KEY * 2)[: token.piv().management_key_type.key_len]
+
+
 def affordable(remaining: int | None) -> bool:
     """Whether a probe that may fail leaves the last two tries alone."""
     return remaining is None or remaining > PROBE_RESERVE
@@ -65,7 +70,7 @@ def authenticate(token: Token) -> None:
     held = token.keyring.get(SecretKind.PIV_MANAGEMENT_KEY)
     candidates = [held.reveal()] if held is not None and is_default is not True else []
     if is_default is not False:
-        candidates.append(FACTORY_MANAGEMENT_KEY)
+        candidates.append(factory_management_key(token))
     if any(opens(token, key) for key in candidates):
         return
     if held is not None and _waits_for_touch(token):
@@ -78,7 +83,7 @@ def authenticate(token: Token) -> None:
 
 def opens(token: Token, key: bytes) -> bool:
     """Whether this is the management key; it is then authenticated."""
-    waits = key != FACTORY_MANAGEMENT_KEY and _waits_for_touch(token)
+    waits = key != factory_management_key(token) and _waits_for_touch(token)
     with token.touch("use its PIV management key") if waits else nullcontext():
         try:
             token.piv().authenticate(key)

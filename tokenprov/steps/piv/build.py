@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
+from functools import partial
 
 from yubikit.piv import KEY_TYPE, MANAGEMENT_KEY_TYPE, PIN_POLICY, SLOT, TOUCH_POLICY
 
@@ -24,6 +25,7 @@ from tokenprov.profile.piv import (
 )
 from tokenprov.profile.piv_certificate import SID_COLUMN, AccountSid, Certificate
 from tokenprov.profile.piv_objects import PrintedInformation
+from tokenprov.secret import Secret
 from tokenprov.step import Step
 from tokenprov.steps.piv.certificate import CertificateStep
 from tokenprov.steps.piv.data_objects import PrintedInformationStep, TextObjectStep
@@ -56,6 +58,7 @@ def piv_steps(
         algorithm=_MANAGEMENT_KEYS[section.management_key.algorithm],
         touch=section.management_key.touch,
         pin_protected=section.management_key.pin_protected,
+        given=_given(section.management_key.given, services),
     )
     yield from _objects(section, order, services)
     for wanted in section.keys:
@@ -76,6 +79,10 @@ def piv_steps(
     if history and free:
         yield from history_steps(history, first=free[0])
     yield from _key_history(section, min(len(history), len(free)))
+
+
+def _given(name: str | None, services: Services) -> Callable[[], Secret] | None:
+    return None if name is None else partial(services.card_key, name)
 
 
 def _objects(section: PivSection, order: Order, services: Services) -> Iterator[Step]:

@@ -13,7 +13,6 @@ from dataclasses import replace
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tokenprov.errors import NotSupported
 from tokenprov.issuer import CertificateRequest, CertificateSettings, Issuer
@@ -23,7 +22,7 @@ from tokenprov.step import Drawn, Evidence, Finding, Intent, State
 from tokenprov.steps.piv.access import authenticate
 from tokenprov.steps.piv.key import Clock
 from tokenprov.steps.piv.signature import certification_request
-from tokenprov.steps.piv.slot_key import SlotKey, conflict
+from tokenprov.steps.piv.slot_key import SlotKey, certified_key, conflict
 from tokenprov.token import Token
 
 MAX_CERTIFICATE = 3052  # bytes that an object holds, compressed or not (Yubico, PIV "Slots")
@@ -101,10 +100,7 @@ class CertificateStep:
 def found_certificate(token: Token, key: SlotKey, there: bytes, *, compressed: bool) -> Finding:
     """MATCH for the right certificate (DER) in a slot, if it is for the key beside it."""
     certificate = x509.load_der_x509_certificate(there)
-    public_key = certificate.public_key().public_bytes(
-        Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-    )
-    if public_key != key.public_key(token):
+    if certified_key(there) != key.public_key(token):
         return conflict(f"the certificate in {key.slot:02x} is for another key")
     facts: dict[str, Json] = {
         "sha256": certificate.fingerprint(hashes.SHA256()).hex(),

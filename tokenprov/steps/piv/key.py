@@ -1,7 +1,8 @@
 """A key generated on the token, with its policies and its attestation (SP 800-73-4 part 2, 3.3.2).
 
 What says that a key is there, best first: metadata, its attestation, and where the token has
-neither, a signature that verifies. A key is ours when the journal holds the promise to make it:
+neither, a signature that verifies by what the token gave when it made the key, or by the
+certificate beside it. A key is ours when the journal holds the promise to make it:
 the promise is only given after the slot was seen empty.
 """
 
@@ -21,7 +22,7 @@ from tokenprov.secret import RandomBytes
 from tokenprov.step import Drawn, Evidence, Finding, Intent, State
 from tokenprov.steps.piv.access import authenticate
 from tokenprov.steps.piv.signature import verify_signature
-from tokenprov.steps.piv.slot_key import SlotKey, conflict, digest
+from tokenprov.steps.piv.slot_key import SlotKey, certified_key, conflict, digest
 from tokenprov.token import KeyState, Token
 
 Clock = Callable[[], datetime]
@@ -160,6 +161,8 @@ class KeyStep(SlotKey):
         if intent is None:
             return conflict(f"slot {self.slot:02x} holds a key that cannot be read")
         if self._generated is None:
+            self._generated = self._certified(token)
+        if self._generated is None:
             return Finding(state=State.UNKNOWN, reason="the key was made, but its half was lost")
         challenge = os.urandom(32)
         signature = self.sign(token, challenge, f"prove the key in {self.slot:02x}")
@@ -173,3 +176,11 @@ class KeyStep(SlotKey):
             },
             unread=("PIN policy", "touch policy", "attestation"),
         )
+
+    def _certified(self, token: Token) -> bytes | None:
+        """The public key of the certificate beside it, written when it was in this process."""
+        certificate = token.piv().certificate(self.slot)
+        try:
+            return certified_key(certificate) if certificate is not None else None
+        except ValueError:
+            return None

@@ -10,10 +10,15 @@ order of writes is such that no cut loses it:
 - where the copy cannot be read back yet (a FIPS token shows that object in approved mode only, and
   changing the key is what brings it there), it is written again after the change.
 
+A card of another maker has no command to change it: it keeps the one that it came with, which its
+maker published or told the station, and the entry says which of the two.
+
 A key derived from the PIN, which the maker's programs once made, is never made.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from yubikit.core import Tlv
 from yubikit.piv import MANAGEMENT_KEY_TYPE, OBJECT_ID
@@ -23,8 +28,8 @@ from tokenprov.model import Json, SecretKind
 from tokenprov.secret import RandomBytes, Secret, draw_bytes
 from tokenprov.step import Drawn, DrawnSecret, Finding, Intent, State
 from tokenprov.steps.piv.access import (
-    FACTORY_MANAGEMENT_KEY,
     authenticate,
+    factory_management_key,
     not_touched,
     opens,
     read_object,
@@ -53,9 +58,15 @@ class ManagementKeyStep:
         algorithm: MANAGEMENT_KEY_TYPE | None,
         touch: bool = False,
         pin_protected: bool = False,
+        given: Callable[[], Secret] | None = None,
     ) -> None:
-        """`algorithm` None: AES-192 where the token has it (5.4), else 3DES; 24 bytes both."""
+        """`algorithm` None: AES-192 where the token has it (5.4), else 3DES; 24 bytes both.
+
+        `given` tells the key that cards of this delivery came with, where it is not the published
+        one.
+        """
         self._algorithm, self._touch, self._protected = algorithm, touch, pin_protected
+        self._given = given
 
     def draw(self, random: RandomBytes) -> Drawn:
         """A key of the algorithm's length."""
@@ -65,6 +76,8 @@ class ManagementKeyStep:
     def observe(self, token: Token, intent: Intent | None) -> Finding:
         """By metadata and by authenticating; no tries are counted on this key."""
         piv = token.piv()
+        if not piv.has_extensions:
+            return self._kept(token)
         is_default = piv.management_key_is_default()
         if is_default is True:
             return self._factory(token, intent)
@@ -75,7 +88,7 @@ class ManagementKeyStep:
                 verify_pin(token)  # first: where there is no metadata, the session starts anew
             if opens(token, intent.secret(self.id).reveal()):
                 return self._ours(token, intent.secret(self.id))
-        if is_default is None and opens(token, FACTORY_MANAGEMENT_KEY):
+        if is_default is None and opens(token, factory_management_key(token)):
             return self._factory(token, intent)
         if intent is not None and self._touch:
             raise not_touched(token)
@@ -91,6 +104,24 @@ class ManagementKeyStep:
         self._change(token, key)
         if not seen:
             token.piv().put_object(OBJECT_ID.PRINTED, _copy(key))
+
+    def _kept(self, token: Token) -> Finding:
+        """A card keeps the key that it came with: it is known, or nothing can be written."""
+        algorithm = token.piv().management_key_type.name.lower()
+        given = self._given() if self._given is not None else None
+        if given is not None and opens(token, given.reveal()):
+            token.keyring.put(_KIND, self.id, given)
+        elif opens(token, factory_management_key(token)):
+            given = None
+        elif given is not None:
+            return _conflict("its PIV management key is not the one that the station was given")
+        else:
+            return _conflict("its PIV management key is not the published one")
+        return Finding(
+            state=State.SKIPPED,
+            reason="a PIV card keeps the management key that its maker set",
+            facts={"algorithm": algorithm, "published": given is None},
+        )
 
     def _factory(self, token: Token, intent: Intent | None) -> Finding:
         """The key is the factory's; before a promise, nothing may stand where its copy goes."""

@@ -1,7 +1,8 @@
 """CHUID and CCC: the objects that Windows and macOS want before they see a card.
 
 SP 800-73-4 part 1, 3.1.1 (CCC), 3.1.2 (CHUID), tables 8 and 9. The values are drawn once an order
-and journalled, so that a second write is the same write.
+and journalled, so that a second write is the same write. A card of another maker keeps the CHUID
+and the CCC that it came with.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ CCC_VERSION = 0x21  # version 2.1 of container and grammar
 PKCS15_NONE = 0x00
 DATA_MODEL = 0x10  # SP 800-73
 
+_CAME_WITH_IT = "a PIV card keeps the one that it came with"
+
 
 class ObjectStep(ABC):
     """An object whose whole value stands in the intent."""
@@ -56,11 +59,20 @@ class ObjectStep(ABC):
             return Finding(state=State.ABSENT, unread=(self.title,))  # FIPS, in its factory state
         if there is None:
             return Finding(state=State.ABSENT)
+        promised = intent is not None and bool(intent.public)  # an audit knows of no promise
+        if not promised and not token.piv().has_extensions:
+            kept = self.kept(there)
+            if kept is not None:
+                return kept
         if intent is None:
             return Finding(state=State.CONFLICT, reason=f"it holds a {self.title}")
         if there != self.value(intent.public):
             return Finding(state=State.CONFLICT, reason=f"its {self.title} is not ours")
         return Finding(state=State.MATCH, facts=self.facts(intent))
+
+    def kept(self, there: bytes) -> Finding | None:
+        """What is found where a card of another maker came with this object; None: it is not."""
+        return None
 
     def facts(self, intent: Intent) -> dict[str, Json]:
         """What an entry says of it."""
@@ -91,6 +103,21 @@ class ChuidStep(ObjectStep):
         expires = expires.replace(year=expires.year + CHUID_YEARS)
         return Drawn(public={"guid": guid.hex, "expires": expires.isoformat()})
 
+    def kept(self, there: bytes) -> Finding:
+        """A card is known by the CHUID that it came with, until the day in it."""
+        try:
+            chuid = Chuid.from_bytes(there)
+        except (ValueError, KeyError, IndexError):
+            return Finding(state=State.CONFLICT, reason="its CHUID cannot be read")
+        expires = chuid.expiration_date
+        if expires < self._today():
+            return Finding(
+                state=State.CONFLICT,
+                reason=f"the card expired on {expires}, its CHUID says: it is to be replaced",
+            )
+        facts = {"guid": chuid.guid.hex(), "expires": expires.isoformat()}
+        return Finding(state=State.SKIPPED, reason=_CAME_WITH_IT, facts=facts)
+
     def value(self, public: Mapping[str, Json]) -> bytes:
         chuid = Chuid(
             fasc_n=NON_FEDERAL,
@@ -107,6 +134,10 @@ class CccStep(ObjectStep):
     id = "piv/ccc"
     title = "CCC"
     object_id = OBJECT_ID.CAPABILITY
+
+    def kept(self, there: bytes) -> Finding:
+        """It says how the card is made, so it is its own."""
+        return Finding(state=State.SKIPPED, reason=_CAME_WITH_IT)
 
     def draw(self, random: RandomBytes) -> Drawn:
         """The rest of the card identifier."""

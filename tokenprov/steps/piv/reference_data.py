@@ -39,7 +39,11 @@ class TriesStep:
         piv = token.piv()
         pin, puk = piv.pin_tries(), piv.puk_tries()
         if pin.remaining == 0:
-            return _conflict("its PIN is blocked")
+            return _conflict("its PIN is blocked: whoever has its PUK can unblock it")
+        if not piv.has_extensions:
+            reason = "a PIV card keeps the numbers of tries that its maker set"
+            facts = {"pinTriesLeft": pin.remaining}
+            return Finding(state=State.SKIPPED, reason=reason, facts=facts, unread=("PUK tries",))
         if pin.total is None or puk.total is None:
             facts = {"pinTriesLeft": pin.remaining}
             # as many as wanted may be the factory's own number: what was promised decides

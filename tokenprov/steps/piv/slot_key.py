@@ -6,6 +6,8 @@ import hashlib
 from abc import ABC, abstractmethod
 from contextlib import nullcontext
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import load_der_x509_certificate
 from yubikit.piv import KEY_TYPE, PIN_POLICY, SLOT, TOUCH_POLICY
 
 from tokenprov.attestation import PivAttestation
@@ -81,6 +83,15 @@ class SlotKey(ABC):
             if there is not None and there is not wanted:
                 return f"has the {name} policy {there.name.lower()}, not {wanted.name.lower()}"
         return ""
+
+
+def certified_key(certificate: bytes) -> bytes:
+    """The public key (SubjectPublicKeyInfo, DER) of a certificate. Raises ValueError."""
+    return (
+        load_der_x509_certificate(certificate)
+        .public_key()
+        .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    )
 
 
 def digest(public_key: bytes) -> str:

@@ -1,0 +1,162 @@
+"""A batch of a YubiKey and two PIV cards of other makers, and what other programs say of the cards.
+
+All three are behind a private pcscd; one card speaks T=0. OpenSC, the standards' own reader of PIV
+cards, and yubico-piv-tool, which knows cards of other makers too, are the judges.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tests.piv_peers import Peers
+from tests.stations import Said, Station, make_station
+from tokenprov.sim.bench import VirtualBench
+
+MODELS = ("yubikey-5.7.4", "piv-card", "piv-card-t0")
+CARDS = (1, 2)  # their readers
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[VirtualBench]:
+    """Three readers."""
+    with VirtualBench(tokens=3, model=MODELS) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def station(bench: VirtualBench, tmp_path_factory: pytest.TempPathFactory) -> Station:
+    """A station that trusts the virtual YubiKey."""
+    return make_station(tmp_path_factory.mktemp("cards"), bench.environment)
+
+
+@pytest.fixture(scope="module")
+def before(station: Station) -> Said:
+    """What the batch says while one of the cards is blank."""
+    return station.run(*station.batch(holders=3, profile="piv-card"))
+
+
+@pytest.fixture(scope="module")
+def named(station: Station, before: Said) -> Said:
+    """The blank card gets a name, and the batch goes on."""
+    assert before.code == 8, before.err
+    named = station.run("token", "name", "--all", "--json")
+    assert named.code == 0, named.err
+    said = station.run(*station.batch(holders=3, profile="piv-card"))
+    assert said.code == 0, said.err
+    return named
+
+
+@pytest.fixture(scope="module")
+def entries(station: Station, named: Said) -> dict[str, Any]:
+    """The entries by the maker of their token."""
+    return {entry["token"]["maker"]: entry for entry in station.entries()}
+
+
+def readers(bench: VirtualBench) -> dict[int, str]:
+    """The names of the readers, by number."""
+    return {line["number"]: line["reader"] for line in bench.control.tokens()}
+
+
+def test_a_blank_card_is_told_how_it_gets_a_name(before: Said) -> None:
+    """The others are made; the blank one is passed over with the command for it."""
+    (passed,) = [event for event in before.events if event["event"] == "TokenPassedOver"]
+    assert "the card is blank" in passed["reason"]
+    assert "tokenprov token name --reader" in passed["remedy"]
+    assert before.document["counts"]["issued"] == 2
+
+
+def test_one_batch_one_manifest(
+    station: Station,
+    bench: VirtualBench,
+    named: Said,
+    entries: dict[str, Any],
+) -> None:
+    """Each token has its entry by its own serial; what is known of the serial is graded."""
+    assert {maker: entry["token"]["grade"] for maker, entry in entries.items()} == {
+        "yubico": "attested",
+        "IRTPIV": "asserted",
+        "VirtPIV": "asserted",
+    }
+    (card,) = named.document
+    assert entries["VirtPIV"]["token"]["serial"] == card["serial"]
+    assert station.run("manifest", "verify").code == 0
+    listed = station.run("token", "list", "--json").document
+    assert {one["serial"] for one in listed} == {e["token"]["serial"] for e in entries.values()}
+    audited = station.run("token", "audit", "--all")
+    assert audited.code == 0, audited.out
+
+
+def test_no_vendor_command_reached_a_card(
+    bench: VirtualBench,
+    entries: dict[str, Any],
+) -> None:
+    """Of all commands that the two cards got since they were plugged in, all are the standard's."""
+    standard = {0x20, 0x24, 0x2C, 0x47, 0x87, 0xA4, 0xC0, 0xCB, 0xDB}
+    for number in CARDS:
+        seen = {ins for ins, _ in bench.control.trace(number)}
+        assert seen <= standard
+        assert {0x24, 0x47, 0xDB} <= seen
+
+
+@pytest.mark.parametrize(("number", "maker"), [(1, "IRTPIV"), (2, "VirtPIV")])
+def test_opensc_uses_the_card(
+    station: Station,
+    bench: VirtualBench,
+    entries: dict[str, Any],
+    tmp_path: Path,
+    number: int,
+    maker: str,
+) -> None:
+    """OpenSC knows the card by the entry's serial, verifies its PIN, and signs with its key."""
+    peers = Peers(bench=bench, folder=tmp_path)
+    entry, reader = entries[maker], readers(bench)[number]
+    serial = entry["token"]["serial"]
+    pin = station.secrets(serial)["piv/pin"]
+    module = ("pkcs11-tool", "--module", "opensc-pkcs11.so")
+    dump = peers.run("pkcs15-tool", "--reader", reader, "--dump")
+    assert f"Serial number  : {serial}" in dump
+    assert "Private EC Key [PIV AUTH key]" in dump
+    peers.run("pkcs15-tool", "--reader", reader, "--verify-pin", "--pin", pin)
+    slots = peers.run(*module, "--list-slots")
+    (slot,) = re.findall(rf"\(0x([0-9a-f]+)\): {re.escape(reader)}", slots)
+    (tmp_path / "message").write_bytes(b"proof")
+    peers.run(
+        *module,
+        *("--slot", f"0x{slot}", "--login", "--pin", pin, "--sign", "--id", "01"),
+        *("--mechanism", "ECDSA-SHA256", "--signature-format", "openssl"),
+        *("--input-file", "message", "--output-file", "signature"),
+    )
+    steps = {step["id"]: step for step in entry["steps"]}
+    der = station.blob(steps["piv/9a/certificate"]["facts"]["sha256"])
+    key = x509.load_der_x509_certificate(der).public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    key.verify((tmp_path / "signature").read_bytes(), b"proof", ec.ECDSA(hashes.SHA256()))
+    pem = peers.run("pkcs15-tool", "--reader", reader, "--read-certificate", "01")
+    assert (
+        x509.load_pem_x509_certificate(pem[pem.index("-----BEGIN") :].encode()).public_bytes(
+            Encoding.DER
+        )
+        == der
+    )
+
+
+def test_yubico_piv_tool_reads_the_card(
+    station: Station, bench: VirtualBench, entries: dict[str, Any], tmp_path: Path
+) -> None:
+    """YubiKeys' own client, which connects by T=1 alone, finds GUID and PIN on the other card."""
+    peers = Peers(bench=bench, folder=tmp_path)
+    serial = entries["IRTPIV"]["token"]["serial"]
+    pin = station.secrets(serial)["piv/pin"]
+    tool = ("yubico-piv-tool", "--reader", readers(bench)[1])
+    assert serial in peers.run(*tool, "--action", "status", code=None)
+    said = peers.run(*tool, "--action", "verify-pin", "--pin", pin, code=None)
+    assert "Successfully verified PIN" in said

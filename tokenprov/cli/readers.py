@@ -1,0 +1,63 @@
+"""The tokens that are plugged in, for commands: what each says it is, and which one is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import click
+
+from tokenprov.device.pcsc import Context
+from tokenprov.device.token import opened
+from tokenprov.errors import InputError, TokenError, TokenGone
+from tokenprov.model import TokenId
+
+
+class Nobody:
+    """Implements `step.Operator` for commands that only look: nothing waits for a touch."""
+
+    def touch(self, reader: str, label: str, reason: str) -> nullcontext[None]:
+        """Nothing to do."""
+        return nullcontext()
+
+    def reinsert(self, reader: str, label: str, reason: str, seconds: float) -> nullcontext[None]:
+        """Nothing to do."""
+        return nullcontext()
+
+
+def reader_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which token is meant, where more than one is plugged in."""
+    command = click.option("--reader", help="The token in this reader.")(command)
+    return click.option("--serial", help="The token with this serial.")(command)
+
+
+def choose_reader(reader: str | None, serial: str | None) -> str:
+    """The one reader that is meant. Raises `InputError` where it is none or more than one."""
+    found = [(name, token_id) for name, token_id, _ in seen()]
+    if reader is not None:
+        found = [one for one in found if reader.lower() in one[0].lower()]
+    if serial is not None:
+        found = [one for one in found if one[1] is not None and one[1].serial == serial]
+    if not found:
+        raise TokenGone("no such token is plugged in", remedy="See: tokenprov token list")
+    if len(found) > 1:
+        labels = ", ".join(one[1].label if one[1] else one[0] for one in found)
+        raise InputError(
+            f"{len(found)} tokens are plugged in: {labels}", remedy="Choose one with --serial."
+        )
+    return found[0][0]
+
+
+def seen() -> list[tuple[str, TokenId | None, str]]:
+    """Reader, token and trouble of each reader with a token in it."""
+    with Context() as context:
+        names = [state.name for state in context.states() if state.present]
+    found: list[tuple[str, TokenId | None, str]] = []
+    for name in names:
+        try:
+            with opened(name, Nobody()) as here:
+                found.append((name, here.id, ""))
+        except TokenError as error:
+            found.append((name, None, error.message))
+    return found
