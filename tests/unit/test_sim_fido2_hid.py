@@ -12,7 +12,7 @@ from fido2.hid import CAPABILITY, CtapHidDevice
 from fido2.hid.base import CtapHidConnection, HidDescriptor
 
 from tests.fido2_applet import PIN, World
-from tokenprov.sim.ctap.ctaphid import CtapHid, HidCommand, HidError, frames
+from tokenprov.sim.ctap.ctaphid import CtapHid, HidCommand, HidError, Keepalive, frames
 from tokenprov.sim.models import MODELS
 
 BROADCAST = 0xFFFFFFFF
@@ -36,7 +36,7 @@ class Wire(CtapHidConnection):
     def write_packet(self, data: bytes) -> None:
         """A report to the token."""
         assert len(data) == 64
-        self._reports.extend(self._hid.receive(data))
+        self._reports.extend(self._hid.receive(data) + self._hid.run())
 
     def read_packet(self) -> bytes:
         """A report from the token."""
@@ -200,3 +200,43 @@ def test_a_length_beyond_the_protocol_is_refused() -> None:
     report = channel.to_bytes(4, "big") + bytes([0x80 | HidCommand.PING]) + b"\x1d\xba"
     assert error_of(hid.receive(report.ljust(64, b"\0"))) == HidError.INVALID_LEN
     assert hid.receive(frames(channel, HidCommand.CANCEL, b"")[0]) == []
+
+
+GET_INFO = b"\x04"
+
+
+def test_a_pending_message_keeps_its_client_waiting_and_others_out() -> None:
+    """Keep-alives go to its channel; another channel is busy, and may still be given."""
+    hid = interface(World())
+    one, two = channel_of(hid), channel_of(hid)
+    assert hid.keepalive(Keepalive.PROCESSING) == []
+    assert hid.receive(frames(one, HidCommand.CBOR, GET_INFO)[0]) == []
+    (alive,) = hid.keepalive(Keepalive.UP_NEEDED)
+    assert alive[:8] == one.to_bytes(4, "big") + bytes([0x80 | HidCommand.KEEPALIVE, 0, 1, 2])
+    assert error_of(hid.receive(frames(two, HidCommand.PING, b"x")[0])) == HidError.CHANNEL_BUSY
+    assert channel_of(hid) == two + 1
+    assert hid.run()[0][4] == 0x80 | HidCommand.CBOR
+    assert hid.receive(frames(two, HidCommand.PING, b"x")[0])[0][4] == 0x80 | HidCommand.PING
+
+
+def test_cancel_ends_what_waits_for_a_touch() -> None:
+    """CANCEL on its channel makes a missing touch KEEPALIVE_CANCEL; on another one, nothing."""
+    world = World()
+    world.finger = False
+    for cancelled in (True, False):
+        hid = interface(world)
+        one, two = channel_of(hid), channel_of(hid)
+        assert hid.receive(frames(one, HidCommand.CBOR, b"\x0b")[0]) == []  # selection
+        assert hid.receive(frames(one if cancelled else two, HidCommand.CANCEL, b"")[0]) == []
+        assert hid.pending is not None
+        assert hid.pending.cancelled is cancelled
+        assert hid.run()[0][7] == (0x2D if cancelled else 0x2F)
+
+
+def test_init_on_the_channel_of_a_pending_message_drops_its_answer() -> None:
+    """Who begins anew on its channel hears nothing of what was asked before."""
+    hid = interface(World())
+    channel = channel_of(hid)
+    hid.receive(frames(channel, HidCommand.CBOR, GET_INFO)[0])
+    assert hid.receive(frames(channel, HidCommand.INIT, NONCE)[0])[0][15:19] == channel.to_bytes(4)
+    assert hid.run() == []

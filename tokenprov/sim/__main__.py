@@ -15,7 +15,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,12 +25,16 @@ import click
 
 from tokenprov.sim.attestation import ROOTS_FOLDER, bench_roots
 from tokenprov.sim.bus import MAX_READERS
+from tokenprov.sim.contact import Contact
 from tokenprov.sim.control import CONTROL_VARIABLE, ControlServer
 from tokenprov.sim.ifd.build import SimulatorUnavailable, build_driver, cache_folder
 from tokenprov.sim.models import DEFAULT_MODEL, MODELS
+from tokenprov.sim.pcsc_wiring import PcscWiring
 from tokenprov.sim.pcscd import make_folder
 from tokenprov.sim.simulation import Simulation
 from tokenprov.sim.specs import BenchError, TokenSpec, make_specs
+from tokenprov.sim.usb.wiring import UsbWiring
+from tokenprov.sim.wiring import Wiring
 
 DEFAULT_SERIAL_BASE = 30_000_001
 NOT_STARTED = 127  # as a shell says it
@@ -54,8 +59,10 @@ def drawer(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def running(make: Callable[[], list[TokenSpec]], state: Path | None) -> Iterator[dict[str, str]]:
-    """A bench that runs; gives the variables for its clients.
+def running(
+    make: Callable[[], list[TokenSpec]], state: Path | None, *, usb: bool = False
+) -> Iterator[dict[str, str]]:
+    """A bench that runs, behind a private pcscd or on a USB bus; gives its clients' variables.
 
     Raises `SimulatorUnavailable` or `BenchError` with the reason where it cannot be had.
     """
@@ -68,8 +75,7 @@ def running(make: Callable[[], list[TokenSpec]], state: Path | None) -> Iterator
         roots = (state or folder) / "roots"
         os.environ[ROOTS_FOLDER] = str(roots.absolute())
         bench_roots()  # now: clients read the folder before a token attests
-        driver = build_driver(cache_folder())
-        simulation = Simulation(folder, driver, make())
+        simulation = Simulation(wiring(folder, usb=usb), make())
         stack.callback(simulation.close)
         control = ControlServer(folder / "control", simulation)
         stack.callback(control.close)
@@ -80,6 +86,13 @@ def running(make: Callable[[], list[TokenSpec]], state: Path | None) -> Iterator
             CONTROL_VARIABLE: str(control.path),
             ROOTS_FOLDER: os.environ[ROOTS_FOLDER],
         }
+
+
+def wiring(folder: Path, *, usb: bool) -> Callable[[Mapping[int, Contact]], Wiring]:
+    """What the readers hang on. Raises `SimulatorUnavailable` where it cannot be had."""
+    if usb:
+        return partial(UsbWiring, folder)
+    return partial(PcscWiring, folder, build_driver(cache_folder()))
 
 
 def bench_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -154,7 +167,9 @@ def run(
 
 @main.command()
 @bench_options
+@click.option("--usb", is_flag=True, help="On the USB bus of a virtual machine, by usbredir.")
 def serve(
+    usb: bool,
     tokens: int,
     models: tuple[str, ...],
     serial_base: int,
@@ -169,7 +184,7 @@ def serve(
     with (
         reasons_told(),
         running(
-            lambda: make_specs(tokens, models, serial_base, touch, latency, state), state
+            lambda: make_specs(tokens, models, serial_base, touch, latency, state), state, usb=usb
         ) as environment,
     ):
         print(json.dumps(environment), flush=True)

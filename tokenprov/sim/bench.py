@@ -27,7 +27,7 @@ STOP_SECONDS = 10.0
 
 
 class VirtualBench:
-    """Virtual tokens behind a private pcscd.
+    """Virtual tokens behind a private pcscd, or with `usb` on the bus of a virtual machine.
 
     `model` is one for all, or one a token; `touch` and `latency` are the options of
     `python -m tokenprov.sim`; `state` keeps tokens in files. Entering raises
@@ -43,6 +43,7 @@ class VirtualBench:
         touch: str = "auto",
         latency: bool = False,
         state: Path | None = None,
+        usb: bool = False,
     ) -> None:
         models = [model] if isinstance(model, str) else list(model)
         self._arguments = ["--tokens", str(tokens), "--serial-base", str(serial_base)]
@@ -50,6 +51,8 @@ class VirtualBench:
         self._arguments += [part for name in models for part in ("--model", name)]
         if state is not None:
             self._arguments += ["--state", str(state)]
+        if usb:
+            self._arguments += ["--usb"]
         self._process: subprocess.Popen[str] | None = None
         self._environment: dict[str, str] = {}
         self._control: SimControl | None = None

@@ -90,25 +90,40 @@ class Contact:
 
     def operate(self, operation: Operation, data: bytes) -> tuple[Status, bytes]:
         """Do what the IFD handler asks for."""
+        if operation is Operation.TRANSMIT:
+            return self._transmit(data)
         with self._lock:
-            token, visit = self._token, self._visits
+            token = self._token
             if token is None:
                 return Status.NO_CARD, b""
             if operation is Operation.POWER_OFF:
                 self._powered = False
                 return Status.DONE, b""
-            if operation is not Operation.TRANSMIT:
-                self._powered = True
-                self._changed.notify_all()
-                return Status.DONE, token.reset()
-            if not self._powered:
+            self._powered = True
+            self._changed.notify_all()
+            return Status.DONE, token.reset()
+
+    def _transmit(self, data: bytes) -> tuple[Status, bytes]:
+        with self._lock:
+            if self._token is not None and not self._powered:
                 return Status.BROKEN, b""
-            fault = self.faults.take(data)
-        status, answer = self._transmit(token, data, fault)
+        return self.exchange(data, lambda token: token.transmit(data))
+
+    def exchange(self, raw: bytes, answer: Callable[[VirtualToken], bytes]) -> tuple[Status, bytes]:
+        """Have the token answer, and the faults happen that are due at this command.
+
+        `raw` is the command as an APDU, also where it came another way; so is the answer.
+        """
+        with self._lock:
+            token, visit = self._token, self._visits
+            if token is None:
+                return Status.NO_CARD, b""
+            fault = self.faults.take(raw)
+        status, given = self._answer(token, raw, fault, answer)
         with self._lock:
             if self._token is not token or self._visits != visit:  # pulled meanwhile
                 return Status.BROKEN, b""
-        return status, answer
+        return status, given
 
     def after_answer(self, action: Callable[[], None]) -> None:
         """Have this done once the answer to the command at hand has left."""
@@ -125,18 +140,22 @@ class Contact:
         with self._changed:
             return self._changed.wait_for(lambda: self._powered, seconds)
 
-    def _transmit(
-        self, token: VirtualToken, data: bytes, fault: Fault | None
+    def _answer(
+        self,
+        token: VirtualToken,
+        raw: bytes,
+        fault: Fault | None,
+        ask: Callable[[VirtualToken], bytes],
     ) -> tuple[Status, bytes]:
         kind = fault.kind if fault is not None else None
         if kind is FaultKind.UNPLUG_BEFORE:
             self.remove()
             return Status.BROKEN, b""
         if kind is FaultKind.MEMORY_FULL:
-            return Status.DONE, memory_full_answer(data)
+            return Status.DONE, memory_full_answer(raw)
         if kind is FaultKind.RESET_BEFORE:
             token.reset()
-        answer = token.transmit(data)
+        answer = ask(token)
         if kind is FaultKind.UNPLUG_DURING:
             self.remove()
         if kind is FaultKind.UNPLUG_AFTER:

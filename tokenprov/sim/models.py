@@ -210,6 +210,17 @@ _MODELS = (
         reader_name="Yubico YubiKey FIDO+CCID",
         aaguid=bytes.fromhex("e77e3c6405e3428b88240cbeb04b829d"),
     ),
+    Model(  # its FIDO interface alone: nothing for PC/SC to see
+        name="security-key-5.7-hid",
+        version=(5, 7, 4),
+        kind=Kind.SECURITY_KEY,
+        has_serial=False,
+        usb_supported=_FIDO,
+        nfc_supported=_FIDO,
+        atr=ATR_YUBIKEY_5,
+        reader_name="Yubico YubiKey FIDO",
+        aaguid=bytes.fromhex("e77e3c6405e3428b88240cbeb04b829d"),
+    ),
     Model(
         name="piv-card",
         version=(1, 0, 0),

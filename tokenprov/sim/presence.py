@@ -48,7 +48,7 @@ class Finger:
         self.policy = policy
         self._wake = threading.Condition()
         self._pressed = False
-        self._gone = False
+        self._gone = self._cancelled = False
         self.waiting = False  # whether the token blinks now
         self.asked = 0  # how many touches were asked for so far
 
@@ -62,11 +62,11 @@ class Finger:
         if policy.mode is TouchMode.AFTER:
             patience = min(policy.after, patience)
         with self._wake:
-            self._pressed = False
+            self._pressed = self._cancelled = False
             self.waiting = True
-            self._wake.wait_for(lambda: self._pressed or self._gone, patience)
+            self._wake.wait_for(lambda: self._pressed or self._gone or self._cancelled, patience)
             self.waiting = False
-            if self._gone:
+            if self._gone or self._cancelled:
                 return False
             in_time = policy.mode is TouchMode.AFTER and policy.after <= policy.patience
             return self._pressed or in_time
@@ -81,6 +81,12 @@ class Finger:
         """Touch the token once, now."""
         with self._wake:
             self._pressed = True
+            self._wake.notify_all()
+
+    def cancel(self) -> None:
+        """Whoever asked for a touch wants it no more."""
+        with self._wake:
+            self._cancelled = True
             self._wake.notify_all()
 
     def pulled(self) -> None:

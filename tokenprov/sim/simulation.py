@@ -9,59 +9,51 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tokenprov.sim.applets.otp import OtpApplet
-from tokenprov.sim.bus import Bus, Reader
 from tokenprov.sim.contact import Contact
-from tokenprov.sim.device import Device
 from tokenprov.sim.faults import Fault, FaultKind
-from tokenprov.sim.ifd.build import Driver
-from tokenprov.sim.pcscd import PrivatePcscd
 from tokenprov.sim.presence import TouchPolicy
-from tokenprov.sim.server import ReaderServer
 from tokenprov.sim.specs import BenchError, TokenSpec
 from tokenprov.sim.token import VirtualToken
+from tokenprov.sim.wiring import Wiring
 
-NOTICE_SECONDS = 3.0  # how long pcscd may take to notice a change
 REBOOT_SECONDS = 0.3  # how long a rebooting token is away
 
 
 class Simulation:
-    """Readers, tokens and the private pcscd, in one folder."""
+    """Readers and tokens; `wire` makes what the readers hang on, for their contacts."""
 
-    def __init__(self, folder: Path, driver: Driver, specs: Sequence[TokenSpec]) -> None:
+    def __init__(
+        self, wire: Callable[[Mapping[int, Contact]], Wiring], specs: Sequence[TokenSpec]
+    ) -> None:
         self._contacts = {number: Contact(number) for number in range(len(specs))}
         self._lock = threading.RLock()
-        self._server = ReaderServer(folder / "ifd", self._contacts)
-        self._bus = Bus(folder)
-        self._pcscd = PrivatePcscd(folder, driver, self._bus)
+        self._wiring = wire(self._contacts)
         for number, spec in enumerate(specs):
             self._contacts[number].put_aside(self._wire(number, spec.make()))
             self._contacts[number].insert()
-            self._bus.plug(self._reader(number))
+            self._wiring.plug(number)
 
     def start(self) -> None:
-        """Start serving and the private pcscd; wait until every token is powered.
+        """Start what the readers hang on; wait until every token is powered.
 
-        Raises `SimulatorUnavailable` where no private pcscd can be had.
+        Raises `SimulatorUnavailable` where it cannot be had.
         """
-        self._server.start()
-        self._pcscd.start()
+        self._wiring.start()
         for number in self._contacts:
-            self._await_power(number)
+            self._wiring.await_power(number)
 
     def close(self) -> None:
         """Stop everything."""
-        self._pcscd.stop()
-        self._server.close()
+        self._wiring.close()
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that lead a PC/SC client here."""
-        return self._pcscd.environment
+        """The variables that lead a client here."""
+        return self._wiring.environment
 
     # --- looking ---------------------------------------------------------------------------
 
@@ -74,8 +66,8 @@ class Simulation:
         token = self._token(number)
         return {
             "number": number,
-            "reader": self._bus.name_of(number) if self._bus.plugged(number) else None,
-            "plugged": self._bus.plugged(number),
+            "reader": self._wiring.name_of(number) if self._wiring.plugged(number) else None,
+            "plugged": self._wiring.plugged(number),
             "present": self._contacts[number].present,
             "model": token.model.name,
             "serial": token.serial,
@@ -92,11 +84,10 @@ class Simulation:
     # --- tokens come and go ----------------------------------------------------------------
 
     def remove(self, token: int) -> None:
-        """Pull a token; its reader stays. Waits until pcscd has noticed, unless it is busy."""
+        """Pull a token; its reader stays. Waits until that is noticed, unless pcscd is busy."""
         number = self._find(token)
         self._contacts[number].remove()
-        if self._bus.plugged(number) and self._pcscd.pid is not None:
-            self._server.wait_settled(number, NOTICE_SECONDS)
+        self._wiring.await_gone(number)
 
     def insert(self, token: int) -> None:
         """Put a pulled token back and wait until pcscd has noticed."""
@@ -105,7 +96,7 @@ class Simulation:
             self._contacts[number].insert()
         except ValueError as exc:
             raise BenchError(str(exc)) from exc
-        self._await_power(number)
+        self._wiring.await_power(number)
 
     def replace(self, reader: int, model: str | None = None, serial: int | None = None) -> None:
         """Put a factory-fresh token in the place of the one in that reader.
@@ -126,38 +117,37 @@ class Simulation:
             contact.remove()
             contact.faults.clear()
             contact.put_aside(self._wire(reader, fresh))
-            self._rename(reader)
+            self._wiring.plug(reader)
             contact.insert()
-        self._await_power(reader)
+        self._wiring.await_power(reader)
 
     def unplug_reader(self, reader: int) -> None:
         """Pull token and reader at once, as pulling a USB token does, and wait until noticed."""
         self._contact(reader).remove()
         with self._lock:
-            self._bus.unplug(reader)
-        self._await_gone(reader)
+            self._wiring.unplug(reader)
 
     def plug_reader(self, reader: int, name: str | None = None) -> None:
         """Plug a pulled reader in again, under another name if one is given."""
         contact = self._contact(reader)
         with self._lock:
-            if self._bus.plugged(reader):
+            if self._wiring.plugged(reader):
                 raise BenchError(f"reader {reader} is plugged in")
             contact.insert()
             try:
-                self._bus.plug(self._reader(reader, name))
+                self._wiring.plug(reader, name)
             except ValueError as exc:
                 contact.remove()
                 raise BenchError(str(exc)) from exc
-        self._await_power(reader)
+        self._wiring.await_power(reader)
 
     def restart_pcscd(self) -> None:
         """Kill pcscd and start another: every client's context dies."""
         with self._lock:
-            self._pcscd.restart()
+            self._wiring.restart()
         for number, contact in self._contacts.items():
             if contact.present:
-                self._await_power(number)
+                self._wiring.await_power(number)
 
     # --- state, touch, faults --------------------------------------------------------------
 
@@ -176,7 +166,7 @@ class Simulation:
             raise BenchError(f"not a snapshot of this token: {exc}") from exc
         finally:
             contact.insert()
-        self._await_power(number)
+        self._wiring.await_power(number)
 
     def set_touch(self, token: int, policy: str, patience: float = 15.0) -> None:
         """Set when touches come: `auto`, `never` or `after SECONDS`."""
@@ -191,13 +181,16 @@ class Simulation:
         self._token(self._find(token)).finger.press()
 
     def type_slot(self, token: int, slot: int) -> str:
-        """What the keyboard types when that OTP slot is touched."""
+        """What the keyboard types when that OTP slot is touched; on a USB bus it does type it."""
+        number = self._find(token)
         try:
-            applet = self._token(self._find(token)).applet("otp")
+            applet = self._token(number).applet("otp")
             assert isinstance(applet, OtpApplet)
-            return applet.type_slot(slot)
+            text = applet.type_slot(slot)
         except (KeyError, ValueError) as exc:
             raise BenchError(f"nothing is typed: {exc}") from exc
+        self._wiring.type(number, text)
+        return text
 
     def fault(
         self,
@@ -256,41 +249,5 @@ class Simulation:
         contact.remove()
         time.sleep(REBOOT_SECONDS)
         with self._lock:
-            self._rename(number)
+            self._wiring.plug(number)
             contact.insert()
-
-    def _rename(self, number: int) -> None:
-        """Give the reader the name that its token has now; the caller holds the lock."""
-        named = self._reader(number)
-        visible = self._has_ccid(number)
-        if self._bus.plugged(number) == visible and self._bus.holds(named) == visible:
-            return
-        self._bus.unplug(number)
-        self._await_gone(number)
-        if visible:
-            self._bus.plug(named)
-
-    def _device(self, number: int) -> Device | None:
-        return self._token(number).device
-
-    def _has_ccid(self, number: int) -> bool:
-        device = self._device(number)
-        return device is None or device.has_ccid
-
-    def _reader(self, number: int, name: str | None = None) -> Reader:
-        """The reader as its token names it, or under another name."""
-        device = self._device(number)
-        own = self._token(number).model.reader_name if device is None else device.reader_name
-        return Reader(number=number, name=name or own, device=self._server.device_of(number))
-
-    def _await_power(self, number: int) -> None:
-        """Wait until pcscd has noticed the token, powered it and shown it to its clients."""
-        if not self._bus.plugged(number) or self._pcscd.pid is None:
-            return
-        powered = self._contacts[number].wait_powered(NOTICE_SECONDS)
-        if not powered or not self._server.wait_settled(number, NOTICE_SECONDS):
-            raise BenchError(f"pcscd did not power the token in reader {number}")
-
-    def _await_gone(self, number: int) -> None:
-        if not self._server.wait_unwatched(number, NOTICE_SECONDS):
-            raise BenchError("the reader is still there")

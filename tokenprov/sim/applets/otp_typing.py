@@ -36,6 +36,11 @@ _SHIFTED |= {0x1E + n: sign for n, sign in enumerate("!@#$%^&*()")}
 _SHIFTED |= dict(zip(range(0x2D, 0x33), "_+{}||", strict=True))
 _SHIFTED |= dict(zip(range(0x33, 0x39), ':"~<>?', strict=True))
 
+SCAN_CODES = {  # of each character, with the mark
+    **{letter: code for code, letter in reversed(_PLAIN.items())},
+    **{letter: code | SHIFT for code, letter in reversed(_SHIFTED.items())},
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tokenprov.sim.apdu import Command as Apdu
 from tokenprov.sim.applet import Body
 from tokenprov.sim.ctap import cbor
 from tokenprov.sim.ctap.arguments import Arguments
@@ -86,6 +87,19 @@ class CtapAuthenticator:
     def has_ctap2(self) -> bool:
         """Whether it speaks CTAP2, and not only U2F."""
         return self._core.features.ctap2
+
+    @property
+    def has_u2f(self) -> bool:
+        """Whether there is U2F at the moment."""
+        return self.u2f.enabled
+
+    def process_u2f(self, command: Apdu) -> bytes:
+        """Answer one U2F message. Raises `Refusal`."""
+        return self.u2f.process(command)
+
+    def process_vendor(self, command: int, data: bytes) -> bytes | None:
+        """It has no command beside the standard's; what it is built into may."""
+        return None
 
     @property
     def has_pin(self) -> bool:

@@ -1,12 +1,13 @@
 """CTAPHID: messages of an authenticator in 64-byte USB reports (CTAP 2.1, 11.2).
 
-`CtapHid.receive` takes one output report and gives the input reports that answer it; it neither
-waits nor has threads. Rules: one transaction at a time over all channels; INIT may come at any
-time and ends a transaction of its own channel; a report on a channel that was never given, or out
-of order, is an error of that channel only; a transaction that stalls for half a second is over.
+`CtapHid.receive` takes one output report and gives the input reports that are due; it neither
+waits nor has threads. What may take long is then `pending`, and `run` does it. Rules: one
+transaction at a time over all channels; INIT may come at any time and ends a transaction of its own
+channel that is still being received; a report on a channel that was never given, or out of order,
+is an error of that channel only; a transaction that stalls for half a second is over.
 
-A command is answered when its last report has come, so that nothing is pending that CANCEL could
-end: it is taken and ignored, as the standard has it for an idle channel.
+While a message is pending its client is told that it goes on (`keepalive`), CANCEL on its channel
+ends the wait for a touch, and every other channel is told that the token is busy.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
+from typing import Protocol
 
 from tokenprov.sim.apdu import SW, Refusal
 from tokenprov.sim.apdu import Command as Apdu
 from tokenprov.sim.applet import Version
-from tokenprov.sim.ctap.authenticator import CtapAuthenticator
+from tokenprov.sim.ctap.wire import Status
 
 REPORT_LENGTH = 64  # bytes; 11.2.8.1
 BROADCAST = 0xFFFFFFFF  # 11.2.3
@@ -41,7 +43,10 @@ class HidCommand(IntEnum):
     WINK = 0x08
     CBOR = 0x10
     CANCEL = 0x11
+    KEEPALIVE = 0x3B
     ERROR = 0x3F
+    VENDOR_FIRST = 0x40
+    VENDOR_LAST = 0x7F
 
 
 class HidError(IntEnum):
@@ -64,6 +69,13 @@ class HidCapability(IntFlag):
     NMSG = 0x08
 
 
+class Keepalive(IntEnum):
+    """Status codes of KEEPALIVE (CTAP 2.1, 11.2.9.1.7)."""
+
+    PROCESSING = 1
+    UP_NEEDED = 2
+
+
 class _Failure(Exception):
     def __init__(self, error: HidError) -> None:
         super().__init__(error.name)
@@ -82,12 +94,49 @@ class _Transaction:
     since: float
 
 
+@dataclass(kw_only=True)
+class Message:
+    """A whole message that the authenticator is to answer."""
+
+    channel: int
+    command: int
+    data: bytes
+    cancelled: bool = False  # nobody waits for a touch any more
+    aborted: bool = False  # nor for the answer
+
+
+class Authenticator(Protocol):
+    """What answers the messages."""
+
+    @property
+    def has_ctap2(self) -> bool:
+        """Whether it speaks CTAP2, and not only U2F."""
+        ...
+
+    @property
+    def has_u2f(self) -> bool:
+        """Whether there is U2F at the moment."""
+        ...
+
+    def process(self, message: bytes) -> bytes:
+        """Answer one CTAP2 message."""
+        ...
+
+    def process_u2f(self, command: Apdu) -> bytes:
+        """Answer one U2F message. Raises `Refusal`."""
+        ...
+
+    def process_vendor(self, command: int, data: bytes) -> bytes | None:
+        """Answer a command of the maker's own (11.2.9.3); None where it is none."""
+        ...
+
+
 class CtapHid:
     """The FIDO interface of a token on USB."""
 
     def __init__(
         self,
-        authenticator: CtapAuthenticator,
+        authenticator: Authenticator,
         version: Version,
         clock: Callable[[], float],
     ) -> None:
@@ -97,6 +146,16 @@ class CtapHid:
         self._channels = 0
         self._transaction: _Transaction | None = None
         self._lock: tuple[int, float] | None = None  # channel, until
+        self.pending: Message | None = None  # what `run` is to do, or does
+
+    @property
+    def _has_cbor(self) -> bool:
+        return self._authenticator.has_ctap2
+
+    def reset(self) -> None:
+        """New power, or a reset of the bus: no channel is given any more."""
+        self._channels = 0
+        self._transaction = self._lock = self.pending = None
 
     def receive(self, report: bytes) -> list[bytes]:
         """Take an output report of 64 bytes; give the input reports that are due now."""
@@ -115,6 +174,30 @@ class CtapHid:
         self._transaction = None
         return frames(stalled.channel, HidCommand.ERROR, bytes([HidError.MSG_TIMEOUT]))
 
+    def keepalive(self, status: Keepalive) -> list[bytes]:
+        """That the pending message goes on; nothing when there is none (11.2.9.1.7)."""
+        if self.pending is None:
+            return []
+        return frames(self.pending.channel, HidCommand.KEEPALIVE, bytes([status]))
+
+    def run(self) -> list[bytes]:
+        """Do what is pending, however long it takes; gives its answer."""
+        message = self.pending
+        if message is None:
+            return []
+        try:
+            if message.command == HidCommand.MSG:
+                answer = self._u2f(message.data)
+            else:
+                answer = self._authenticator.process(message.data)
+        finally:
+            self.pending = None
+        if message.aborted:
+            return []
+        if message.cancelled and answer == bytes([Status.USER_ACTION_TIMEOUT]):
+            answer = bytes([Status.KEEPALIVE_CANCEL])  # 11.2.9.1.5
+        return frames(message.channel, message.command, answer)
+
     def _take(self, channel: int, report: bytes) -> list[bytes]:
         current = self._transaction
         if not report[0] & INIT_BIT:
@@ -132,6 +215,8 @@ class CtapHid:
         if command == HidCommand.INIT:
             if current is not None and current.channel == channel:
                 self._transaction = None
+            if self.pending is not None and self.pending.channel == channel:
+                self.pending.cancelled = self.pending.aborted = True
             return self._init(channel, report[3:], length)
         self._admit(channel, command, current)
         if length > MAX_MESSAGE:
@@ -145,6 +230,8 @@ class CtapHid:
         """Whether a message may begin here and now."""
         if channel == BROADCAST or not 0 < channel <= self._channels:
             raise _Failure(HidError.INVALID_CHANNEL)
+        if self.pending is not None and command != HidCommand.CANCEL:
+            raise _Failure(HidError.CHANNEL_BUSY)
         if current is not None:
             if current.channel != channel:
                 raise _Failure(HidError.CHANNEL_BUSY)
@@ -169,26 +256,33 @@ class CtapHid:
         else:
             raise _Failure(HidError.INVALID_CHANNEL)
         flags = HidCapability.WINK
-        if self._authenticator.has_ctap2:
+        if self._has_cbor:
             flags |= HidCapability.CBOR
-        if not self._authenticator.u2f.enabled:
+        if not self._authenticator.has_u2f:
             flags |= HidCapability.NMSG
         answer = data[:NONCE_LENGTH] + given.to_bytes(4, "big")
         answer += bytes([PROTOCOL_VERSION, *self._version, flags])
         return frames(channel, HidCommand.INIT, answer)
 
     def _finish(self, transaction: _Transaction) -> list[bytes]:
-        """Execute the message when it is whole."""
+        """Answer the message when it is whole, or leave it pending."""
         if len(transaction.data) < transaction.length:
             return []
         self._transaction = None
+        channel, command = transaction.channel, transaction.command
         data = bytes(transaction.data[: transaction.length])
-        if transaction.command == HidCommand.CANCEL:
+        if command == HidCommand.CANCEL:
+            if self.pending is not None and self.pending.channel == channel:
+                self.pending.cancelled = True
             return []
-        answer = self._execute(transaction.channel, transaction.command, data)
-        return frames(transaction.channel, transaction.command, answer)
+        if command == HidCommand.MSG or (command == HidCommand.CBOR and self._has_cbor):
+            if not data and command == HidCommand.CBOR:
+                raise _Failure(HidError.INVALID_LEN)
+            self.pending = Message(channel=channel, command=command, data=data)
+            return []
+        return frames(channel, command, self._at_once(channel, command, data))
 
-    def _execute(self, channel: int, command: int, data: bytes) -> bytes:
+    def _at_once(self, channel: int, command: int, data: bytes) -> bytes:
         if command == HidCommand.PING:
             return data
         if command == HidCommand.WINK:
@@ -197,12 +291,10 @@ class CtapHid:
             return b""
         if command == HidCommand.LOCK:
             return self._set_lock(channel, data)
-        if command == HidCommand.CBOR and self._authenticator.has_ctap2:
-            if not data:
-                raise _Failure(HidError.INVALID_LEN)
-            return self._authenticator.process(data)
-        if command == HidCommand.MSG:
-            return self._u2f(data)
+        if HidCommand.VENDOR_FIRST <= command <= HidCommand.VENDOR_LAST:
+            answer = self._authenticator.process_vendor(command, data)
+            if answer is not None:
+                return answer
         raise _Failure(HidError.INVALID_CMD)
 
     def _set_lock(self, channel: int, data: bytes) -> bytes:
@@ -216,7 +308,7 @@ class CtapHid:
     def _u2f(self, data: bytes) -> bytes:
         """A U2F message: an APDU with its status word behind the answer (11.2.9.1.1)."""
         try:
-            answer, sw = self._authenticator.u2f.process(parse_u2f(data)), int(SW.OK)
+            answer, sw = self._authenticator.process_u2f(parse_u2f(data)), int(SW.OK)
         except Refusal as refusal:
             answer, sw = refusal.data, refusal.sw
         return answer + sw.to_bytes(2, "big")

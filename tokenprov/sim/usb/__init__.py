@@ -1,0 +1,1 @@
+"""Virtual tokens on a real USB bus: composite devices offered to a virtual machine by usbredir."""
