@@ -111,7 +111,7 @@ class TokenIsReady(TokenConflict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Progress:
+class StepProgress:
     """Implements `run.Progress` by events."""
 
     reader: str
@@ -306,7 +306,7 @@ class BatchWork:
                 steps,
                 journal,
                 random=self._random,
-                progress=_Progress(reader=token.reader, listener=self._listener),
+                progress=StepProgress(reader=token.reader, listener=self._listener),
                 begin=begin,
             )
             with self.recording:

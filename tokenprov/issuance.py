@@ -45,7 +45,7 @@ def issue(
         "kit": {"position": order.position, "size": kit_size},
         "profile": {"name": order.profile, "digest": order.profile_digest},
         "token": _token(token, outcomes),
-        "steps": [_step(outcome) for outcome in outcomes],
+        "steps": [step_read(outcome) for outcome in outcomes],
         "secrets": [envelope.to_json() for envelope in mine],
     }
     evidence = [one.data for outcome in outcomes for one in outcome.finding.evidence]
@@ -136,7 +136,8 @@ def grade(token: TokenId, outcomes: Sequence[Outcome]) -> Grade:
     return Grade.ATTESTED if all(named.values()) else Grade.PARTLY
 
 
-def _step(outcome: Outcome) -> dict[str, Json]:
+def step_read(outcome: Outcome) -> dict[str, Json]:
+    """What was read back for a step, as it stands in an entry."""
     finding = outcome.finding
     document: dict[str, Json] = {
         "id": outcome.step.id,

@@ -21,11 +21,18 @@ from tokenprov.step import Drawn, DrawnSecret, Intent
 class OrderJournal:
     """Implements `run.Journal` on a station home."""
 
-    def __init__(self, home: Home, order: str, token: str) -> None:
-        """`token` is the label of the token that the order is bound to."""
+    def __init__(
+        self, home: Home, order: str, token: str, *, generation: int = 1, key: str = ""
+    ) -> None:
+        """`token` is the label of the token that the order is bound to.
+
+        A token that is told something again is told a further `generation`, and `key` then names
+        the station's own key to it.
+        """
         self._home, self._order, self._token = home, order, token
-        self._own: CustodianKey | None = None  # the order's, once it is known to be on the disk
-        self._begun = home.ledger.intents(order)
+        self._generation, self._key = generation, key or order
+        self._own: CustodianKey | None = None  # that key, once it is known to be on the disk
+        self._begun = [one for one in home.ledger.intents(order) if one.generation == generation]
         self.day = (  # of issue: that on which the first promise of the order was made
             date.fromisoformat(self._begun[0].parameters["day"])
             if self._begun
@@ -39,12 +46,13 @@ class OrderJournal:
         """
         if not self._begun:
             return {}
-        private = self._home.resume_keys.private(self._order)
+        private = self._home.resume_keys.private(self._key)
         drawn: dict[str, DrawnSecret] = {}
         envelopes = self._home.ledger.envelopes(
             token_label=self._token, order=self._order, purpose=STATION
         )
-        for envelope in envelopes:
+        mine = (one for one in envelopes if one.generation == self._generation)
+        for envelope in mine:
             context, value = open_envelope(envelope.blob, private)
             drawn[context.name] = DrawnSecret(kind=context.kind, value=value)
         return {
@@ -59,7 +67,7 @@ class OrderJournal:
     def promise(self, step: str, drawn: Drawn) -> Intent:
         """Durable when it returns; only then may the token be told."""
         if self._own is None:
-            self._own = self._home.resume_keys.create(self._order)
+            self._own = self._home.resume_keys.create(self._key)
         envelopes = [
             self._seal(name, secret, purpose, self._home.custodians[purpose])
             for name, secret in drawn.secrets.items()
@@ -69,6 +77,7 @@ class OrderJournal:
             IntentRecord(
                 order=self._order,
                 step=step,
+                generation=self._generation,
                 parameters={
                     "public": dict(drawn.public),
                     "secrets": sorted(drawn.secrets),
@@ -88,7 +97,7 @@ class OrderJournal:
             name=name,
             token=self._token,
             order=self._order,
-            generation=1,
+            generation=self._generation,
             purpose=purpose,
             station=self._home.name,
         )
@@ -100,6 +109,7 @@ class OrderJournal:
             kind=secret.kind,
             purpose=purpose,
             kid=key.kid,
+            generation=self._generation,
             sha256=hashlib.sha256(blob).hexdigest(),
             blob=blob,
         )

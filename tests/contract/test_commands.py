@@ -147,6 +147,9 @@ def test_every_command_prints_what_is_documented(
     rita, pavel = added(station, "rita", "requester"), added(station, "pavel", "approver")
     ask("people list", "people", "list")
     ask("approve show", "approve", "show", approved(station, rita, pavel, "open", "token=1"))
+    for what in ("unblock", "rotate"):
+        ask(what, what, token.serial, "--key", key, *desk, "--dry-run")
+        ask(what, what, token.serial, "--key", key, *desk)
     ask("replace", "replace", token.serial, "--reason", "lost", code=8)
     shared_bench.control.replace(0, model="piv-card-t0")
     ask("token name", "token", "name", "--all")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import click
@@ -13,7 +15,11 @@ from tokenprov.cli.signing import agreed
 from tokenprov.home import Home
 from tokenprov.lifecycle.standing import Planned
 from tokenprov.lifecycle.subject import Issued, find_token
+from tokenprov.lifecycle.telling import Bench
 from tokenprov.model import Cause, Json
+from tokenprov.plan import Planned as StepPlanned
+from tokenprov.prompts import StationOperator
+from tokenprov.station.screens import json_screen, line_screen
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -36,6 +42,79 @@ def desk_reason(command: _F) -> _F:
     """The same, with a reason in words."""
     option = click.option("--reason", required=True, help="Why; it is recorded in the manifest.")
     return option(desk(command))
+
+
+def opening(command: _F) -> _F:
+    """The options of whatever opens what a token holds."""
+    for option in (
+        click.option("--passphrase", is_flag=True, help="Ask for the key's passphrase."),
+        click.option(
+            "--key",
+            "key_given",
+            required=True,
+            metavar="KEY",
+            help="The custodian's private key: a file (PKCS#8 PEM), a PKCS#11 URI, piv:SERIAL, or"
+            " words: for shares.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def bench_at(reader: str, in_json: bool) -> Iterator[Bench]:
+    """The token in a reader, with a person before it who is told what to do."""
+    screen = json_screen if in_json else line_screen
+    with screen(sys.stderr) as listener:
+        yield Bench(reader=reader, operator=StationOperator(listener), listener=listener)
+
+
+def planned_json(token: Issued, steps: Sequence[StepPlanned]) -> dict[str, Json]:
+    """What would be written to a token."""
+    return {
+        "serial": token.label,
+        "holder": token.holder.name,
+        "entry": None,
+        "steps": [one.to_json() for one in steps],
+    }
+
+
+def told_json(home: Home, token: Issued, index: int) -> dict[str, Json]:
+    """What was written to a token, as its entry has it."""
+    entry = home.manifest.entry(index)
+    return {
+        "serial": token.label,
+        "holder": token.holder.name,
+        "entry": index,
+        "steps": [
+            {"step": one["id"], "facts": one["facts"], "unread": one.get("unread", [])}
+            for one in entry["steps"]
+        ],
+        "secrets": entry["secrets"],
+    }
+
+
+def print_written(document: dict[str, Json]) -> None:
+    """One of the two above, for people."""
+    planned = document["entry"] is None
+    by = "" if planned else f": done, entry {document['entry']}"
+    click.echo(f"token {document['serial']} of {document['holder']}{by}")
+    if planned:
+        print_table(
+            ("", "would be", ""),
+            [(one["title"], one["verdict"], one.get("reason", "")) for one in document["steps"]],
+        )
+        return
+    print_table(
+        ("read back", "", "cannot be read back"),
+        [
+            (one["step"], facts_line(one["facts"]), ", ".join(one["unread"]))
+            for one in document["steps"]
+        ],
+    )
+    for purpose in sorted({one["purpose"] for one in document["secrets"]}):
+        names = [one["name"] for one in document["secrets"] if one["purpose"] == purpose]
+        click.echo(f"sealed to {purpose}: {', '.join(names)}")
 
 
 def cause_options(causes: Sequence[Cause]) -> Callable[[_F], _F]:

@@ -26,6 +26,8 @@ COMMANDS = (
     "suspend",
     "resume",
     "revoke",
+    "unblock",
+    "rotate",
     "people",
     "approve",
     "witness",

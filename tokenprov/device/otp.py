@@ -6,7 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from yubikit.core.smartcard import SW, ApduError, SmartCardConnection
-from yubikit.yubiotp import NDEF_TYPE, SLOT, SlotConfiguration, YubiOtpSession
+from yubikit.yubiotp import (
+    NDEF_TYPE,
+    SLOT,
+    SlotConfiguration,
+    UpdateConfiguration,
+    YubiOtpSession,
+)
 
 from tokenprov.device.translate import translated
 from tokenprov.errors import AuthenticationFailed
@@ -51,6 +57,19 @@ class Otp:
         """Write a slot, with its access code, in one command."""
         with _writing(f"writing OTP slot {slot}"):
             self._session.put_configuration(
+                SLOT(slot), configuration, access_code, current_access_code
+            )
+
+    def update(
+        self,
+        slot: int,
+        configuration: UpdateConfiguration,
+        access_code: bytes | None,
+        current_access_code: bytes | None,
+    ) -> None:
+        """Change flags and access code of a slot, in one command."""
+        with _writing(f"updating OTP slot {slot}"):
+            self._session.update_configuration(
                 SLOT(slot), configuration, access_code, current_access_code
             )
 

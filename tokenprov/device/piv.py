@@ -170,6 +170,11 @@ class Piv:
         with translated("changing the PUK"):
             self._session.change_puk(old, new)
 
+    def unblock_pin(self, puk: str, new: str) -> None:
+        """Spends a try of the PUK when that is wrong."""
+        with translated("unblocking the PIN"):
+            self._session.unblock_pin(puk, new)
+
     def set_tries(self, pin: int, puk: int) -> None:
         """Set both totals; PIN and PUK go back to the factory's."""
         with translated("setting the tries"):

@@ -36,6 +36,7 @@ from tokenprov.token import KeyState, Tries
 from tokenprov.token.piv import PrivateKey
 
 INS_SELECT, INS_VERIFY, INS_CHANGE = 0xA4, 0x20, 0x24  # part 2, 3.1.1, 3.2.1, 3.2.2
+INS_RESET_RETRY_COUNTER = 0x2C  # part 2, 3.2.3
 INS_AUTHENTICATE, INS_GENERATE = 0x87, 0x47  # part 2, 3.2.4, 3.3.2
 INS_GET_DATA, INS_PUT_DATA = 0xCB, 0xDB  # part 2, 3.1.2, 3.3.1
 BY_NAME, CURRENT_APPLICATION = 0x04, (0x3F, 0xFF)
@@ -166,6 +167,12 @@ class PivCardApplet:
         """Spends a try when the old one is wrong."""
         with translated("changing the PUK"):
             self._exchange.send(INS_CHANGE, 0, REF_PUK, _padded(old) + _padded(new))
+
+    def unblock_pin(self, puk: str, new: str) -> None:
+        """Spends a try of the PUK when that is wrong."""
+        with translated("unblocking the PIN"):
+            data = _padded(puk) + _padded(new)
+            self._exchange.send(INS_RESET_RETRY_COUNTER, 0, REF_PIN, data)
 
     def set_tries(self, pin: int, puk: int) -> None:
         """The standard has no command for it."""

@@ -96,8 +96,7 @@ def begin(
                 f"token {old.label} of {old.holder.name} was replaced by entry {old.since}",
                 remedy=f"See: tokenprov manifest show {old.since}",
             )
-        parameters = {**order.parameters, "until": until.isoformat() if until else ""}
-        order = replace(order, parameters=parameters)
+        order = order.with_(until=until.isoformat() if until else "")
     found = work.begin(home, WorkKind.REPLACE, old, order.because(cause))
     batch = home.ledger.batch(found.record.id) or _new_batch(home, found.record, old, profile)
     return Replacement(work=found, old=old, batch=batch, profile=profile_of(batch))

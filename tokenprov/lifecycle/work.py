@@ -36,7 +36,11 @@ class Order:
 
     def because(self, cause: Cause) -> Order:
         """The same, with the cause on the record."""
-        return replace(self, parameters={**self.parameters, "cause": str(cause)})
+        return self.with_(cause=str(cause))
+
+    def with_(self, **parameters: Json) -> Order:
+        """The same, with more of what is to be done."""
+        return replace(self, parameters={**self.parameters, **parameters})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

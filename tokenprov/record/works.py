@@ -77,7 +77,7 @@ class WorkBook:
         """Store it; the open one of that token and kind is given back instead.
 
         One that writes to the token is given its generation. Raises StationError where another
-        one is writing to the token.
+        one is writing to the token; one that promised it nothing yet is ended instead.
         """
         with self._database.write() as connection:
             open_ = and_(t.works.c.token_label == work.label, _OPEN)
@@ -86,6 +86,8 @@ class WorkBook:
                 if there.kind is work.kind:
                     return there
                 if there.kind in WRITING and work.kind in WRITING:
+                    if _end_unpromised(connection, there):
+                        continue
                     raise StationError(
                         f"{there.kind} of token {work.label}, begun {there.began:%Y-%m-%d} by"
                         f" {there.operator}, is not finished",
@@ -147,6 +149,17 @@ class WorkBook:
 
 
 _OPEN = and_(t.works.c.entry_index.is_(None), t.works.c.ended.is_(None))
+
+
+def _end_unpromised(connection: Connection, work: WorkRecord) -> bool:
+    """End a work that was begun and promised the token nothing; whether it was so."""
+    i = t.intents.c
+    told = select(i.number).where(i.order_id == work.order, i.generation == work.generation)
+    if connection.execute(told).first() is not None:
+        return False
+    mine = update(t.works).where(t.works.c.id == work.id)
+    connection.execute(mine.values(ended="nothing was promised to the token"))
+    return True
 
 
 def _next_generation(connection: Connection, work: WorkRecord) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from yubikit.yubiotp import NDEF_TYPE, SlotConfiguration
+from yubikit.yubiotp import NDEF_TYPE, SlotConfiguration, UpdateConfiguration
 
 
 class OtpApplet(Protocol):
@@ -28,6 +28,16 @@ class OtpApplet(Protocol):
         current_access_code: bytes | None,
     ) -> None:
         """Write a slot whole, with its access code, in one command."""
+        ...
+
+    def update(
+        self,
+        slot: int,
+        configuration: UpdateConfiguration,
+        access_code: bytes | None,
+        current_access_code: bytes | None,
+    ) -> None:
+        """Change how a slot types and its access code, and nothing else, in one command."""
         ...
 
     def delete(self, slot: int) -> None:

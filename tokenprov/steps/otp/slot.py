@@ -11,7 +11,7 @@ Rules:
 
 from __future__ import annotations
 
-from yubikit.yubiotp import SlotConfiguration
+from yubikit.yubiotp import SlotConfiguration, UpdateConfiguration
 
 from tokenprov.errors import AuthenticationFailed, NotVerified
 from tokenprov.model import Json, SecretKind
@@ -80,6 +80,11 @@ class SlotStep:
                 kind=SecretKind.OTP_ACCESS_CODE, value=draw_bytes(ACCESS_CODE_SIZE, random)
             )
         return Drawn(secrets=secrets)
+
+    def typing(self) -> UpdateConfiguration:
+        """How it types, for an update that changes nothing of it: here not at all."""
+        made = UpdateConfiguration()  # type: ignore[no-untyped-call]  # yubikit leaves it bare
+        return made.append_cr(False).fast_trigger(False)
 
     def put(self, token: Token, configuration: SlotConfiguration, intent: Intent) -> None:
         """Write, and prove the access code. Refused where somebody else's protects the slot."""

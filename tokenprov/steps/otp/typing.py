@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TypeVar
 
-from yubikit.yubiotp import KeyboardSlotConfiguration
+from yubikit.yubiotp import KeyboardSlotConfiguration, UpdateConfiguration
 
 from tokenprov.errors import NotSupported
 from tokenprov.model import Json
@@ -47,6 +47,11 @@ class TypingStep(SlotStep, ABC):
     @abstractmethod
     def cannot_be_read(self) -> tuple[str, ...]:
         """What of it cannot be read back."""
+
+    def typing(self) -> UpdateConfiguration:
+        """As it was written."""
+        made = UpdateConfiguration()  # type: ignore[no-untyped-call]  # yubikit leaves it bare
+        return self.typed(made)
 
     def typed(self, configuration: Configuration) -> Configuration:
         """With how it is typed."""

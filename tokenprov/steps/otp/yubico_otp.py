@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from yubikit.yubiotp import YubiOtpSlotConfiguration
+from typing import TypeVar
+
+from yubikit.yubiotp import UpdateConfiguration, YubiOtpSlotConfiguration
 
 from tokenprov.model import Holder, Json, SecretKind
 from tokenprov.profile.modhex import modhex, read_public_id
@@ -15,6 +17,8 @@ from tokenprov.token import Token
 PRIVATE_ID_SIZE, AES_KEY_SIZE = 6, 16  # bytes
 PUBLIC_ID_PREFIX = b"\xff\x00"  # "vv", then the serial: what ykman's --serial-public-id makes
 MAX_SERIAL = 0xFFFFFFFF
+
+_Spaced = TypeVar("_Spaced", YubiOtpSlotConfiguration, UpdateConfiguration)
 
 
 class YubicoOtpStep(TypingStep):
@@ -47,6 +51,13 @@ class YubicoOtpStep(TypingStep):
         configuration = YubiOtpSlotConfiguration(
             self._public_id(token), seed[:PRIVATE_ID_SIZE], seed[PRIVATE_ID_SIZE:]
         )
+        self.put(token, self._spaced(self.typed(configuration)), intent)
+
+    def typing(self) -> UpdateConfiguration:
+        """With its tabs and delays."""
+        return self._spaced(super().typing())
+
+    def _spaced(self, configuration: _Spaced) -> _Spaced:
         configuration.tabs(
             before="before" in self._tabs,
             after_first="after-id" in self._tabs,
@@ -55,7 +66,7 @@ class YubicoOtpStep(TypingStep):
         configuration.delay(
             after_first="after-id" in self._delays, after_second="after-code" in self._delays
         )
-        self.put(token, self.typed(configuration), intent)
+        return configuration
 
     def _public_id(self, token: Token) -> bytes:
         if self._given is not None:

@@ -18,6 +18,7 @@ from tokenprov.model import Order
 from tokenprov.profile.piv import (
     RETIRED_SLOTS,
     Attestation,
+    ManagementKey,
     ManagementKeyAlgorithm,
     Origin,
     PivKey,
@@ -55,7 +56,7 @@ def piv_steps(
     yield PinStep(length=section.pin.length)
     yield PukStep(length=section.puk.length)
     yield ManagementKeyStep(
-        algorithm=_MANAGEMENT_KEYS[section.management_key.algorithm],
+        algorithm=management_key_algorithm(section.management_key),
         touch=section.management_key.touch,
         pin_protected=section.management_key.pin_protected,
         given=_given(section.management_key.given, services),
@@ -83,6 +84,11 @@ def piv_steps(
 
 def _given(name: str | None, services: Services) -> Callable[[], Secret] | None:
     return None if name is None else partial(services.card_key, name)
+
+
+def management_key_algorithm(wanted: ManagementKey) -> MANAGEMENT_KEY_TYPE | None:
+    """What a profile asks for; None: the token's own default."""
+    return _MANAGEMENT_KEYS[wanted.algorithm]
 
 
 def _objects(section: PivSection, order: Order, services: Services) -> Iterator[Step]:

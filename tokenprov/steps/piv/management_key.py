@@ -43,7 +43,7 @@ FLAG_PROTECTED = 0x02  # the management key is in the printed information
 TAG_PROTECTED, TAG_KEY = 0x88, 0x89
 
 _KIND = SecretKind.PIV_MANAGEMENT_KEY
-_FLAG = bytes(Tlv(TAG_ADMIN, Tlv(TAG_FLAGS, bytes([FLAG_PROTECTED]))))
+MARK = bytes(Tlv(TAG_ADMIN, Tlv(TAG_FLAGS, bytes([FLAG_PROTECTED]))))
 
 
 class ManagementKeyStep:
@@ -51,6 +51,7 @@ class ManagementKeyStep:
 
     id = "piv/management-key"
     title = "PIV management key"
+    kind = _KIND
 
     def __init__(
         self,
@@ -87,7 +88,7 @@ class ManagementKeyStep:
             if self._protected:
                 verify_pin(token)  # first: where there is no metadata, the session starts anew
             if opens(token, intent.secret(self.id).reveal()):
-                return self._ours(token, intent.secret(self.id))
+                return self.ours(token, intent.secret(self.id))
         if is_default is None and opens(token, factory_management_key(token)):
             return self._factory(token, intent)
         if intent is not None and self._touch:
@@ -101,9 +102,9 @@ class ManagementKeyStep:
             verify_pin(token)
         authenticate(token)
         seen = not self._protected or self._keep(token, key)
-        self._change(token, key)
+        self.change(token, key)
         if not seen:
-            token.piv().put_object(OBJECT_ID.PRINTED, _copy(key))
+            token.piv().put_object(OBJECT_ID.PRINTED, protected_copy(key))
 
     def _kept(self, token: Token) -> Finding:
         """A card keeps the key that it came with: it is known, or nothing can be written."""
@@ -136,7 +137,7 @@ class ManagementKeyStep:
                 return _conflict("it holds printed information")
         return Finding(state=State.ABSENT)
 
-    def _ours(self, token: Token, key: Secret) -> Finding:
+    def ours(self, token: Token, key: Secret) -> Finding:
         """The key is the sealed one: whether it is as it is wanted, with its copy beside it."""
         piv = token.piv()
         algorithm = piv.management_key_type
@@ -155,7 +156,7 @@ class ManagementKeyStep:
             flag = piv.object(ADMIN_DATA)
             if copy is None or flag is None:
                 return Finding(state=State.ABSENT, facts=facts)
-            if copy != _copy(key) or flag != _FLAG:
+            if copy != protected_copy(key) or flag != MARK:
                 return _conflict("the copy of its management key is not ours")
             facts |= {"pinProtected": True}
         return Finding(state=State.MATCH, facts=facts, unread=unread)
@@ -166,20 +167,21 @@ class ManagementKeyStep:
         Raises `NotVerified`, before the key is changed, where it reads back as anything else.
         """
         piv = token.piv()
-        piv.put_object(OBJECT_ID.PRINTED, _copy(key))
+        piv.put_object(OBJECT_ID.PRINTED, protected_copy(key))
         try:
             seen, visible = read_object(token, OBJECT_ID.PRINTED), True
         except TokenReset:
             seen, visible = None, False
-        if visible and seen != _copy(key):
+        if visible and seen != protected_copy(key):
             raise NotVerified(
                 f"token {token.id.label} did not keep the copy of its management key",
                 remedy="The key was not changed. Run it again, or write pin-protected = false.",
             )
-        piv.put_object(ADMIN_DATA, _FLAG)
+        piv.put_object(ADMIN_DATA, MARK)
         return visible
 
-    def _change(self, token: Token, secret: Secret) -> None:
+    def change(self, token: Token, secret: Secret) -> None:
+        """Replace the key that is authenticated, in one command."""
         piv, key = token.piv(), secret.reveal()
         if self._algorithm is not None:
             piv.set_management_key(self._algorithm, key, touch=self._touch)
@@ -194,7 +196,8 @@ class ManagementKeyStep:
         piv.set_management_key(MANAGEMENT_KEY_TYPE.TDES, key, touch=self._touch)
 
 
-def _copy(key: Secret) -> bytes:
+def protected_copy(key: Secret) -> bytes:
+    """The key as the maker's programs look for it in the printed information."""
     return bytes(Tlv(TAG_PROTECTED, Tlv(TAG_KEY, key.reveal())))
 
 

@@ -77,18 +77,18 @@ class PinStep:
     title = "PIV PIN"
 
     def __init__(self, *, length: int) -> None:
-        self._length = length
+        self.length = length
 
     def draw(self, random: RandomBytes) -> Drawn:
         """Decimal digits."""
-        value = draw_digits(self._length, random)
+        value = draw_digits(self.length, random)
         return Drawn(secrets={self.id: DrawnSecret(kind=SecretKind.PIV_PIN, value=value)})
 
     def observe(self, token: Token, intent: Intent | None) -> Finding:
         """By metadata, and with an intent by verifying ours."""
         piv = token.piv()
         tries = piv.pin_tries()
-        facts = {"length": self._length}
+        facts = {"length": self.length}
         if tries.is_default is True:
             return Finding(state=State.ABSENT)
         if intent is None and tries.is_default is False:
@@ -125,11 +125,11 @@ class PukStep:
     title = "PIV PUK"
 
     def __init__(self, *, length: int) -> None:
-        self._length = length
+        self.length = length
 
     def draw(self, random: RandomBytes) -> Drawn:
         """Decimal digits."""
-        value = draw_digits(self._length, random)
+        value = draw_digits(self.length, random)
         return Drawn(secrets={self.id: DrawnSecret(kind=SecretKind.PIV_PUK, value=value)})
 
     def observe(self, token: Token, intent: Intent | None) -> Finding:
@@ -146,13 +146,13 @@ class PukStep:
         if not affordable(tries.remaining):
             return _unaffordable("PUK")
         puk = intent.secret(self.id).reveal_text()
-        refused = _refusal_of_puk(piv, puk)
+        refused = refusal_of_puk(piv, puk)
         if refused is None:
-            return Finding(state=State.MATCH, facts={"length": self._length})
+            return Finding(state=State.MATCH, facts={"length": self.length})
         if tries.is_default is None:
             if not affordable(refused.retries_left):
                 return _unaffordable("PUK")
-            if _refusal_of_puk(piv, FACTORY_PUK) is None:
+            if refusal_of_puk(piv, FACTORY_PUK) is None:
                 return Finding(state=State.ABSENT)
         return _conflict("its PUK is neither the factory's nor ours")
 
@@ -161,7 +161,7 @@ class PukStep:
         token.piv().change_puk(FACTORY_PUK, intent.secret(self.id).reveal_text())
 
 
-def _refusal_of_puk(piv: PivApplet, puk: str) -> AuthenticationFailed | None:
+def refusal_of_puk(piv: PivApplet, puk: str) -> AuthenticationFailed | None:
     """None if this is the PUK: changing it to itself says so (and costs a try if not)."""
     try:
         piv.change_puk(puk, puk)

@@ -1,0 +1,148 @@
+"""Secrets of a token are made anew: the token takes the new ones and refuses the old ones."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from pathlib import Path
+
+import pytest
+from yubikit.core.smartcard import ApduError
+from yubikit.piv import PivSession
+from yubikit.yubiotp import SLOT, HmacSha1SlotConfiguration, YubiOtpSession
+
+from tests.contract.conftest import fresh_token
+from tests.contract.test_unblock import key_of
+from tests.stations import Said, Station
+from tests.token_under_test import TokenUnderTest
+from tokenprov.model import Purpose
+from tokenprov.sim.bench import VirtualBench
+
+WHY = ("--reason", "yearly", "--operator", "olga")
+LOCKED = """name = "locked"
+extends = "standard-employee"
+without = ["fido2"]
+[device]
+lock-code = true
+"""
+
+
+def rotate(station: Station, purpose: Purpose, *options: str) -> Said:
+    """By a custodian."""
+    return station.tell("rotate", *options, "--key", key_of(station, purpose), *WHY, "--json")
+
+
+@pytest.fixture
+def issued(station: Station, token: TokenUnderTest, tmp_path: Path) -> str:
+    """A token of Ada's with all that can be made anew; gives its serial."""
+    profile = tmp_path / "locked.toml"
+    profile.write_text(LOCKED, encoding="utf-8")
+    said = station.tell(*station.batch(profile=profile))
+    assert said.code == 0, said.out + said.err
+    return token.serial
+
+
+def takes(token: TokenUnderTest, secrets: dict[str, str]) -> dict[str, bool]:
+    """Which of these values are in force, by the maker's libraries."""
+    found = {}
+    with token.connection() as to:
+        piv = PivSession(to)
+        for name, attempt in (
+            ("piv/puk", lambda: piv.change_puk(secrets["piv/puk"], secrets["piv/puk"])),
+            (
+                "piv/management-key",
+                lambda: piv.authenticate(bytes.fromhex(secrets["piv/management-key"])),
+            ),
+        ):
+            try:
+                attempt()
+            except Exception:  # noqa: BLE001  whatever it says, it was refused
+                found[name] = False
+            else:
+                found[name] = True
+    return found
+
+
+def overwritten(token: TokenUnderTest, slot: SLOT, code: str) -> bool:
+    """Whether a slot is overwritten with that access code. It cannot be undone."""
+    with token.connection() as to:
+        other = HmacSha1SlotConfiguration(bytes(20))
+        try:
+            YubiOtpSession(to).put_configuration(slot, other, None, bytes.fromhex(code))
+        except ApduError:
+            return False
+        return True
+
+
+@pytest.mark.parametrize("token", ["yubikey-5.7.4", "yubikey-5.2.7"], indirect=True)
+def test_all_that_can_be_made_anew_is(
+    station: Station, token: TokenUnderTest, issued: str, one_reader: VirtualBench
+) -> None:
+    """New PUK, management key, access codes and lock code; seeds and PINs are as they were."""
+    old = station.secrets(issued)
+    said = rotate(station, Purpose.BREAK_GLASS, issued)
+    assert said.code == 0, said.err
+    new = station.secrets(issued)
+    anew = {name for name in new if new[name] != old[name]}
+    assert anew == {
+        *("piv/puk", "piv/management-key"),
+        *("otp/1/access-code", "otp/2/access-code", "device/lock-code"),
+    }
+    assert takes(token, old) == {"piv/puk": False, "piv/management-key": False}
+    assert takes(token, new) == {"piv/puk": True, "piv/management-key": True}
+    with token.connection() as to:
+        response = YubiOtpSession(to).calculate_hmac_sha1(SLOT.TWO, b"challenge")
+    assert response == hmac.digest(bytes.fromhex(new["otp/2/seed"]), b"challenge", hashlib.sha1)
+    typed = one_reader.control.type_slot(int(issued), 1)
+    assert typed.endswith("\n")
+    for slot in SLOT:
+        name = f"otp/{slot.value}/access-code"
+        assert not overwritten(token, slot, old[name])
+        assert overwritten(token, slot, new[name])
+    (entry,) = station.entries("rotated")
+    assert {one["name"] for one in entry["secrets"]} == anew
+    assert station.tell("manifest", "verify").code == 0
+    audit = station.tell("token", "audit", issued)
+    assert "access code" not in audit.out
+
+
+def test_a_custodian_makes_anew_what_is_theirs(
+    station: Station, token: TokenUnderTest, issued: str
+) -> None:
+    """The help desk's key changes the PUK and nothing else; `--what` asks for less still."""
+    old = station.secrets(issued)
+    assert rotate(station, Purpose.HELP_DESK, issued).code == 0
+    new = station.secrets(issued)
+    assert {name for name in new if new[name] != old[name]} == {"piv/puk"}
+    said = rotate(station, Purpose.TOKEN_ADMINISTRATION, issued, "--what", "lock-code")
+    assert said.code == 0, said.err
+    last = station.secrets(issued)
+    assert {name for name in last if last[name] != new[name]} == {"device/lock-code"}
+    refused = rotate(station, Purpose.AUTHENTICATION_SERVER, issued)
+    assert refused.code == 7
+
+
+def test_another_key_on_the_token_is_told_before_anything_is_promised(
+    station: Station, token: TokenUnderTest, issued: str
+) -> None:
+    """Somebody changed the PUK: that it is not the one in escrow is said, and nothing is sealed."""
+    secrets = station.secrets(issued)
+    with token.connection() as to:
+        PivSession(to).change_puk(secrets["piv/puk"], "31415926")
+    said = rotate(station, Purpose.HELP_DESK, issued)
+    assert said.code == 4
+    assert "its PUK is not the one in escrow" in said.err
+    assert station.secrets(issued) == secrets
+    assert station.entries("rotated") == []
+
+
+def test_all_that_come_by(station: Station, bench: VirtualBench) -> None:
+    """With --all each token that is a holder's here is done, and others are passed over."""
+    mine = fresh_token(bench, "yubikey-5.7.4", 0)
+    assert station.tell(*station.batch()).code in (0, 8)
+    (serial,) = [entry["token"]["serial"] for entry in station.entries()]
+    other = next(one for one in (mine.serial, "30000002") if one != serial)
+    said = rotate(station, Purpose.HELP_DESK, "--all")
+    assert said.code == 0, said.err
+    assert [one["serial"] for one in said.document] == [serial]
+    assert f"no token {other} was issued" in said.only("TokenPassedOver")["reason"]

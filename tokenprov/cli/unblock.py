@@ -1,0 +1,75 @@
+"""`tokenprov unblock`: a new PIN for a holder, set by the PUK out of escrow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tokenprov.cli.custodians import custodian_key
+from tokenprov.cli.lifecycle import (
+    bench_at,
+    desk_reason,
+    opening,
+    planned_json,
+    print_written,
+    told_json,
+)
+from tokenprov.cli.output import print_json
+from tokenprov.cli.readers import choose_reader
+from tokenprov.home import Home
+from tokenprov.issuance import catch_up
+from tokenprov.lifecycle import unblocking
+from tokenprov.lifecycle.subject import the_one
+from tokenprov.lifecycle.telling import in_force, open_in_force, preview
+from tokenprov.lifecycle.work import Order
+from tokenprov.model import Json
+from tokenprov.policy import Agreement
+from tokenprov.record.history import State
+
+
+@click.command()
+@click.argument("subject", metavar="SERIAL|HOLDER")
+@opening
+@desk_reason
+@click.pass_obj
+def unblock(
+    home_path: Path,
+    subject: str,
+    key_given: str,
+    passphrase: bool,
+    reason: str,
+    operator: str,
+    agreement: Agreement,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Give the holder of a token a new PIN; the help desk's key opens its PUK.
+
+    The new PIN is sealed to the help desk: tokenprov escrow open SERIAL --name piv/pin.
+    """
+    home = Home.open(home_path)
+    token = the_one(home, subject, State.HELD)
+    reader = choose_reader(None, token.label)
+    order = Order(operator=operator, reason=reason, agreement=agreement)
+    with custodian_key(key_given, passphrase) as key:
+        if dry_run:
+            names = [one.name for one in in_force(home, token, unblocking.NEEDS, key)]
+            with bench_at(reader, as_json) as bench:
+                steps = preview(token, bench, names, unblocking.make(home, token))
+            _print(planned_json(token, steps), as_json)
+            return
+        with home.working():
+            catch_up(home)
+            begun = unblocking.begin(home, the_one(home, subject, State.HELD), order)
+        held = open_in_force(home, begun, unblocking.NEEDS, key)
+    with home.working(), bench_at(reader, as_json) as bench:
+        index = unblocking.unblock(home, begun, bench, held)
+    _print(told_json(home, token, index), as_json)
+
+
+def _print(document: dict[str, Json], as_json: bool) -> None:
+    if as_json:
+        print_json(document)
+    else:
+        print_written(document)

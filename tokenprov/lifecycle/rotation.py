@@ -1,0 +1,104 @@
+"""Secrets of a token made anew: PUK, management key, access codes, lock code.
+
+What can be made anew is what the custodian's key opens: the help desk's PUK, token administration's
+keys and codes, all of them with break-glass's. Seeds and keys that others know of, and PINs, which
+are the holder's, are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+
+from tokenprov.home import Home
+from tokenprov.lifecycle import work
+from tokenprov.lifecycle.standing import issued_by
+from tokenprov.lifecycle.subject import Issued, require
+from tokenprov.lifecycle.telling import Bench, MakeSteps, tell
+from tokenprov.lifecycle.work import Order, Work
+from tokenprov.model import SecretKind
+from tokenprov.plan import steps_on
+from tokenprov.profile import Profile
+from tokenprov.record.entry import Kind
+from tokenprov.record.history import State
+from tokenprov.record.works import WorkKind
+from tokenprov.secret import Secret
+from tokenprov.step import Step
+from tokenprov.steps.device.new_lock_code import NewLockCodeStep
+from tokenprov.steps.otp.access_code import NewAccessCodeStep
+from tokenprov.steps.otp.slot import SlotStep, access_code_name
+from tokenprov.steps.piv.build import management_key_algorithm
+from tokenprov.steps.piv.made_anew import NewManagementKeyStep, NewPukStep
+from tokenprov.token import Token
+
+
+class What(StrEnum):
+    """What can be made anew; the words are the command's."""
+
+    PUK = "puk"
+    MANAGEMENT_KEY = "management-key"
+    ACCESS_CODES = "access-codes"
+    LOCK_CODE = "lock-code"
+
+    @property
+    def kind(self) -> SecretKind:
+        """Of the secret."""
+        return _KINDS[self]
+
+
+_KINDS = {
+    What.PUK: SecretKind.PIV_PUK,
+    What.MANAGEMENT_KEY: SecretKind.PIV_MANAGEMENT_KEY,
+    What.ACCESS_CODES: SecretKind.OTP_ACCESS_CODE,
+    What.LOCK_CODE: SecretKind.LOCK_CODE,
+}
+
+
+def begin(home: Home, token: Issued, what: Sequence[What], order: Order) -> Work:
+    """Promise it; one that was begun goes on with what it was begun for."""
+    require(token, State.HELD)
+    order = order.with_(what=sorted(map(str, what)))
+    return work.begin(home, WorkKind.ROTATE, token, order)
+
+
+def wanted(begun: Work) -> list[What]:
+    """What is to be made anew."""
+    return [What(one) for one in begun.record.parameters["what"]]
+
+
+def rotate(home: Home, begun: Work, bench: Bench, held: Mapping[str, Secret]) -> int:
+    """Make anew what is wanted and `held`; the entry's index. Raises what the token does."""
+
+    return tell(home, begun, Kind.ROTATED, bench, held, make(home, begun.token))
+
+
+def make(home: Home, issued: Issued) -> MakeSteps:
+    """A step for each secret that is held, in the order in which a token can take them."""
+    return lambda token, held: list(_steps(home, issued, token, held))
+
+
+def _steps(home: Home, issued: Issued, token: Token, held: Mapping[str, Secret]) -> Iterator[Step]:
+    profile = issued_by(home, issued)
+    yield from _piv(profile, held)
+    order, day = issued.order.order, home.clock().date()
+    for one in steps_on(token, profile, order, home, day=day):
+        if isinstance(one, SlotStep) and access_code_name(one.slot) in held:
+            yield NewAccessCodeStep(one, held[access_code_name(one.slot)])
+    for name, value in held.items():
+        if name == NewLockCodeStep.id:
+            yield NewLockCodeStep(value)
+
+
+def _piv(profile: Profile, held: Mapping[str, Secret]) -> Iterator[Step]:
+    if profile.piv is None:
+        return
+    if NewPukStep.id in held:
+        yield NewPukStep(length=profile.piv.puk.length, old=held[NewPukStep.id])
+    if NewManagementKeyStep.id in held:
+        wanted = profile.piv.management_key
+        yield NewManagementKeyStep(
+            algorithm=management_key_algorithm(wanted),
+            touch=wanted.touch,
+            pin_protected=wanted.pin_protected,
+            old=held[NewManagementKeyStep.id],
+        )
