@@ -137,6 +137,7 @@ def test_every_command_prints_what_is_documented(
     told.append(("manifest export --format json", exported))
     ask("trust list", "trust", "list")
     ask("trust check", "trust", "check")
+    ask("ca list", "ca", "list")
     ask("escrow list", "escrow", "list")
     custodian = ("--purpose", "help-desk", "--key", key, "--reason", "a test")
     ask("escrow open", "escrow", "open", token.serial, *custodian)

@@ -70,14 +70,14 @@ class _Twice(LocalCa):
         self, request: CertificateRequest, now: datetime, random: RandomBytes = os.urandom
     ) -> IssuedCertificate:
         answer = super().issue(request, now, random)
-        (first,) = self._issued.of(request.request_id)
-        again = build_certificate(request, self.certificate, self._key, now=now, random=random)
+        (first,) = self.issued.of(request.request_id)
+        again = build_certificate(request, self.signer, now=now, random=random)
         second = replace(
             first,
             certificate=again.public_bytes(Encoding.DER),
             serial_hex=f"{again.serial_number:x}",
         )
-        self._issued.add(request.request_id, second)
+        self.issued.add(request.request_id, second)
         return answer
 
 

@@ -33,6 +33,7 @@ COMMANDS = (
     "witness",
     "escrow",
     "trust",
+    "ca",
     "demo",
     "sim",
 )

@@ -10,6 +10,7 @@ extensions     what a key may be used for, whose Windows account it is, where to
 issued         the record of what was issued, on disk
 lists          lists of what is revoked, whole and delta, numbered on disk
 responder      answers to OCSP requests (RFC 6960)
+web            all that it publishes, on HTTP
 """
 
 from tokenprov.issuer.ca.local import LocalCa

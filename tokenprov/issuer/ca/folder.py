@@ -120,15 +120,22 @@ class CaFolder:
     def settings(self) -> CaSettings:
         """What the file says. Raises `StationError` naming the file and each key."""
         try:
-            return CaSettings.model_validate(tomllib.loads(self.settings_file.read_text("utf-8")))
+            return self.parse_settings(self.settings_file.read_text("utf-8"))
         except FileNotFoundError:
             return CaSettings()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise self._settings_refused(str(exc)) from exc
+
+    def parse_settings(self, text: str) -> CaSettings:
+        """What a text says that is to be the file. Raises `StationError` as for the file."""
+        try:
+            return CaSettings.model_validate(tomllib.loads(text))
         except ValidationError as exc:
             found = "; ".join(
                 f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in exc.errors()
             )
             raise self._settings_refused(found) from exc
-        except (OSError, ValueError) as exc:
+        except ValueError as exc:
             raise self._settings_refused(str(exc)) from exc
 
     def _settings_refused(self, why: str) -> StationError:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -30,6 +32,8 @@ from tokenprov.record.files import create_durable, make_folder, write_durable
 
 _VERSION = 1
 _MAX_NAME = 200  # bytes of a file name, below what every file system takes
+_NEVER = -1
+_TICK = 1_000_000_000  # ns; far above what file systems round times to
 _FORM = "%Y-%m-%dT%H:%M:%S%z"
 
 
@@ -73,11 +77,21 @@ class Issued:
         return x509.load_der_x509_certificate(self.certificate).not_valid_after_utc
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """A record as it was read; `state` tells whether its file is still the same."""
+
+    state: tuple[int, int, int]  # inode, time in ns, size
+    request_id: str
+    certificates: tuple[Issued, ...]
+
+
 class IssuedFolder:
     """The records of one authority. Its methods raise `DurabilityError` where the disk fails."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._seen, self._known = _NEVER, dict[str, _Known]()
         make_folder(folder)
 
     def of(self, request_id: str) -> tuple[Issued, ...]:
@@ -122,25 +136,48 @@ class IssuedFolder:
     def _change(
         self, serial_hex: str, of: Callable[[Revocation | None], Revocation | None]
     ) -> Issued | None:
-        for path in self._paths():
-            request_id, certificates = _parse(path.read_bytes(), path)
-            for index, one in enumerate(certificates):
+        for name, known in self._all().items():
+            for index, one in enumerate(known.certificates):
                 if one.serial_hex != serial_hex:
                     continue
                 changed = replace(one, revocation=of(one.revocation))
                 if changed != one:
-                    kept = (*certificates[:index], changed, *certificates[index + 1 :])
-                    write_durable(path, _dump(request_id, kept))
+                    kept = (*known.certificates[:index], changed, *known.certificates[index + 1 :])
+                    write_durable(self._folder / name, _dump(known.request_id, kept))
                 return changed
         return None
 
     def all(self) -> Iterator[Issued]:
         """Everything that was issued."""
-        for path in self._paths():
-            yield from _parse(path.read_bytes(), path)[1]
+        for known in self._all().values():
+            yield from known.certificates
 
-    def _paths(self) -> list[Path]:
-        return sorted(self._folder.glob("[!.]*.json"))
+    def _all(self) -> dict[str, _Known]:
+        """Every record by its file's name; only those that changed are read again.
+
+        The folder's time tells of changes, but for those in the same tick of the clock as this
+        look: a time that is not past yet is not remembered.
+        """
+        time_of_folder = self._folder.stat().st_mtime_ns
+        if time_of_folder == self._seen:
+            return self._known
+        known = dict[str, _Known]()
+        with os.scandir(self._folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        for entry in found:
+            if entry.name.startswith(".") or not entry.name.endswith(".json"):
+                continue
+            now = entry.stat()
+            state = (now.st_ino, now.st_mtime_ns, now.st_size)
+            before = self._known.get(entry.name)
+            if before is None or before.state != state:
+                path = self._folder / entry.name
+                request_id, certificates = _parse(path.read_bytes(), path)
+                before = _Known(state=state, request_id=request_id, certificates=certificates)
+            known[entry.name] = before
+        past = time.time_ns() - time_of_folder > _TICK
+        self._seen, self._known = time_of_folder if past else _NEVER, known
+        return known
 
     def _path(self, request_id: str) -> Path:
         name = quote(request_id, safe="")

@@ -119,6 +119,11 @@ class LocalCa:
                 self._lists.publish(self.issued.all(), now, whole=False)
         return self._answer(issued)
 
+    def record(self, name: str, certificate: x509.Certificate, now: datetime) -> None:
+        """Record what was signed for another end than a holder's key, before it is handed out."""
+        with self.folder.writing():
+            self.issued.add(name, Issued.of(certificate, now))
+
     def find(self, request_id: str) -> IssuedCertificate | None:
         """The certificate issued under that name that is in force, or None."""
         issued = self.issued.of(request_id)
