@@ -63,7 +63,7 @@ class Run:
 
     first_seen: float = 0.0
     busy: float = 0.0  # share of the processors
-    peak: int = 0  # bytes of the program's memory
+    peaks: list[int] = field(default_factory=list)  # bytes of memory, by tokens issued
     issued: list[Issued] = field(default_factory=list)
 
     @property
@@ -145,7 +145,8 @@ class LineBench:
                 if not line.startswith("{"):  # a message: it ended otherwise than it should
                     raise CommandFailed(line + lines.read())
                 feeder.hear(line, pool)
-                feeder.run.peak = max(feeder.run.peak, peak_memory(process.pid))
+                if '"TokenIssued"' in line:
+                    feeder.run.peaks.append(peak_memory(process.pid))
         if process.wait() != 0:
             raise CommandFailed(f"the batch for {readers} readers ended with {process.returncode}")
         after = _ticks()
