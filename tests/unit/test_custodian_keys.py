@@ -10,8 +10,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tokenprov.custodians.uri import Pkcs11Uri
 from tokenprov.errors import InputError
+from tokenprov.pkcs11.uri import Pkcs11Uri
 from tokenprov.record.hpke import open_by_exchange
 
 SUITE = hpke.Suite(hpke.KEM.P256, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)

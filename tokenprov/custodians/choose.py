@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tokenprov.custodians.uri import SCHEME, Pkcs11Uri
 from tokenprov.errors import EscrowError
+from tokenprov.pkcs11.uri import SCHEME, Pkcs11Uri
 from tokenprov.record.escrow import KeyInMemory, PrivateKey, load_private
 from tokenprov.secret import Secret
 
