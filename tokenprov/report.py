@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass
 
 from tokenprov.home import Home
@@ -12,7 +12,7 @@ from tokenprov.record.rows import Batch, OrderRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OrderLine:
+class Line:
     """One order."""
 
     record: OrderRecord
@@ -59,30 +59,41 @@ class OrderLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A batch and where its orders stand; what it says is read again each time it is asked."""
+    """A batch and where its orders stand."""
 
-    home: Home
     batch: Batch
+    lines: tuple[Line, ...]
 
     @property
-    def counts(self) -> dict[OrderState, int]:
+    def counts(self) -> dict[str, int]:
         """Orders by state."""
-        return self.home.ledger.count_orders(self.batch.id)
+        found = Counter(line.record.state for line in self.lines)
+        return {str(state): found[state] for state in OrderState}
 
-    def lines(self) -> Iterator[OrderLine]:
-        """Its orders with the entries of those that are issued, a page at a time in memory."""
-        for record in self.home.ledger.orders(self.batch.id):
-            index = record.entry_index
-            entry = self.home.manifest.entry(index) if index is not None else None
-            yield OrderLine(record=record, entry=entry)
-
-    def head_to_json(self) -> dict[str, Json]:
-        """For programs, without its lines."""
+    def to_json(self) -> dict[str, Json]:
+        """For programs."""
         return {
             "batch": self.batch.id,
             "profile": {"name": self.batch.profile_name, "digest": self.batch.profile_digest},
             "kitSize": self.batch.kit_size,
             "created": f"{self.batch.created:%Y-%m-%dT%H:%M:%SZ}",
             "operator": self.batch.operator,
-            "counts": {str(state): number for state, number in self.counts.items()},
+            "counts": self.counts,
+            "orders": [line.to_json() for line in self.lines],
         }
+
+
+def report(home: Home, batch: Batch) -> Report:
+    """Read a batch's orders and the entries of those that are issued."""
+    return Report(
+        batch=batch,
+        lines=tuple(
+            Line(
+                record=record,
+                entry=home.manifest.entry(record.entry_index)
+                if record.entry_index is not None
+                else None,
+            )
+            for record in home.ledger.orders(batch.id)
+        ),
+    )

@@ -10,6 +10,7 @@ import dataclasses
 import re
 import typing
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -145,15 +146,26 @@ def test_every_command_prints_what_is_documented(
     ask("suspend, resume, revoke", "suspend", token.serial, *desk, "--dry-run")
     ask("suspend, resume, revoke", "suspend", token.serial, *desk)
     ask("suspend, resume, revoke", "resume", token.serial, *desk)
-    rita, pavel = added(station, "rita", "requester"), added(station, "pavel", "approver")
-    ask("people list", "people", "list")
-    ask("approve show", "approve", "show", approved(station, rita, pavel, "open", "token=1"))
     for what in ("unblock", "rotate"):
         ask(what, what, token.serial, "--key", key, *desk, "--dry-run")
         ask(what, what, token.serial, "--key", key, *desk)
     ask("replace", "replace", token.serial, "--reason", "lost", code=8)
     shared_bench.control.replace(0, model="piv-card-t0")
     ask("token name", "token", "name", "--all")
+    assert station.tell("policy", "use", "office", "--reason", "a test").code == 0
+    rita, pavel = added(station, "rita", "requester"), added(station, "pavel", "approver")
+    ask("people list", "people", "list")
+    ask("approve show", "approve", "show", approved(station, rita, pavel, "open", "token=1"))
+    ask("policy list", "policy", "list")
+    ask("policy show", "policy", "show", "office")
+    ask("policy explain", "policy", "explain")
+    ask("policy check", "policy", "check", "office", code=9)
+    until = f"{datetime.now(UTC):%Y-%m-%d}"
+    about = ("waive", "rule=independence", f"until={until}")
+    agreed = approved(station, rita, pavel, *about, name="waiver")
+    grant = ("waiver", "grant", "independence", "--until", until, "--reason", "a test")
+    assert station.tell(*grant, "--approval", agreed).code == 0
+    ask("waiver list", "waiver", "list")
     wrong = {
         heading: faults(said.document, heading)
         for heading, said in told

@@ -30,6 +30,8 @@ COMMANDS = (
     "rotate",
     "people",
     "approve",
+    "policy",
+    "waiver",
     "witness",
     "escrow",
     "trust",

@@ -29,7 +29,7 @@ class Evidence:
 
     def to_json(self) -> dict[str, Json]:
         """As it stands in an entry."""
-        return {"type": self.type, "sha256": self.sha256}
+        return {"type": str(self.type), "sha256": self.sha256}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,10 +58,10 @@ def objections_to(act: Act, given: Circumstances) -> Iterator[Objection]:
 def _separation(act: Act, given: Circumstances) -> Iterator[Objection]:
     rule = given.policy.separation
     needed = rule.acts.get(act.action, 0) if rule else 0
-    if act.action in (Action.PEOPLE, Action.POLICY) and not _somebody_approves(given):
-        return  # there is nobody to ask yet
     if act.action is Action.WAIVE:
         needed = max(needed, 1)
+    if act.action in (Action.PEOPLE, Action.POLICY) and not _enough(act, given, needed):
+        return  # there is nobody to ask yet
     name = "separation" if rule else "waivers"
     if len(given.approvers) < needed:
         yield Objection(
@@ -88,8 +88,11 @@ def _separation(act: Act, given: Circumstances) -> Iterator[Objection]:
         )
 
 
-def _somebody_approves(given: Circumstances) -> bool:
-    return any(Role.APPROVER in one.roles for one in given.people.values())
+def _enough(act: Act, given: Circumstances, needed: int) -> bool:
+    """Whether there are people who can request and approve it."""
+    others = [one for name, one in given.people.items() if name != act.operator]
+    approvers = sum(Role.APPROVER in one.roles for one in others)
+    return approvers >= needed and any(Role.REQUESTER in one.roles for one in others)
 
 
 def _people(number: int) -> str:

@@ -21,7 +21,7 @@ from tokenprov.errors import ApprovalError, PolicyError
 from tokenprov.home import Home
 from tokenprov.policy.act import Act, Agreement, Clearance, Evidence
 from tokenprov.policy.acting import Circumstances, Objection, objections_to
-from tokenprov.policy.language import Policy
+from tokenprov.policy.language import Policy, catalogue
 from tokenprov.policy.load import policy_of
 from tokenprov.policy.people_rules import Proof
 from tokenprov.policy.rule import Level
@@ -88,13 +88,13 @@ def _by_policy(
         waiver = _waived(home, act, objection)
         if waiver:
             used.append(waiver)
-        elif policy.in_force[objection.rule].level is Level.REFUSE:
-            rule = policy.in_force[objection.rule]
+        elif act.action is Action.WAIVE or policy.in_force[objection.rule].level is Level.REFUSE:
+            source = catalogue()[objection.rule].source
             raise PolicyError(
-                f"policy {policy.name}, {objection.rule} ({rule.source}): {objection.what}",
+                f"policy {policy.name}, {objection.rule} ({source}): {objection.what}",
                 remedy=objection.remedy,
                 rule=objection.rule,
-                source=rule.source,
+                source=source,
             )
     return replace(cleared, policy=policy, waivers=tuple(dict.fromkeys(used)))
 

@@ -8,8 +8,10 @@ from typing import ClassVar
 
 from pydantic import StrictBool, StrictInt
 
+from tokenprov.model import Purpose
 from tokenprov.policy.rule import Rule
 from tokenprov.profile.faults import Fault
+from tokenprov.profile.section import Text
 from tokenprov.record.request import Action
 
 
@@ -87,6 +89,10 @@ class Independence(Rule):
         " kept with its primary, and nobody recovers by what they lost"
     )
     source: ClassVar[str] = "SP 800-53 AC-5; SP 800-57 part 1, 6.2"
+    custodians: dict[Purpose, Text] = {}  # who each is, where their key does not tell
+    place: Text = "place"  # columns of the roster: where the primary is kept,
+    spare_place: Text = "spare-place"  # where the spare,
+    recovery: Text = "recovery"  # and the address by which a holder recovers
 
 
 class Waivers(Rule):
