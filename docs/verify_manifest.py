@@ -222,12 +222,12 @@ class Record:
         self.erased |= {who: True} if kind == "erased" else {}
         if kind == "erased" and gone:
             yield "erased", "of nobody in this log, or a second time"
-        if kind in MOVES and entry["token"]["serial"] is not None:
+        if kind in MOVES and (entry["token"]["serial"] or entry["token"].get("mark")):
             yield from self.move(kind, entry, who)
 
     def move(self, kind: str, entry: dict[str, Any], who: str) -> Iterator[tuple[str, str]]:
-        both = (entry["token"], entry.get("by", {}))
-        token, other = ((t.get("maker"), t.get("serial"), t.get("virtual")) for t in both)
+        both = (token.get for token in (entry["token"], entry.get("by", {})))
+        token, other = ((of("maker"), of("serial") or of("mark"), of("virtual")) for of in both)
         (state, owner), (before, after) = self.tokens.get(token, ("new", "")), MOVES[kind]
         self.tokens[token] = after, who or owner
         another = "" not in (who, owner) and who != owner and (kind != "issued" or state in HELD)

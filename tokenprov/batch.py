@@ -125,6 +125,13 @@ class StepProgress:
         )
 
 
+def _nothing_open(token: TokenId) -> TokenConflict:
+    return TokenConflict(
+        f"no order is open for token {token.label}",
+        remedy="Take it out, or run the batch with a larger roster or kit.",
+    )
+
+
 class BatchWork:
     """The orders of a batch that are left, handed out to tokens; safe for threads."""
 
@@ -156,6 +163,12 @@ class BatchWork:
     def left(self) -> int:
         """Orders that are not issued."""
         return self._left
+
+    def refuse_idle(self, token: TokenId) -> None:
+        """Raises `TokenConflict` for a new token where no order is open."""
+        with self._handing_out:
+            if not self._named and not self._open:
+                raise _nothing_open(token)
 
     def name_holder(self, holder_id: str) -> tuple[str, int] | None:
         """The next new tokens are for this holder, until their kit is whole.
@@ -230,6 +243,8 @@ class BatchWork:
 
     def _refuse_unknown(self, token: TokenId) -> None:
         stock = self._home.ledger.stock
+        if token.serial is None:  # counted by the operator (`unnumbered`)
+            return
         if stock.is_kept() and not stock.holds(token.label):
             raise TokenConflict(
                 f"token {token.label} is not in stock",
@@ -266,10 +281,7 @@ class BatchWork:
         with self._handing_out:
             queue = self._named or self._open
             if not queue:
-                raise TokenConflict(
-                    f"no order is open for token {token.label}",
-                    remedy="Take it out, or run the batch with a larger roster or kit.",
-                )
+                raise _nothing_open(token)
             order_id = queue.popleft()
         try:
             yield self._record(order_id).order, False

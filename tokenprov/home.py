@@ -9,6 +9,7 @@
     issuers/requests/       what was asked of them, and what they answered
     card-keys/NAME.hex      management keys that cards came with, as their maker told them
     trust/*.pem             further roots of attestation
+    marks/                  by what tokens without a serial are known again
     relying-parties/        credentials that were registered here
     open/<order>.key        the station's own key to an order that is not finished
     ledger.sqlite           batches, orders, intents, sealed secrets
@@ -34,7 +35,7 @@ from pathlib import Path
 
 from tokenprov.attestation import Anchors
 from tokenprov.card_keys import load_card_key
-from tokenprov.directory import RelyingParty
+from tokenprov.directory import Marks, RelyingParty
 from tokenprov.errors import InputError, StationError
 from tokenprov.issuer import Issuer, LocalCa, choose_issuer
 from tokenprov.model import Purpose
@@ -114,6 +115,10 @@ class Home:
     def relying_party(self, rp_id: str, rp_name: str) -> RelyingParty:
         """A relying party whose credentials are kept in this home."""
         return RelyingParty(self.path / "relying-parties", rp_id, rp_name, anchors=self.anchors)
+
+    def marks(self) -> Marks:
+        """The marks of tokens without a serial."""
+        return Marks(self.path / "marks", anchors=self.anchors)
 
 
 def create_home(

@@ -9,6 +9,7 @@ Rules:
   reader that it comes back in.
 - A token that takes too long, with one command or in all, is given up: nothing more is sent to it,
   and its reader takes the next one.
+- Tokens without a serial are worked on one at a time, as many as were announced (`unnumbered`).
 - The first interrupt ends the line when the tokens in hand are done, the second one at once.
 """
 
@@ -36,11 +37,11 @@ from tokenprov.errors import (
 from tokenprov.events import Listener
 from tokenprov.home import Home
 from tokenprov.model import Order
-from tokenprov.naming import unnamed
 from tokenprov.plan import check_token
 from tokenprov.profile import Profile
 from tokenprov.prompts import StationOperator
 from tokenprov.turns import Turns
+from tokenprov.unnumbered import Unnumbered
 from tokenprov.wipe import WipeFirst, wipe
 
 POLL = 0.1  # seconds between looks at the readers, at most
@@ -68,7 +69,10 @@ class Line:
         profile: Profile,
         listener: Listener,
         limits: Limits | None = None,
+        *,
+        without_serial: int = 0,
     ) -> None:
+        """`without_serial`: how many new tokens that have none the operator will put in."""
         self._home, self._limits = home, limits or Limits()
         self._work, self._profile, self._hears = work, profile, listener
         self._mine = threading.local()  # the watch on a thread's turn
@@ -77,6 +81,7 @@ class Line:
         self._in_hand: list[AnyToken] = []  # those that have their turn
         self._returned: set[tuple[str, int]] = set()  # reader and insertion of restarted ones
         self._taking_up = threading.Lock()
+        self._unnumbered = Unnumbered(home, without_serial)
         self._operator = StationOperator(self._listener)
         self._lanes: dict[str, _Lane] = {}
         self._context: Context | None = None
@@ -286,9 +291,10 @@ class Line:
             )
         )
         try:
-            if token.id.serial is None:
-                raise unnamed(token)
-            with self._work.order_for(token.id) as (order, begun):
+            with (
+                self._unnumbered.named(token, lambda: self._welcome(token)),
+                self._work.order_for(token.id) as (order, begun),
+            ):
                 if not begun:
                     check_token(self._profile, token)
                 self._make(token, order, begun, started)
@@ -296,10 +302,15 @@ class Line:
             raise
         except TokenIsReady as error:
             self._listener(
-                events.TokenReady(reader=token.reader, label=label, reason=error.message)
+                events.TokenReady(reader=token.reader, label=token.id.label, reason=error.message)
             )
         except TokenprovError as error:
-            self._pass_over(token.reader, label, error)
+            self._pass_over(token.reader, token.id.label, error)
+
+    def _welcome(self, token: AnyToken) -> None:
+        """Raises `TokenConflict`, `ProfileError` for a new token that nothing can be made of."""
+        self._work.refuse_idle(token.id)
+        check_token(self._profile, token)
 
     def _wipe(self, reader: str, wanted: WipeFirst) -> str | None:
         """The reader in which the emptied token is; None where it was not, which was said."""

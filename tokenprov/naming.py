@@ -28,7 +28,7 @@ def unnamed(token: Token) -> TokenConflict:
             remedy=f"Give it one: tokenprov token name --reader {token.reader!r}",
         )
     return TokenConflict(
-        "a token without a serial number cannot be bound to its holder",
+        "a token without a serial, and without FIDO2 to be known again by",
         remedy="Use a token whose serial number can be read.",
     )
 

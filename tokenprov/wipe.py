@@ -174,7 +174,10 @@ def emptied(home: Home, token: Token, record: WipeRecord, done: Sequence[str]) -
 
 
 def seen_virtual(home: Home, token: Token) -> bool:
-    """Whether the token's own certificate says that it is a virtual one."""
+    """Whether the token's own certificate, or its mark, says that it is a virtual one."""
+    mark = home.marks().find(token.id.mark) if token.id.mark else None
+    if mark is not None:
+        return mark.attestation.virtual
     try:
         certificate = token.piv().certificate(SLOT.ATTESTATION)
     except NotSupported:

@@ -100,7 +100,7 @@ class Station:
         """The station as it was made, and a factory-fresh token in every reader."""
         shutil.rmtree(self.home, ignore_errors=True)
         shutil.copytree(self._template, self.home)
-        for number in range(len(self.serials)):
+        for number in range(len(self.control.tokens())):
             self.control.replace(number, model=model)
 
     def issue(
@@ -153,7 +153,7 @@ class Station:
         with self.ledger() as connection:
             return [dict(row) for row in connection.execute(query, values)]
 
-    def sealed(self, token: int) -> list[Sealed]:
+    def sealed(self, token: int | str) -> list[Sealed]:
         """Every envelope for a token that custodians have, opened with the custodian's key."""
         return [
             self._opened(row["blob"], row["purpose"], row["state"])

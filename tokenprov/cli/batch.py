@@ -115,6 +115,13 @@ def new(
     metavar="ID",
     help="The first new tokens are for this holder; can be given again.",
 )
+@click.option(
+    "--without-serial",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="So many tokens that have no serial are to come, one at a time.",
+)
 @click.option("--scan", is_flag=True, help="Name holders by lines on standard input, as badges do.")
 @click.option("--badge-prefix", default="", help="What every badge's line begins with.")
 @as_json
@@ -131,6 +138,7 @@ def run(
     serials: tuple[str, ...],
     reason: str,
     holders: tuple[str, ...],
+    without_serial: int,
     scan: bool,
     badge_prefix: str,
     as_json: bool,
@@ -166,7 +174,8 @@ def run(
                 _name(work, holder, listener)
             with _badges(work, badge_prefix, listener) if scan else nullcontext():
                 limits = Limits(command=command_limit, token=token_limit)
-                Line(home, work, profile, listener, limits).run(patience=wait)
+                line = Line(home, work, profile, listener, limits, without_serial=without_serial)
+                line.run(patience=wait)
         found = report(home, made)
     if as_json:
         print_json(found.to_json())

@@ -6,7 +6,7 @@ told by the list of them, and what a PIN was worth by its counter (fido2_pin).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from fido2.ctap2.config import Config
 from fido2.ctap2.credman import CredentialManagement
 from fido2.ctap2.pin import PinProtocol
 from fido2.utils import sha256
+from fido2.webauthn import AttestationObject
 
 from tokenprov.device.fido2_pin import Permission, PinAccess
 from tokenprov.device.translate import translated
@@ -190,6 +191,36 @@ class Fido2:
         if self._room is not None:
             self._room -= 1
         return made
+
+    def make_mark(
+        self,
+        client_data_hash: bytes,
+        rp: Mapping[str, Any],
+        user: Mapping[str, Any],
+        parameters: list[Mapping[str, Any]],
+        reason: str,
+    ) -> bytes:
+        """Make a credential that is not discoverable on a token without a PIN, with a touch."""
+        with translated("marking the token"), self._touch(reason):
+            made = self._access.ctap.make_credential(client_data_hash, rp, user, parameters)
+        return bytes(AttestationObject.create(made.fmt, made.auth_data, made.att_stmt))
+
+    def proof_of_mark(
+        self, rp_id: str, client_data_hash: bytes, credential_ids: Sequence[bytes]
+    ) -> AssertionResponse | None:
+        """Assert with one of these, without touch and PIN; None where it has none of them."""
+        allowed: list[Mapping[str, Any]] = [
+            {"type": "public-key", "id": one} for one in credential_ids
+        ]
+        with translated("looking for a mark"):
+            try:
+                return self._access.ctap.get_assertion(
+                    rp_id, client_data_hash, allowed, options={"up": False}
+                )
+            except CtapError as error:
+                if error.code in (CtapError.ERR.NO_CREDENTIALS, CtapError.ERR.OTHER):
+                    return None
+                raise
 
     def get_assertion(
         self, rp_id: str, client_data_hash: bytes, credential_id: bytes, pin: str | None

@@ -14,9 +14,9 @@
 
 Rules:
 - The first entry names the station, no later one does, and all are that station's.
-- A token is its maker, its serial, and whether it is virtual; one without a serial is nobody's and
-  lives no life. Held and suspended, it is its holder's: not wiped, nor issued to another. An entry
-  about a holder's token names that holder.
+- A token is its maker, its serial, and whether it is virtual; a mark stands for a serial that is
+  not there, and without either it lives no life. Held and suspended, it is its holder's: not wiped,
+  nor issued to another. An entry about a holder's token names that holder.
 - A token that replaces another is held by the same holder when that is recorded.
 - An order is issued once, a wipe, a waiver and a batch have one entry; nothing is issued of a
   closed batch, and its entry counts what was.
@@ -171,7 +171,7 @@ class History:
             self._memory.set_value("key", entry["new"])
         elif kind == Kind.PERSON_CHANGED:
             faults += self._person(entry)
-        if kind in _MOVES and entry["token"]["serial"] is not None:
+        if kind in _MOVES and token_name(entry["token"])[1]:
             faults += self._moved(index, entry)
         return faults
 
@@ -244,14 +244,15 @@ class History:
         if kind == Kind.REPLACED:
             by = self._memory.token(token_name(entry["by"]))
             if by is None or (by.state, by.holder) != (State.HELD, who):
-                serial = entry["by"]["serial"]
-                faults.append(("binding", f"token {serial} is not held by the same holder"))
+                other = token_name(entry["by"])[1]
+                faults.append(("binding", f"token {other} is not held by the same holder"))
         return faults
 
 
 def token_name(token: Mapping[str, object]) -> TokenName:
     """What a token is known by."""
-    return str(token["maker"]), str(token["serial"] or ""), bool(token["virtual"])
+    named = token["serial"] or token.get("mark") or ""
+    return str(token["maker"]), str(named), bool(token["virtual"])
 
 
 def _refused(rule: str, index: int, what: str) -> ManifestError:

@@ -39,12 +39,14 @@ def index_path(folder: Path) -> Path:
 def names_in(entry: Entry) -> Iterator[str]:
     """What an entry is found by.
 
-    `serial N` for each token, `holder C` for the commitment, `kind K` where it is about no token
-    or grants a waiver, `request D` for what was approved, `evidence D` for what else was shown.
+    `serial N` for each token (its mark where it has none), `holder C` for the commitment, `kind K`
+    where it is about no token or grants a waiver, `request D` for what was approved, `evidence D`
+    for what else was shown.
     """
     for token in (entry.get("token"), entry.get("by")):
-        if token and token.get("serial"):
-            yield f"serial {token['serial']}"
+        named = token and (token.get("serial") or token.get("mark"))
+        if named:
+            yield f"serial {named}"
     commitment = commitment_of(entry)
     if commitment:
         yield f"holder {commitment}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from fido2.ctap2.base import AssertionResponse, AttestationResponse, Info
@@ -63,6 +63,25 @@ class FidoApplet(Protocol):
         enterprise: bool = False,
     ) -> AttestationResponse:
         """A discoverable credential; the token waits to be touched."""
+        ...
+
+    def make_mark(
+        self,
+        client_data_hash: bytes,
+        rp: Mapping[str, Any],
+        user: Mapping[str, Any],
+        parameters: list[Mapping[str, Any]],
+        reason: str,
+    ) -> bytes:
+        """The attestation object of a credential that is not discoverable, on a token without a
+        PIN; the token waits to be touched.
+        """
+        ...
+
+    def proof_of_mark(
+        self, rp_id: str, client_data_hash: bytes, credential_ids: Sequence[bytes]
+    ) -> AssertionResponse | None:
+        """An assertion with one of these without touch and PIN; None where it has none of them."""
         ...
 
     def room(self, pin: str) -> int | None:

@@ -1,0 +1,110 @@
+"""Tokens without a serial on the line: one at a time, counted, and known again by a mark.
+
+Rules:
+- One at a time is worked on. Another one that is put in meanwhile is left alone.
+- The operator says how many are to come. One that nobody announced is left alone, and one more than
+  were announced stops the line: somebody counted wrong, or it is somebody else's.
+- One that comes back is known by its mark (`directory.marks`), and goes on with its order. It does
+  not count as another one.
+- A mark is made on a token that holds nothing, with a touch, before an order is begun with it: so a
+  token that was cut off anywhere after that is known, and before that nothing was promised to it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from tokenprov.device.token import AnyToken
+from tokenprov.directory.marks import RP_ID, Marks, proved
+from tokenprov.errors import NotSupported, StationError, TokenConflict
+from tokenprov.home import Home
+from tokenprov.inventory import take_inventory
+from tokenprov.naming import unnamed
+from tokenprov.run import refuse_used
+from tokenprov.token import FidoApplet
+
+LOOKED_FOR = 512  # marks that a token is asked for, the newest first
+
+
+class Unnumbered:
+    """The tokens without a serial of one run; safe for threads."""
+
+    def __init__(self, home: Home, announced: int) -> None:
+        """`announced`: how many that have no mark yet the operator will put in."""
+        self._home, self._announced, self._left = home, announced, announced
+        self._one = threading.Lock()
+
+    @contextmanager
+    def named(self, token: AnyToken, welcome: Callable[[], None]) -> Iterator[None]:
+        """The token by its serial, or alone and by its mark.
+
+        A blank one without a mark gets one; `welcome` raises before that where nothing can be made
+        of it. Raises `TokenConflict` for one that is not taken, `StationError` for one more than
+        were announced.
+        """
+        if token.id.serial is not None:
+            yield
+            return
+        if not self._one.acquire(blocking=False):
+            raise TokenConflict(
+                "another token without a serial is being worked on",
+                remedy="One at a time: take it out, and put it in again when the other is done.",
+            )
+        try:
+            name = _known(self._home.marks(), _fido(token)) or self._mark(token, welcome)
+            token.id = replace(token.id, mark=name)
+            yield
+        finally:
+            self._one.release()
+
+    def _mark(self, token: AnyToken, welcome: Callable[[], None]) -> str:
+        """Give a blank token its mark, with a touch."""
+        if not self._announced:
+            raise TokenConflict(
+                "a token without a serial, and none was announced",
+                remedy="Say how many are to come: batch run … --without-serial N. Put them in one"
+                " at a time.",
+            )
+        refuse_used(token, take_inventory(token).used)
+        welcome()
+        if not self._left:
+            raise StationError(
+                f"{self._announced} tokens without a serial were announced, and this is one more",
+                remedy="Take them all out and count them; then run the same command with how many"
+                " are left to be made.",
+            )
+        fido, marks = token.fido2(), self._home.marks()
+        marking = marks.begin(str(fido.info.aaguid))
+        made = fido.make_mark(
+            marking.client_data.hash,
+            marking.rp,
+            marking.user,
+            marking.parameters,
+            "know it again: it has no serial",
+        )
+        marks.keep(marking, made, now=self._home.clock())
+        self._left -= 1
+        return marking.name
+
+
+def _fido(token: AnyToken) -> FidoApplet:
+    """What can keep a mark. Raises `TokenConflict` for a token that has nothing of the kind."""
+    try:
+        return token.fido2()
+    except NotSupported as error:
+        raise unnamed(token) from error
+
+
+def _known(marks: Marks, fido: FidoApplet) -> str | None:
+    """The name of the mark that a token proves; None where it has none of these."""
+    known, page = marks.newest(LOOKED_FOR), fido.info.max_creds_in_list or 1
+    for start in range(0, len(known), page):
+        asked, challenge = known[start : start + page], marks.challenge()
+        answer = fido.proof_of_mark(RP_ID, challenge.hash, [one.credential_id for one in asked])
+        if answer is not None:
+            named = answer.credential["id"] if answer.credential else None
+            return proved(asked, challenge, named, answer.auth_data, answer.signature).order_id
+    return None
