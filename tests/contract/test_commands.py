@@ -125,6 +125,8 @@ def test_every_command_prints_what_is_documented(
     ask("batch close", "batch", "close", ran.document["batch"])
     ask("token show", "token", "show", token.serial)
     ask("token audit", "token", "audit", token.serial)
+    opening = ("--key", key, "--reason", "a test")
+    ask("token prove", "token", "prove", token.serial, *opening)
     ask("manifest verify", "manifest", "verify")
     shown = "manifest show, manifest history, manifest search"
     ask(shown, "manifest", "show")

@@ -1,4 +1,4 @@
-"""`tokenprov token list|show|audit`: what is plugged in, what is on it, and what should be."""
+"""`tokenprov token …`: what is plugged in, what is on it, and what should be."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tokenprov.audit import Audit, Standing, audit
 from tokenprov.cli.output import as_json, facts_line, print_json, print_table
 from tokenprov.cli.readers import Nobody, choose_reader, seen
 from tokenprov.cli.token_name import name_cards
+from tokenprov.cli.token_prove import prove_
 from tokenprov.device.token import opened
 from tokenprov.errors import InputError, TokenError
 from tokenprov.home import Home
@@ -24,6 +25,7 @@ def token() -> None:
 
 
 token.add_command(name_cards)
+token.add_command(prove_)
 
 
 @token.command("list")

@@ -1,0 +1,103 @@
+"""`tokenprov token prove`: each key of a token signs, and its certificate says it is the one."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import sys
+from pathlib import Path
+
+import click
+
+from tokenprov.cli.custodians import ask_unseen, custodian_key
+from tokenprov.cli.lifecycle import bench_at
+from tokenprov.cli.output import as_json, print_json, print_table
+from tokenprov.cli.readers import choose_reader
+from tokenprov.custody import Form, Opened, Reason, open_sealed, sealed
+from tokenprov.device.token import opened
+from tokenprov.errors import EscrowError, InputError, TokenError
+from tokenprov.home import Home, now
+from tokenprov.model import Purpose, SecretKind
+from tokenprov.proof import Proof, prove
+from tokenprov.secret import Secret
+
+
+@click.command("prove")
+@click.argument("serial")
+@click.option(
+    "--key",
+    "key_given",
+    metavar="KEY",
+    help="Take the PIN out of escrow with this custodian's key; left out: the PIN is asked for.",
+)
+@click.option("--passphrase", is_flag=True, help="Ask for the key's passphrase.")
+@click.option("--reason", help="With --key: why; it is recorded in the manifest.")
+@click.option("--operator", default=getpass.getuser, help="Who you are.  [default: your login]")
+@as_json
+@click.pass_obj
+def prove_(
+    home_path: Path,
+    serial: str,
+    key_given: str | None,
+    passphrase: bool,
+    reason: str | None,
+    operator: str,
+    as_json: bool,
+) -> None:
+    """Have each PIV key sign, and check it against the certificate in its slot.
+
+    Nothing is written to the token. Exit code 4: a key is not proved.
+    """
+    reader = choose_reader(None, serial)
+    if key_given is not None and not (reason and reason.strip()):
+        raise InputError("nothing is opened without a reason", remedy="Give --reason.")
+
+    def pin() -> Secret:
+        if key_given is None:
+            return ask_unseen(f"PIV PIN of token {serial}: ")
+        why = Reason(operator=operator, text=reason or "")
+        return _pin_in_escrow(Home.open(home_path), serial, key_given, passphrase, why)
+
+    with bench_at(reader, as_json) as bench, opened(reader, bench.operator) as token:
+        proofs = prove(token, pin, now=now(), random=secrets.token_bytes)
+    if as_json:
+        print_json({"serial": serial, "keys": [one.to_json() for one in proofs]})
+    else:
+        _print(proofs)
+    if not proofs or not all(one.proved for one in proofs):
+        sys.exit(TokenError.exit_code)
+
+
+def _pin_in_escrow(home: Home, serial: str, given: str, passphrase: bool, why: Reason) -> Secret:
+    """The PIN as it was sealed; its opening is on the record. Raises `EscrowError`."""
+
+    def only(found: list[Opened]) -> Secret:
+        return found[-1].value
+
+    with custodian_key(given, passphrase) as key:
+        envelopes = [
+            one
+            for one in sealed(home, token=serial)
+            if one.kind is SecretKind.PIV_PIN and one.kid == key.recipient.kid
+        ]
+        if not envelopes:
+            raise EscrowError(
+                f"no PIN of token {serial} is sealed to that key",
+                remedy=f"See: tokenprov escrow list {serial}",
+            )
+        about = {"token": serial, "purpose": Purpose.HELP_DESK.value}
+        return open_sealed(
+            home, envelopes[-1:], key, why, form=Form.TOKEN, about=about, prepare=only
+        )
+
+
+def _print(proofs: list[Proof]) -> None:
+    print_table(
+        ("slot", "", "certificate of", "serial number"),
+        [
+            (one.slot, "proved" if one.proved else one.reason, one.subject, one.serial_hex)
+            for one in proofs
+        ],
+    )
+    if not proofs:
+        click.echo("There is no PIV key on it.", err=True)
