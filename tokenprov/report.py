@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tokenprov.home import Home
@@ -12,7 +12,7 @@ from tokenprov.record.rows import Batch, OrderRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class OrderLine:
     """One order."""
 
     record: OrderRecord
@@ -59,41 +59,30 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A batch and where its orders stand."""
+    """A batch and where its orders stand; what it says is read again each time it is asked."""
 
+    home: Home
     batch: Batch
-    lines: tuple[Line, ...]
 
     @property
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> dict[OrderState, int]:
         """Orders by state."""
-        found = Counter(line.record.state for line in self.lines)
-        return {str(state): found[state] for state in OrderState}
+        return self.home.ledger.count_orders(self.batch.id)
 
-    def to_json(self) -> dict[str, Json]:
-        """For programs."""
+    def lines(self) -> Iterator[OrderLine]:
+        """Its orders with the entries of those that are issued, a page at a time in memory."""
+        for record in self.home.ledger.orders(self.batch.id):
+            index = record.entry_index
+            entry = self.home.manifest.entry(index) if index is not None else None
+            yield OrderLine(record=record, entry=entry)
+
+    def head_to_json(self) -> dict[str, Json]:
+        """For programs, without its lines."""
         return {
             "batch": self.batch.id,
             "profile": {"name": self.batch.profile_name, "digest": self.batch.profile_digest},
             "kitSize": self.batch.kit_size,
             "created": f"{self.batch.created:%Y-%m-%dT%H:%M:%SZ}",
             "operator": self.batch.operator,
-            "counts": self.counts,
-            "orders": [line.to_json() for line in self.lines],
+            "counts": {str(state): number for state, number in self.counts.items()},
         }
-
-
-def report(home: Home, batch: Batch) -> Report:
-    """Read a batch's orders and the entries of those that are issued."""
-    return Report(
-        batch=batch,
-        lines=tuple(
-            Line(
-                record=record,
-                entry=home.manifest.entry(record.entry_index)
-                if record.entry_index is not None
-                else None,
-            )
-            for record in home.ledger.orders(batch.id)
-        ),
-    )

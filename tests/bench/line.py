@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from tests.bench.commands import CommandFailed, cost_of
+from tests.bench.commands import CommandFailed, cost_of, peak_memory
 from tests.bench.figures import Figure
 from tests.bench.replay import read_commands
 from tokenprov.sim.attestation import ROOTS_FOLDER
@@ -63,6 +63,7 @@ class Run:
 
     first_seen: float = 0.0
     busy: float = 0.0  # share of the processors
+    peaks: list[int] = field(default_factory=list)  # bytes of memory, by tokens issued
     issued: list[Issued] = field(default_factory=list)
 
     @property
@@ -74,7 +75,7 @@ class Run:
 def measure(folder: Path) -> dict[str, Figure]:
     """All of it; `folder` is empty and ours."""
     with VirtualBench(tokens=max(READERS), serial_base=SERIAL, latency=True) as bench:
-        line = _Line(bench, folder)
+        line = LineBench(bench, folder)
         runs = {}
         for readers in reversed(READERS):
             for number in range(readers, max(READERS)):
@@ -113,7 +114,7 @@ def measure(folder: Path) -> dict[str, Figure]:
     }
 
 
-class _Line:
+class LineBench:
     """Runs batches on the tokens of a bench, each in a new home."""
 
     def __init__(self, bench: VirtualBench, folder: Path) -> None:
@@ -122,9 +123,9 @@ class _Line:
         self._recorded = folder / "commands"
         self._serials = itertools.count(SERIAL + 100)
 
-    def run(self, readers: int) -> Run:
-        """A batch in the first readers, which hold a fresh token each."""
-        command = self._batch(f"readers-{readers}", readers * EACH)
+    def run(self, readers: int, each: int = EACH) -> Run:
+        """A batch in the first readers, in each of which so many fresh tokens are put in turn."""
+        command = self._batch(f"readers-{readers}-{each}", readers * each)
         self._freshen(readers)
         said = self._folder / f"report-{readers}"
         idle, total = _ticks()
@@ -138,12 +139,14 @@ class _Line:
                 text=True,
             )
         assert process.stderr is not None
-        feeder = _Feeder(self._bench, readers, self._serials)
+        feeder = _Feeder(self._bench, readers, each, self._serials)
         with process.stderr as lines, ThreadPoolExecutor(readers) as pool:
             for line in lines:
                 if not line.startswith("{"):  # a message: it ended otherwise than it should
                     raise CommandFailed(line + lines.read())
                 feeder.hear(line, pool)
+                if '"TokenIssued"' in line:
+                    feeder.run.peaks.append(peak_memory(process.pid))
         if process.wait() != 0:
             raise CommandFailed(f"the batch for {readers} readers ended with {process.returncode}")
         after = _ticks()
@@ -201,11 +204,13 @@ class _Line:
 class _Feeder:
     """The person at the bench: puts in the next token as soon as one is issued."""
 
-    def __init__(self, bench: VirtualBench, readers: int, serials: Iterator[int]) -> None:
+    def __init__(
+        self, bench: VirtualBench, readers: int, each: int, serials: Iterator[int]
+    ) -> None:
         lines = bench.control.tokens()[:readers]
         self._number = {line["reader"]: line["number"] for line in lines}
         self._path, self._serials = bench.control.path, serials
-        self._left = dict.fromkeys(self._number, EACH - 1)
+        self._left = dict.fromkeys(self._number, each - 1)
         self._began: dict[str, float] = {}
         self.run = Run()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.console import Console
 from tokenprov.batch import MAX_KIT, BatchWork, new_batch, profile_of
 from tokenprov.cli.batch_aside import retry_, set_aside_
 from tokenprov.cli.batch_end import batch_named, close_, export_, operator_option
-from tokenprov.cli.output import as_json, print_json, print_table
+from tokenprov.cli.output import as_json, print_json, print_json_list, print_table
 from tokenprov.closing import refuse_closed
 from tokenprov.device.watch import Limits
 from tokenprov.errors import InputError
@@ -25,7 +26,7 @@ from tokenprov.line import Line
 from tokenprov.model import OrderState, Purpose
 from tokenprov.profile import Profile, load_profile
 from tokenprov.record.rows import Batch
-from tokenprov.report import Report, report
+from tokenprov.report import OrderLine, Report
 from tokenprov.roster import load_roster
 from tokenprov.station.badges import Badges
 from tokenprov.station.screens import json_screen, kit_name, line_screen, table_screen
@@ -176,12 +177,8 @@ def run(
                 limits = Limits(command=command_limit, token=token_limit)
                 line = Line(home, work, profile, listener, limits, without_serial=without_serial)
                 line.run(patience=wait)
-        found = report(home, made)
-    if as_json:
-        print_json(found.to_json())
-    else:
-        _print_report(found)
-    if found.counts[OrderState.ISSUED] < len(found.lines):
+    _print_report(Report(home=home, batch=made), as_json)
+    if home.ledger.count_orders(made.id)[OrderState.ISSUED] < total:
         sys.exit(ORDERS_LEFT)
 
 
@@ -258,11 +255,7 @@ def status(home_path: Path, batch_id: str | None, as_json: bool) -> None:
     if batch_id is None:
         _print_batches(home, as_json)
         return
-    made = report(home, batch_named(home, batch_id))
-    if as_json:
-        print_json(made.to_json())
-    else:
-        _print_report(made)
+    _print_report(Report(home=home, batch=batch_named(home, batch_id)), as_json)
 
 
 def _print_batches(home: Home, as_json: bool) -> None:
@@ -296,43 +289,50 @@ def _batch_row(one: Batch, counts: dict[OrderState, int]) -> tuple[str, ...]:
     )
 
 
-def _print_report(made: Report) -> None:
+def _print_report(made: Report, as_json: bool) -> None:
     """Who got which serial, what is on it, and where the secrets went."""
-    contents = {line.record.id: _contents(line.to_json().get("steps", {})) for line in made.lines}
-    issued = {text for text in contents.values() if text}
-    alike = issued.pop() if len(issued) == 1 else ""
+    if as_json:
+        orders = (line.to_json() for line in made.lines())
+        print_json_list(made.head_to_json(), "orders", orders)
+        return
+    contents: set[str] = set()
+    sealed: dict[str, Counter[str]] = {}
+    for line in made.lines():
+        if line.entry is not None and len(contents) < 2:
+            contents.add(_contents(line))
+        for purpose, names in line.secrets.items():
+            sealed.setdefault(purpose, Counter()).update(names)
+    alike = contents.pop() if len(contents) == 1 else ""
     print_table(
         ("holder", "kit", "serial", "state", ""),
-        [
+        (
             (
                 line.holder.name,
                 kit_name(line.record.order.position),
                 line.serial,
                 str(line.record.state),
-                line.record.reason or ("" if alike else contents[line.record.id]),
+                line.record.reason or ("" if alike else _contents(line)),
             )
-            for line in made.lines
-        ],
+            for line in made.lines()
+        ),
     )
-    click.echo(
-        f"\nbatch {made.batch.id}: {made.counts[OrderState.ISSUED]} of {len(made.lines)} issued"
-    )
+    counts = made.counts
+    issued, total = counts[OrderState.ISSUED], sum(counts.values())
+    click.echo(f"\nbatch {made.batch.id}: {issued} of {total} issued")
     if alike:
         click.echo(f"on each: {alike}")
     for purpose in Purpose:
-        names = [name for line in made.lines for name in line.secrets.get(purpose, ())]
-        if names:
-            click.echo(
-                f"sealed to {purpose}: {len(names)} secrets ({', '.join(dict.fromkeys(names))})"
-            )
+        if found := sealed.get(purpose):
+            click.echo(f"sealed to {purpose}: {found.total()} secrets ({', '.join(found)})")
 
 
-def _contents(steps: dict[str, dict[str, object]]) -> str:
+def _contents(line: OrderLine) -> str:
     """What a person calls the things that a token got."""
     parts = []
-    for step_id, facts in steps.items():
+    for step in line.entry["steps"] if line.entry is not None else ():
+        step_id, facts = step["id"], step["facts"]
         applet, _, rest = step_id.partition("/")
-        if facts["state"] != "match":
+        if step["state"] != "match":
             continue
         if applet == "piv" and rest.endswith("/certificate"):
             parts.append(f"certificate in {rest[:2]} to {str(facts['notAfter'])[:10]}")
