@@ -21,7 +21,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tokenprov import events
-from tokenprov.errors import ProfileError, StationError, TokenConflict, TokenprovError
+from tokenprov.errors import (
+    IssuerPending,
+    ProfileError,
+    StationError,
+    TokenConflict,
+    TokenprovError,
+)
 from tokenprov.events import Listener
 from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
@@ -333,6 +339,9 @@ class BatchWork:
                 self._left -= 1
                 return index
         except StationError:
+            raise
+        except IssuerPending as error:  # the token has no fault: `batch retry` leaves it alone
+            self._home.ledger.wait(order.id, error.message, self._home.clock())
             raise
         except TokenprovError as error:
             if self._record(order.id).state is OrderState.WORKING:

@@ -36,6 +36,7 @@ COMMANDS = (
     "escrow",
     "trust",
     "ca",
+    "issuer",
     "demo",
     "sim",
 )

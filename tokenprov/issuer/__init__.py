@@ -2,6 +2,7 @@
 
 protocol     what is asked of an authority, and what it gives
 choose       the authority that a profile names by its URI
+requested    what a PKCS#10 request asks for beside the key
 possession   proof that a key is held where the request says
 journalled   any authority that is reached over a protocol, with its requests on disk first
 requests     that record, a file a request
@@ -12,6 +13,9 @@ web          the connection to one that is asked over HTTP
 answers      which certificate is the answer, and which stand above it
 est          Enrollment over Secure Transport (RFC 7030)
 cmp          Certificate Management Protocol (RFC 9480), by OpenSSL's client
+command      a program of the station's owner
+offline      files that somebody carries
+told         what programs and people are told of a request
 ca           an authority of the station's own
 """
 
@@ -25,6 +29,7 @@ from tokenprov.issuer.protocol import (
     CertificateStatus,
     IssuedCertificate,
     Issuer,
+    Sign,
     Standing,
     Usage,
 )
@@ -42,6 +47,7 @@ __all__ = [
     "Journalled",
     "LocalCa",
     "Mark",
+    "Sign",
     "Standing",
     "Usage",
     "choose_issuer",

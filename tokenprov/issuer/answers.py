@@ -8,12 +8,13 @@ link's signature is checked. What else came along is left out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
 
-from tokenprov.errors import IssuerError
+from tokenprov.errors import IssuerError, StationError
 from tokenprov.issuer.requests import Certified
 
 _MAX_CHAIN = 8  # certificates; a path of the Web has three
@@ -34,6 +35,43 @@ def certificates_in_pem(pem: bytes) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(pem)
     except ValueError as exc:
         raise IssuerError("the answer holds no certificate in PEM", remedy=_REMEDY) from exc
+
+
+def certificates_in_file(data: bytes) -> list[x509.Certificate]:
+    """Those in a person's file: PEM, PKCS#7 in PEM or DER, one in DER. Raises `IssuerError`."""
+    if b"-----BEGIN CERTIFICATE-----" in data:
+        return certificates_in_pem(data)
+    for load in (
+        pkcs7.load_pem_pkcs7_certificates,
+        pkcs7.load_der_pkcs7_certificates,
+        lambda one: [x509.load_der_x509_certificate(one)],
+    ):
+        try:
+            return load(data)
+        except (ValueError, UnsupportedAlgorithm):
+            continue
+    raise IssuerError("it holds no certificate", remedy=_REMEDY)
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether it may issue others (RFC 5280, 4.2.1.9)."""
+    try:
+        return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
+    except (ValueError, x509.ExtensionNotFound):
+        return False
+
+
+def certificates_above(file: Path | None) -> list[x509.Certificate]:
+    """Those in a file of the station's; none without one. Raises `StationError` naming it."""
+    if file is None:
+        return []
+    try:
+        return x509.load_pem_x509_certificates(file.read_bytes())
+    except (OSError, ValueError) as exc:
+        raise StationError(
+            f"{file} cannot be read as certificates",
+            remedy="Put the authority's chain there, in PEM.",
+        ) from exc
 
 
 def certified(public_key: bytes, given: Sequence[x509.Certificate]) -> Certified:

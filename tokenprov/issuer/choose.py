@@ -37,6 +37,8 @@ SCHEMES: Mapping[str, str] = {  # scheme -> module of this package
     "est+https": "est",
     "cmp+http": "cmp",
     "cmp+https": "cmp",
+    "file": "offline",
+    "command": "command",
 }
 
 

@@ -32,7 +32,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tokenprov.errors import IssuerError, IssuerUnanswered, StationError
-from tokenprov.issuer.answers import certificates_in_pem, certified
+from tokenprov.issuer.answers import certificates_above, certificates_in_pem, certified
 from tokenprov.issuer.choose import IssuerSettings
 from tokenprov.issuer.journalled import Mark
 from tokenprov.issuer.listed import read_status
@@ -152,15 +152,9 @@ class Cmp:
 
     def _answered(self, folder: Path) -> list[x509.Certificate]:
         files = [folder / name for name in _OUTPUTS.values()]
-        if self._settings.above is not None:
-            files.append(self._settings.above)
-        try:
-            texts = [file.read_bytes() for file in files if file.exists()]
-        except OSError as exc:
-            raise StationError(
-                f"{self._settings.above} cannot be read", remedy="Put the authority's chain there."
-            ) from exc
-        return [one for text in texts if text.strip() for one in certificates_in_pem(text)]
+        texts = [file.read_bytes() for file in files if file.exists()]
+        given = [one for text in texts if text.strip() for one in certificates_in_pem(text)]
+        return [*given, *certificates_above(self._settings.above)]
 
     def _run(self, folder: Path, *what: str) -> None:
         """Run OpenSSL's client. Raises by the rules above."""

@@ -15,6 +15,7 @@ Rules for every issuer:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -59,6 +60,9 @@ class CertificateSettings:
     card: CardIdentifiers | None = None  # as alternative names (FIPS 201: PIV authentication)
 
 
+Sign = Callable[[bytes], bytes]  # a message -> its signature
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateRequest:
     """A certificate for one key of one holder, with proof of who holds the key."""
@@ -71,6 +75,7 @@ class CertificateRequest:
     token_serial: str | None
     settings: CertificateSettings
     attestation_chain: tuple[bytes, ...] = ()  # DER: the attestation, then the token's own, f9
+    sign: Sign | None = None  # with the key that is to be certified, on its token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +124,7 @@ class Abilities:
     takes_attestation: bool  # the token's attestation goes with the request
     needs_csr: bool  # wants a PKCS#10 request signed by the key, attested or not
     repeatable: bool  # the same request sent twice gets the same certificate
+    names_token: bool = False  # the token's serial stands in the PKCS#10 request (RFC 4043)
 
 
 class Issuer(Protocol):

@@ -13,9 +13,9 @@ from tokenprov.profile.section import Section, TemplateText, Text
 
 SID_COLUMN = "sid"  # of the roster: the security identifier of the holder's Windows account
 LOCAL = "local"  # the station's own authority
-ISSUER_SCHEMES = frozenset(
-    {"est+https", "cmp+http", "cmp+https"}
-)  # issuer/choose.py: their modules
+ISSUER_SCHEMES = frozenset(  # of URIs that `issuer` takes; issuer/choose.py has their modules
+    {"est+https", "cmp+http", "cmp+https", "file", "command"}
+)
 MAX_DAYS = 3650  # ten years; a certificate's term is a policy, this stops a slip of the finger
 
 

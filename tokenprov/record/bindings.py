@@ -164,6 +164,13 @@ def fail(connection: Connection, order_id: str, reason: str, at: datetime) -> No
     _change(connection, order_id, state=state, reason=reason, changed=timestamp(at))
 
 
+def wait(connection: Connection, order_id: str, reason: str, at: datetime) -> None:
+    """Stop for the time being, still bound and at work."""
+    _refuse_issued(locked_order(connection, order_id))
+    state = OrderState.WORKING.value
+    _change(connection, order_id, state=state, reason=reason, changed=timestamp(at))
+
+
 def complete(
     connection: Connection, order_id: str, entry_index: int, at: datetime, station: str
 ) -> None:

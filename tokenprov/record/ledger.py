@@ -282,6 +282,11 @@ class Ledger:
         with self._database.write() as connection:
             bindings.fail(connection, order_id, reason, at)
 
+    def wait(self, order_id: str, reason: str, at: datetime) -> None:
+        """Note what an order waits for: WORKING, bound to its token, which has no fault."""
+        with self._database.write() as connection:
+            bindings.wait(connection, order_id, reason, at)
+
     def complete(self, order_id: str, entry_index: int, at: datetime) -> None:
         """The order's entry is durable: ISSUED, its envelopes active, the station's own deleted.
 

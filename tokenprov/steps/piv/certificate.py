@@ -15,7 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from tokenprov.errors import NotSupported
-from tokenprov.issuer import CertificateRequest, CertificateSettings, Issuer
+from tokenprov.issuer import CertificateRequest, CertificateSettings, Issuer, Sign
+from tokenprov.issuer.requested import requested_extensions
 from tokenprov.model import Holder, Json
 from tokenprov.secret import RandomBytes
 from tokenprov.step import Drawn, Evidence, Finding, Intent, State
@@ -74,27 +75,36 @@ class CertificateStep:
 
     def apply(self, token: Token, intent: Intent) -> None:
         """Ask the issuer, then write what it gave. Needs the management key."""
-        public_key = self._key.public_key(token)
         attested = self._key.attestation(token)
-        wants_csr = attested is None or self._issuer.abilities.needs_csr
+
+        def sign(message: bytes) -> bytes:
+            return self._key.sign(token, message, f"sign the request for {self.title}")
+
         request = CertificateRequest(
             request_id=self._request,
             holder=self._holder,
-            public_key=public_key,
-            csr=self._sign_request(token, public_key) if wants_csr else None,
+            public_key=self._key.public_key(token),
+            csr=None,
             attestation=attested[0] if attested else None,
             attestation_chain=tuple(one.data for one in attested[1]) if attested else (),
             token_serial=token.id.serial,
             settings=self._settings,
+            sign=sign,
         )
+        if attested is None or self._issuer.abilities.needs_csr:
+            request = replace(request, csr=self._signed(request, sign))
         issued = self._issuer.issue(request, self._clock())
         put_certificate(token, self._key, issued.der, compress=self._compress)
 
-    def _sign_request(self, token: Token, public_key: bytes) -> bytes:
-        def sign(message: bytes) -> bytes:
-            return self._key.sign(token, message, f"sign the request for {self.title}")
-
-        return certification_request(public_key, self._key.algorithm, self._holder.name, sign)
+    def _signed(self, request: CertificateRequest, sign: Sign) -> bytes:
+        names_token = self._issuer.abilities.names_token
+        return certification_request(
+            request.public_key,
+            self._key.algorithm,
+            request.settings.subject,
+            sign,
+            requested_extensions(request, names_token=names_token),
+        )
 
 
 def found_certificate(token: Token, key: SlotKey, there: bytes, *, compressed: bool) -> Finding:

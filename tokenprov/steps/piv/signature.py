@@ -5,11 +5,13 @@ RFC 2986 for the request, assembled with asn1crypto because the key that signs i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from asn1crypto import csr as asn1_csr
+from asn1crypto.core import ParsableOctetString
 from asn1crypto.keys import PublicKeyInfo
 from asn1crypto.x509 import Name
+from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
@@ -43,15 +45,27 @@ def verify_signature(public_key: bytes, signature: bytes, message: bytes) -> boo
 
 
 def certification_request(
-    public_key: bytes, algorithm: KEY_TYPE, common_name: str, sign: Callable[[bytes], bytes]
+    public_key: bytes,
+    algorithm: KEY_TYPE,
+    common_name: str,
+    sign: Callable[[bytes], bytes],
+    extensions: Sequence[x509.Extension[x509.ExtensionType]] = (),
 ) -> bytes:
     """A PKCS#10 request, DER: `sign` gives the signature over the bytes that it is handed."""
+    wanted = [
+        {
+            "extn_id": one.oid.dotted_string,
+            "critical": one.critical,
+            "extn_value": ParsableOctetString(one.value.public_bytes()),
+        }
+        for one in extensions
+    ]
     info = asn1_csr.CertificationRequestInfo(
         {
             "version": "v1",
             "subject": Name.build({"common_name": common_name}),
             "subject_pk_info": PublicKeyInfo.load(public_key),
-            "attributes": [],
+            "attributes": [{"type": "extension_request", "values": [wanted]}] if wanted else [],
         }
     )
     request = asn1_csr.CertificationRequest(
