@@ -1,7 +1,8 @@
 """The station home: one folder that holds what a station knows and may do.
 
     station.toml            name and day of making
-    keys/manifest.pem       signs checkpoints; 0600
+    keys/<key id>.pem       signs checkpoints; 0600
+    keys/<key id>.uri       or where the key is that does
     custodians/<purpose>.pem        public keys that secrets are sealed to
     custodians/private/             only where `init` made the pairs itself: move it away
     ca/                     the local authority
@@ -39,15 +40,18 @@ from tokenprov.directory import Marks, RelyingParty
 from tokenprov.errors import InputError, StationError
 from tokenprov.issuer import Issuer, LocalCa, choose_issuer
 from tokenprov.model import Purpose
+from tokenprov.record.commit import key_in_use
 from tokenprov.record.database import sqlite_url
 from tokenprov.record.entry import station_entry
 from tokenprov.record.escrow import CustodianKey, generate_custodian, load_public
-from tokenprov.record.files import StationLock, create_durable, make_folder, sync_each
+from tokenprov.record.files import StationLock, create_durable, destroy, make_folder, sync_each
+from tokenprov.record.folder import ManifestFolder
 from tokenprov.record.ledger import Ledger
 from tokenprov.record.manifest import Manifest
 from tokenprov.record.resume import ResumeKeys
-from tokenprov.record.signer import KeyInMemory, Signer
+from tokenprov.record.verifier_key import VerifierKey
 from tokenprov.secret import Secret
+from tokenprov.signing import Ask, StationKeys, StationSigner, ask_unseen
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", re.ASCII)  # also the log's origin
 
@@ -68,11 +72,16 @@ class Home:
     custodians: Mapping[Purpose, CustodianKey]
     resume_keys: ResumeKeys
     anchors: Anchors
+    signer: StationSigner
+    keys: StationKeys
     clock: Callable[[], datetime] = now
 
     @classmethod
-    def open(cls, path: Path) -> Home:
-        """Open a home. Raises `StationError` where it is none, `EvidenceError` for its anchors."""
+    def open(cls, path: Path, ask: Ask = ask_unseen) -> Home:
+        """Open a home; `ask` is called for the PIN of its signing key, once that is needed.
+
+        Raises `StationError` where it is none, `EvidenceError` for its anchors or manifest.
+        """
         try:
             settings = tomllib.loads((path / "station.toml").read_text())
         except FileNotFoundError as error:
@@ -81,15 +90,15 @@ class Home:
                 remedy=f"Make one with: tokenprov init {path}",
             ) from error
         name = settings["name"]
+        keys = StationKeys(path, ask)
+        signer = keys.signer(key_in_use(ManifestFolder(path / "manifest")))
         return cls(
             path=path,
             name=name,
             ledger=Ledger(sqlite_url(path / "ledger.sqlite"), station=name),
-            manifest=Manifest.open(
-                path / "manifest",
-                Signer(name, KeyInMemory.load(path / "keys" / "manifest.pem")),
-                alone=False,
-            ),
+            manifest=Manifest.open(path / "manifest", signer, alone=False),
+            signer=signer,
+            keys=keys,
             custodians={
                 purpose: load_public(path / "custodians" / f"{purpose}.pem") for purpose in Purpose
             },
@@ -100,9 +109,20 @@ class Home:
     @contextmanager
     def working(self) -> Iterator[None]:
         """Hold the home for writing. Raises `StationBusy` naming who holds it."""
-        with StationLock(self.path):
+        with StationLock(self.path), self.signer.unlocked():
             self.manifest.take_up()  # another process may have appended since it was opened
+            self._forget_old_keys()
             yield
+
+    def _forget_old_keys(self) -> None:
+        """Destroy keys that the manifest says another took over from: a rotation was cut off."""
+        others = self.keys.others(self.signer.verifier)
+        if others:
+            changes = [entry for _, entry in self.manifest.key_changes()]
+            gone = {VerifierKey.parse(entry["old"]).key_id.hex() for entry in changes}
+            for path in others:
+                if path.stem in gone:
+                    destroy(path)
 
     def issuer(self, name: str) -> Issuer:
         """The authority that a profile names so. Raises `IssuerError`, `StationError`."""
@@ -129,12 +149,15 @@ def create_home(
     custodians: Mapping[Purpose, CustodianKey],
     trust: Sequence[Path] = (),
     passphrase: Secret | None = None,
+    signing_key: str | None = None,
+    ask: Ask = ask_unseen,
     clock: Callable[[], datetime] = now,
 ) -> tuple[Purpose, ...]:
     """Make a home; a pair is drawn for each purpose without a key. Gives those purposes.
 
     `trust` are PEM files of further attestation roots; `passphrase` encrypts the pairs' private
-    keys.
+    keys. `signing_key` is the PKCS#11 URI of the key that signs, where it is not drawn into a file;
+    `ask` is called for its PIN.
 
     Raises `StationError` where something is there already, `InputError` for a name that cannot
     be one, `DurabilityError`.
@@ -150,40 +173,50 @@ def create_home(
         )
     path = path.absolute()
     _clear_cut_off(path)
-    made = path.with_name(f".{path.name}.{os.getpid()}.new")
-    drawn = tuple(purpose for purpose in Purpose if purpose not in custodians)
-    make_folder(made, 0o700)
-    keys = dict(custodians) | {
-        purpose: _draw_custodian(made, purpose, passphrase) for purpose in drawn
-    }
-    make_folder(made / "custodians")
-    for purpose, key in keys.items():
-        create_durable(made / "custodians" / f"{purpose}.pem", key.to_pem())
-    LocalCa.create(made / "ca", f"{name} test CA", clock())
-    make_folder(made / "trust")
-    for number, pem in enumerate(trust):
-        create_durable(made / "trust" / f"{number:02}-{pem.name}", pem.read_bytes())
-    Anchors.load(made / "trust")  # a file that is no certificate is refused now
-    make_folder(made / "keys", 0o700)
-    signer = Signer(name, KeyInMemory.generate(made / "keys" / "manifest.pem"))
-    manifest = Manifest.create(made / "manifest", name, signer)
-    manifest.append(
-        station_entry(
-            time=clock(),
-            station=name,
-            operator=operator,
-            custodians=[(purpose, key.kid) for purpose, key in keys.items()],
-        )
-    )
-    manifest.close()
-    Ledger(sqlite_url(made / "ledger.sqlite"), station=name).close()
-    settings = f'version = 1\nname = "{name}"\ncreated = {clock():%Y-%m-%dT%H:%M:%SZ}\n'
-    create_durable(made / "station.toml", settings.encode())
-    if path.exists():
-        path.rmdir()
-    os.rename(made, path)
-    sync_each([], [path.parent])
+    with _making(path) as made:
+        drawn = tuple(purpose for purpose in Purpose if purpose not in custodians)
+        keys = dict(custodians) | {
+            purpose: _draw_custodian(made, purpose, passphrase) for purpose in drawn
+        }
+        make_folder(made / "custodians")
+        for purpose, key in keys.items():
+            create_durable(made / "custodians" / f"{purpose}.pem", key.to_pem())
+        LocalCa.create(made / "ca", f"{name} test CA", clock())
+        make_folder(made / "trust")
+        for number, pem in enumerate(trust):
+            create_durable(made / "trust" / f"{number:02}-{pem.name}", pem.read_bytes())
+        Anchors.load(made / "trust")  # a file that is no certificate is refused now
+        signer = StationKeys(made, ask).add(name, signing_key)
+        with signer.unlocked():
+            manifest = Manifest.create(made / "manifest", name, signer)
+            manifest.append(
+                station_entry(
+                    time=clock(),
+                    station=name,
+                    operator=operator,
+                    custodians=[(purpose, key.kid) for purpose, key in keys.items()],
+                )
+            )
+        manifest.close()
+        Ledger(sqlite_url(made / "ledger.sqlite"), station=name).close()
+        settings = f'version = 1\nname = "{name}"\ncreated = {clock():%Y-%m-%dT%H:%M:%SZ}\n'
+        create_durable(made / "station.toml", settings.encode())
     return drawn
+
+
+@contextmanager
+def _making(path: Path) -> Iterator[Path]:
+    """A folder beside `path` that becomes it at the end, or is removed."""
+    made = path.with_name(f".{path.name}.{os.getpid()}.new")
+    make_folder(made, 0o700)
+    try:
+        yield made
+        if path.exists():
+            path.rmdir()
+        os.rename(made, path)
+        sync_each([], [path.parent])
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def _clear_cut_off(path: Path) -> None:

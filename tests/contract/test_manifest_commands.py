@@ -237,7 +237,7 @@ def test_export_to_dsse(home: Path) -> None:
     """Each line is an envelope that the manifest's key signed, around an in-toto statement."""
     key = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
     (home / "keys").mkdir()
-    path = home / "keys/manifest.pem"
+    path = home / f"keys/{SIGNER.verifier.key_id.hex()}.pem"
     path.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,

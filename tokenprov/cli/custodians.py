@@ -10,11 +10,13 @@ from typing import TypeVar
 
 import click
 
+from tokenprov.cli.signing import find_reader
 from tokenprov.custodians import opened_key
 from tokenprov.errors import InputError
 from tokenprov.model import Purpose
 from tokenprov.record.escrow import CustodianKey, PrivateKey, load_public
 from tokenprov.secret import Secret
+from tokenprov.signing import ask_unseen
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -59,17 +61,6 @@ def recorded(command: _F) -> _F:
     )
 
 
-def ask_unseen(prompt: str) -> Secret:
-    """What a person types without its being shown."""
-    return Secret(getpass.getpass(prompt))
-
-
 def custodian_key(given: str, has_passphrase: bool) -> AbstractContextManager[PrivateKey]:
     """The private key that a person named with --key; open while it is used."""
-
-    def find_reader(serial: str) -> str:
-        from tokenprov.cli.readers import choose_reader  # and with it all that asks tokens
-
-        return choose_reader(None, serial)
-
     return opened_key(given, ask_unseen, find_reader, has_passphrase=has_passphrase)

@@ -11,11 +11,13 @@ import click
 from tokenprov.cli.output import as_json, facts_line, print_json, print_table
 from tokenprov.errors import InputError
 from tokenprov.model import Json
+from tokenprov.record.commit import key_in_use
 from tokenprov.record.entry import Entry, Kind, commitment_of
 from tokenprov.record.export import to_csv, to_dsse, to_json
+from tokenprov.record.folder import ManifestFolder
 from tokenprov.record.manifest import Manifest
 from tokenprov.record.opening import Opening
-from tokenprov.record.signer import KeyInMemory, Signer
+from tokenprov.signing import StationKeys
 
 _COLUMNS = ("#", "time", "kind", "serial", "holder", "kit", "profile", "operator")
 
@@ -94,7 +96,7 @@ def export(home: Path, form: str, names: bool) -> None:
     """All entries as a table, as JSON, or as in-toto statements in DSSE, one a line."""
     log = Manifest.open(folder(home, None))
     if form == "dsse":
-        signer = Signer(log.origin, KeyInMemory.load(home / "keys" / "manifest.pem"))
+        signer = StationKeys(home).signer(key_in_use(ManifestFolder(folder(home, None))))
         for number, entry in enumerate(log.entries()):
             click.echo(json.dumps(to_dsse(number, entry, signer)))
         return

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from tokenprov import resealing
-from tokenprov.cli.custodians import ask_unseen, custodian_key, parse_custodian, recorded
+from tokenprov.cli.custodians import custodian_key, parse_custodian, recorded
 from tokenprov.custodians import words
 from tokenprov.custody import Reason
 from tokenprov.errors import InputError
 from tokenprov.home import Home
 from tokenprov.record.escrow import CustodianKey, load_private
 from tokenprov.record.files import create_durable, make_folder
+from tokenprov.signing import ask_unseen
 
 
 @click.command()

@@ -43,6 +43,12 @@ def _station_name() -> str:
     help="A further root or intermediate of attestation (PEM), beside the makers'.",
 )
 @click.option(
+    "--signing-key",
+    metavar="URI",
+    help="The key that signs the manifest, in a PKCS#11 token (RFC 7512): Ed25519 or on P-256. Its"
+    " PIN is asked for, or in the URI's pin-source.  [default: one made in a file]",
+)
+@click.option(
     "--passphrase", is_flag=True, help="Ask for one that encrypts the private keys made here."
 )
 @click.option("--operator", default=getpass.getuser, help="Who you are.  [default: your login]")
@@ -51,6 +57,7 @@ def init(
     name: str,
     custodians: tuple[str, ...],
     trust: tuple[Path, ...],
+    signing_key: str | None,
     passphrase: bool,
     operator: str,
 ) -> None:
@@ -62,6 +69,7 @@ def init(
         operator=operator,
         custodians=keys,
         trust=trust,
+        signing_key=signing_key,
         passphrase=new_passphrase("Passphrase for custodians' keys: ") if passphrase else None,
     )
     click.echo(f"{folder} is the home of station {name}.", err=True)

@@ -33,6 +33,7 @@ COMMANDS = (
     "policy",
     "waiver",
     "witness",
+    "root",
     "escrow",
     "trust",
     "ca",

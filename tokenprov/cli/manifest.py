@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from tokenprov.cli import entries
+from tokenprov.cli import entries, manifest_key
 from tokenprov.cli.output import as_json, print_json
+from tokenprov.cli.signing import verifier_key
 from tokenprov.errors import InputError, ManifestError
 from tokenprov.record.across import verify_together
 from tokenprov.record.entry import Kind
@@ -27,7 +28,10 @@ def manifest() -> None:
     """The signed record of which serial belongs to whom."""
 
 
-for command in (entries.show, entries.history, entries.search, entries.export):
+for command in (
+    *(entries.show, entries.history, entries.search, entries.export),
+    *(manifest_key.rotate_key, manifest_key.keys),
+):
     manifest.add_command(command)
 
 
@@ -70,12 +74,12 @@ def verify(
     WHAT is a manifest's folder, or a file that `manifest prove` handed out; by default the station
     home's manifest. Exit code 0: it holds; 6: it does not.
     """
-    keys = [VerifierKey.parse(_text(key)) for key in given]
+    keys = [verifier_key(key) for key in given]
     held = Held(
         keys=keys,
-        root=VerifierKey.parse(_text(root)) if root else None,
+        root=verifier_key(root) if root else None,
         pin=pin.read_bytes() if pin is not None and pin.exists() else None,
-        witnesses=[VerifierKey.parse(_text(key)) for key in witness],
+        witnesses=[verifier_key(key) for key in witness],
         quorum=quorum or len(witness),
     )
     if len(what) == 1 and what[0].is_file():
@@ -208,7 +212,7 @@ def prove(home: Path, serial: str, index: int | None, with_name: bool, out: Path
         path=path,
         note=log.note(),
         opening=opening,
-        keys=tuple(map(log.entry, log.found_by(f"kind {Kind.KEY_ROTATED}"))),
+        keys=tuple(e for _, e in log.key_changes() if e["kind"] == Kind.KEY_ROTATED),
     )
     write_durable(file, proof.to_bytes(), 0o600 if opening else 0o644)
     click.echo(f"{file}: entry {index} of {log.size}, {entry['kind']} {entry['time']}")
@@ -219,8 +223,3 @@ def prove(home: Path, serial: str, index: int | None, with_name: bool, out: Path
             " (tokenprov manifest history SERIAL)",
             err=True,
         )
-
-
-def _text(key: str) -> str:
-    """The key itself, or what is in the file of that name."""
-    return Path(key).read_text().strip() if Path(key).is_file() else key

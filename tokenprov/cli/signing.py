@@ -9,11 +9,12 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from tokenprov.cli.custodians import ask_unseen
 from tokenprov.policy import Agreement, Evidence
 from tokenprov.policy.people_rules import Proof
 from tokenprov.record.note import NoteSigner
 from tokenprov.record.person_key import KeyInFile
+from tokenprov.record.verifier_key import VerifierKey
+from tokenprov.signing import ask_unseen
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -62,6 +63,30 @@ def agreed(command: _F) -> _F:
     ):
         with_agreement = option(with_agreement)
     return cast(_F, with_agreement)
+
+
+def key_elsewhere(command: _F) -> _F:
+    """The option of who may keep a key elsewhere than in a folder of their own."""
+    return click.option(
+        "--key",
+        "given",
+        metavar="KEY",
+        help="A key that is there: a file (PKCS#8 PEM), pkcs11:… (RFC 7512), or piv:SERIAL, slot 9c"
+        " of a PIV token.  [default: one made in a file there]",
+    )(command)
+
+
+def verifier_key(given: str) -> VerifierKey:
+    """The key itself, or what is in the file of that name. Raises ManifestError."""
+    text = Path(given).read_text().strip() if Path(given).is_file() else given
+    return VerifierKey.parse(text)
+
+
+def find_reader(serial: str) -> str:
+    """The reader of a token. Raises TokenError."""
+    from tokenprov.cli.readers import choose_reader  # and with it all that asks tokens
+
+    return choose_reader(None, serial)
 
 
 def signs(command: _F) -> _F:

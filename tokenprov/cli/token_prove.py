@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from tokenprov.cli.custodians import ask_unseen, custodian_key
+from tokenprov.cli.custodians import custodian_key
 from tokenprov.cli.lifecycle import bench_at
 from tokenprov.cli.output import as_json, print_json, print_table
 from tokenprov.cli.readers import choose_reader
@@ -20,6 +20,7 @@ from tokenprov.home import Home, now
 from tokenprov.model import Purpose, SecretKind
 from tokenprov.proof import Proof, prove
 from tokenprov.secret import Secret
+from tokenprov.signing import ask_unseen
 
 
 @click.command("prove")

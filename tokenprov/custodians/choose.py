@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tokenprov.errors import EscrowError
 from tokenprov.pkcs11.uri import SCHEME, Pkcs11Uri
 from tokenprov.record.escrow import KeyInMemory, PrivateKey, load_private
 from tokenprov.secret import Secret
@@ -36,9 +35,10 @@ def opened_key(
     if given.startswith(SCHEME):
         # Loaded for those who use it: a module of another maker comes into the process with it.
         from tokenprov.custodians.module import key_in_module
+        from tokenprov.pkcs11.key import read_pin
 
         uri = Pkcs11Uri.parse(given)
-        with key_in_module(uri, lambda: _pin(uri, ask)) as in_module:
+        with key_in_module(uri, lambda: read_pin(uri, ask)) as in_module:
             yield in_module
     elif given.startswith(PIV):
         from tokenprov.custodians.piv import key_on_token
@@ -54,15 +54,3 @@ def opened_key(
     else:
         phrase = ask("Passphrase: ") if has_passphrase else None
         yield KeyInMemory(private=load_private(Path(given), phrase))
-
-
-def _pin(uri: Pkcs11Uri, ask: Ask) -> Secret:
-    if uri.pin_source is None:
-        return ask(f"PIN of {uri.token or uri.serial}: ")
-    try:
-        return Secret(uri.pin_source.read_bytes().rstrip(b"\r\n"))
-    except OSError as error:
-        raise EscrowError(
-            f"{uri.pin_source} cannot be read: {error.strerror}",
-            remedy="Check pin-source, or leave it out to be asked.",
-        ) from error

@@ -94,6 +94,22 @@ def module_key(uri: Pkcs11Uri, ask_pin: Callable[[], Secret]) -> Iterator[Module
         )
 
 
+def read_pin(uri: Pkcs11Uri, ask: Callable[[str], Secret]) -> Secret:
+    """The PIN of the token that a URI names: out of its pin-source, or asked for.
+
+    Raises `InputError` where the file cannot be read.
+    """
+    if uri.pin_source is None:
+        return ask(f"PIN of {uri.token or uri.serial}: ")
+    try:
+        return Secret(uri.pin_source.read_bytes().rstrip(b"\r\n"))
+    except OSError as error:
+        raise InputError(
+            f"{uri.pin_source} cannot be read: {error.strerror}",
+            remedy="Check pin-source, or leave it out to be asked.",
+        ) from error
+
+
 def _is_meant(token: TokenInfo, uri: Pkcs11Uri) -> bool:
     return all(
         wanted in (None, found)

@@ -208,6 +208,11 @@ class Manifest:
         """The people of the station by name; who was removed has no role."""
         return people_in(map(self.entry, self.found_by(f"kind {Kind.PERSON_CHANGED}")))
 
+    def key_changes(self) -> list[tuple[int, Entry]]:
+        """The entries that change the key that signs, each with its number (`key_change`)."""
+        numbers = sorted(n for kind in CHANGES for n in self.found_by(f"kind {kind}"))
+        return [(number, self.entry(number)) for number in numbers]
+
     def note(self) -> bytes:
         """The checkpoint as it stands in its file, with all its signatures."""
         return self._folder.read(CHECKPOINT)

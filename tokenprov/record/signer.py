@@ -22,13 +22,13 @@ from typing import Protocol
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from tokenprov.errors import StationError
 from tokenprov.record.files import create_durable
 from tokenprov.record.verifier_key import (
     TIME,
-    PublicKey,
     SignatureType,
     VerifierKey,
     cosigned,
@@ -42,7 +42,7 @@ class SigningKey(Protocol):
     """A private key, wherever it is."""
 
     @property
-    def public(self) -> PublicKey:
+    def public(self) -> PublicKeyTypes:
         """Its public half."""
 
     def sign(self, message: bytes) -> bytes:
@@ -67,9 +67,14 @@ class KeyInMemory:
     private: PrivateKey = field(repr=False)
 
     @classmethod
+    def draw(cls) -> KeyInMemory:
+        """An Ed25519 key that is nowhere yet."""
+        return cls(private=ed25519.Ed25519PrivateKey.generate())
+
+    @classmethod
     def generate(cls, path: Path) -> KeyInMemory:
         """Draw an Ed25519 key and store it. Raises FileExistsError."""
-        return cls(private=ed25519.Ed25519PrivateKey.generate()).store(path)
+        return cls.draw().store(path)
 
     def store(self, path: Path) -> KeyInMemory:
         """Write the key file. Raises FileExistsError: a signing key is never replaced."""
@@ -112,7 +117,7 @@ class KeyInMemory:
         return cls(private=key)
 
     @property
-    def public(self) -> PublicKey:
+    def public(self) -> PublicKeyTypes:
         return self.private.public_key()
 
     def sign(self, message: bytes) -> bytes:

@@ -27,13 +27,12 @@ from enum import IntEnum
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from tokenprov.errors import ManifestError
 
 KEY_ID = 4  # bytes
 TIME = 8  # bytes, big endian, POSIX seconds
-
-PublicKey = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | mldsa.MLDSA44PublicKey
 
 
 class SignatureType(IntEnum):
@@ -69,7 +68,7 @@ class VerifierKey:
         return hashlib.sha256(material).digest()[:KEY_ID]
 
     @classmethod
-    def of(cls, name: str, public: PublicKey, *, cosigns: bool = False) -> VerifierKey:
+    def of(cls, name: str, public: PublicKeyTypes, *, cosigns: bool = False) -> VerifierKey:
         """A public key under a name. Raises ManifestError where either cannot sign so."""
         if not is_key_name(name):
             raise refused("key-name", f"{name!r} is empty or has a space or a plus sign")

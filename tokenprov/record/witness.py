@@ -1,7 +1,5 @@
 """A witness: cosigns the checkpoint of a log that only grew since the last one it saw.
 
-    witness.pem              its key, Ed25519, 0600
-    witness.vkey             its verifier key, type 0x04
     seen/<SHA-256 of origin>        the last checkpoint of a log that it cosigned
     seen/<SHA-256 of origin>.vkey   that log's key, as it was given the first time
 
@@ -14,54 +12,30 @@ Rules (https://c2sp.org/tlog-cosignature, Ed25519):
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
 from pathlib import Path
 
-from tokenprov.errors import InputError, ManifestError, StationError
+from tokenprov.errors import InputError, ManifestError
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.entry import decode_entry
-from tokenprov.record.files import create_durable, make_folder, write_durable
+from tokenprov.record.files import make_folder, write_durable
 from tokenprov.record.folder import CHECKPOINT, ManifestFolder
 from tokenprov.record.key_change import changes_in, follow
 from tokenprov.record.note import Note, open_note, parse_note, sign_note
 from tokenprov.record.pin import check_pin
-from tokenprov.record.signer import Cosigner, KeyInMemory
+from tokenprov.record.signer import Cosigner
 from tokenprov.record.verifier_key import VerifierKey
 
-_KEY, _VERIFIER, _SEEN = "witness.pem", "witness.vkey", "seen"
+_SEEN = "seen"
 
 
 class Witness:
-    """A witness' folder, open."""
+    """A witness with its folder; its key is in `signing.own`."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises StationError where it is none."""
-        self._folder = folder
-        try:
-            text = (folder / _VERIFIER).read_text().strip()
-        except OSError as exc:
-            raise StationError(
-                f"{folder} is not a witness' folder: {exc.strerror}",
-                remedy=f"Make one: tokenprov witness init {folder} --name NAME",
-            ) from exc
-        self.verifier = VerifierKey.parse(text)
-        self._key = KeyInMemory.load(folder / _KEY)
+    def __init__(self, folder: Path, cosigner: Cosigner) -> None:
+        """`cosigner` signs for it; `folder` has what it saw."""
+        self._folder, self._cosigner = folder, cosigner
 
-    @classmethod
-    def create(cls, folder: Path, name: str) -> Witness:
-        """Make a folder with a key of its own. Raises StationError where there is one."""
-        make_folder(folder, 0o700)
-        try:
-            key = KeyInMemory.generate(folder / _KEY)
-        except FileExistsError as exc:
-            raise StationError(
-                f"{folder} holds a witness' key", remedy="Use it, or name another folder."
-            ) from exc
-        verifier = VerifierKey.of(name, key.public, cosigns=True)
-        create_durable(folder / _VERIFIER, f"{verifier}\n".encode())
-        return cls(folder)
-
-    def cosign(self, folder: Path, given: VerifierKey | None, at: datetime) -> Checkpoint:
+    def cosign(self, folder: Path, given: VerifierKey | None) -> Checkpoint:
         """Add this witness' line to the checkpoint in a manifest's folder; gives the checkpoint.
 
         Raises InputError (a log not seen before, and no key; another key than the first time),
@@ -95,8 +69,7 @@ class Witness:
         make_folder(seen.parent, 0o700)
         write_durable(seen.with_suffix(".vkey"), f"{key}\n".encode())
         write_durable(seen, data)
-        cosigner = Cosigner(self.verifier.name, self._key, lambda: at)
-        (mine,) = sign_note(note.text, [cosigner]).signatures
+        (mine,) = sign_note(note.text, [self._cosigner]).signatures
         others = tuple(
             line for line in note.signatures if (line.name, line.key_id) != (mine.name, mine.key_id)
         )

@@ -1,0 +1,72 @@
+"""A person's key in slot 9c of a PIV token: the token signs, after its PIN.
+
+SP 800-73-4 part 1, table 4b: 9c is the digital signature key, and takes the PIN before each
+signature. The PIN is asked for once, and kept while the connection is open; a wrong one costs one
+try and is not sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.hashes import SHA256
+from yubikit.core import NotSupportedError
+from yubikit.core.smartcard import ApduError
+from yubikit.piv import KEY_TYPE, SLOT, PivSession
+
+from tokenprov.device.pcsc import connected
+from tokenprov.device.translate import translated
+from tokenprov.errors import InputError
+from tokenprov.secret import Secret
+
+PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyOnToken:
+    """Implements `record.signer.SigningKey` on an open connection."""
+
+    session: PivSession = field(repr=False)
+    public: PublicKey
+    pin: Secret
+
+    def sign(self, message: bytes) -> bytes:
+        """Ed25519, or ECDSA with SHA-256 in ASN.1 DER. Raises TokenError."""
+        kind = KEY_TYPE.from_public_key(self.public)
+        with translated("verifying the PIN of the token"):
+            self.session.verify_pin(self.pin.reveal_text())
+        with translated("signing with the key in 9c"):
+            return bytes(self.session.sign(SLOT.SIGNATURE, kind, message, SHA256()))
+
+
+@contextmanager
+def key_on_token(reader: str, ask_pin: Callable[[], Secret]) -> Iterator[KeyOnToken]:
+    """The key in 9c of the token in a reader. Raises TokenError, InputError."""
+    with connected(reader) as connection:
+        with translated("selecting PIV"):
+            session = PivSession(connection)
+        public = _public(session)
+        is_p256 = isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name == "secp256r1"
+        if not isinstance(public, PublicKey) or not (
+            is_p256 or isinstance(public, ed25519.Ed25519PublicKey)
+        ):
+            raise InputError(
+                "slot 9c of the token holds no key on P-256, nor Ed25519",
+                remedy="Make one: ykman piv keys generate --algorithm ECCP256 9c PUBLIC.pem",
+            )
+        yield KeyOnToken(session=session, public=public, pin=ask_pin())
+
+
+def _public(session: PivSession) -> object:
+    """By the slot's metadata (firmware 5.3), else by the certificate that stands in it."""
+    try:
+        return session.get_slot_metadata(SLOT.SIGNATURE).public_key
+    except (NotSupportedError, ApduError):
+        pass
+    try:
+        return session.get_certificate(SLOT.SIGNATURE).public_key()
+    except ApduError:
+        return None
