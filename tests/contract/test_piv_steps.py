@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from cryptography import x509
@@ -20,7 +21,15 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from yubikit.core import Tlv
 from yubikit.core.smartcard import SW, ApduError
-from yubikit.piv import MANAGEMENT_KEY_TYPE, OBJECT_ID, PIN_POLICY, SLOT, TOUCH_POLICY, PivSession
+from yubikit.piv import (
+    MANAGEMENT_KEY_TYPE,
+    OBJECT_ID,
+    PIN_POLICY,
+    SLOT,
+    TOUCH_POLICY,
+    Chuid,
+    PivSession,
+)
 
 from tests.in_process import ADA, HEADER, Desk, Line
 from tokenprov.batch import TokenIsReady
@@ -246,6 +255,57 @@ def test_plan_reads_and_a_second_run_writes_nothing(desk: Desk) -> None:
         desk.run(EVERYTHING)
     assert desk.token.dump() == issued
     assert desk.piv_writes == []
+
+
+PIV_CARD = """
+[[piv.keys]]
+slot = "9a"
+algorithm = "eccp256"
+[piv.keys.certificate]
+usages = ["client-auth"]
+email = false
+card-names = "fasc-n-and-uuid"
+policies = ["2.16.840.1.101.3.2.1.3.13"]
+[[piv.keys]]
+slot = "9e"
+algorithm = "eccp256"
+pin-policy = "once"  # what tokens of the FIPS series make of "never"
+[piv.keys.certificate]
+usages = ["card-auth"]
+email = false
+card-names = "uuid"
+"""
+
+
+@every_model
+def test_certificates_name_the_card_as_its_chuid_does(desk: Desk) -> None:
+    """PIV authentication and card authentication (FIPS 201-3, 4.2.2): FASC-N, UUID and policy."""
+    entry = desk.run(PIV_CARD)
+    piv = PivSession(desk.connect())
+    chuid = Chuid.from_bytes(piv.get_object(OBJECT_ID.CHUID))
+    certificates = {
+        slot: piv.get_certificate(slot).extensions for slot in (SLOT.AUTHENTICATION, SLOT.CARD_AUTH)
+    }
+    for slot, extensions in certificates.items():
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        urn = f"urn:uuid:{UUID(bytes=chuid.guid)}"
+        assert names.get_values_for_type(x509.UniformResourceIdentifier) == [urn]
+        others = [
+            (one.type_id.dotted_string, one.value)
+            for one in names
+            if isinstance(one, x509.OtherName)
+        ]
+        fasc_n = ("2.16.840.1.101.3.6.6", b"\x04\x19" + bytes(chuid.fasc_n))
+        assert others == ([fasc_n] if slot is SLOT.AUTHENTICATION else [])
+    usage = certificates[SLOT.CARD_AUTH].get_extension_for_class(x509.ExtendedKeyUsage)
+    assert usage.critical
+    assert [one.dotted_string for one in usage.value] == ["2.16.840.1.101.3.6.8"]
+    policies = certificates[SLOT.AUTHENTICATION].get_extension_for_class(x509.CertificatePolicies)
+    assert [one.policy_identifier.dotted_string for one in policies.value] == [
+        "2.16.840.1.101.3.2.1.3.13"
+    ]
+    facts = {step["id"]: step["facts"] for step in entry["steps"]}
+    assert facts["piv/9a/certificate"]["authority"] == "local"
 
 
 @every_model

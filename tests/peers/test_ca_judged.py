@@ -27,10 +27,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
 from tests.certificate_requests import SETTINGS, Key, openssl, p256, request_for
-from tokenprov.issuer import IssuedCertificate, LocalCa, Usage
+from tokenprov.issuer import CardIdentifiers, IssuedCertificate, LocalCa, Usage
 from tokenprov.issuer.ca.responder import REQUEST_ID, Responder
 from tokenprov.issuer.ca.web import CaServer
-from tokenprov.issuer.protocol import CardIdentifiers
 
 BIN = Path(sys.executable).parent
 NOW = datetime.now(UTC).replace(microsecond=0)  # OpenSSL asks the clock

@@ -95,6 +95,43 @@ CASES = (
         remedy="email = true",
     ),
     Case(
+        name="policy in words",
+        text=key("9a") + certificate("client-auth", 'policies = ["1.02.3"]'),
+        at="piv.keys[0].certificate.policies",
+        says="no object identifier",
+        remedy="numbers and dots",
+    ),
+    Case(
+        name="a key for doors that logs in",
+        text=key("9e") + certificate('card-auth", "client-auth'),
+        at="piv.keys[0].certificate.usages",
+        says="stands alone",
+        remedy="another slot",
+    ),
+    Case(
+        name="a key for doors that wants a PIN",
+        text=key("9a") + certificate("card-auth"),
+        at="piv.keys[0].certificate.usages",
+        says="card-auth is for the key in 9e",
+        remedy='slot = "9e"',
+    ),
+    Case(
+        name="a card's names without its CHUID",
+        text="[piv]\nchuid = false\n"
+        + key("9a")
+        + certificate("client-auth", 'card-names = "uuid"'),
+        at="piv.keys[0].certificate.card-names",
+        says="by its CHUID, which is left out",
+        remedy="chuid = true",
+    ),
+    Case(
+        name="an issuer that none is",
+        text=key("9a") + certificate("client-auth", 'issuer = "pigeon:x"'),
+        at="piv.keys[0].certificate.issuer",
+        says="no authority is reached by",
+        remedy="local:…",
+    ),
+    Case(
         name="gap among retired keys",
         text=key("82") + certificate() + key("84") + certificate(),
         at="piv.keys[1].slot",

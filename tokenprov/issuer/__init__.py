@@ -24,6 +24,7 @@ from tokenprov.issuer.choose import choose_issuer
 from tokenprov.issuer.journalled import Authority, Journalled, Mark
 from tokenprov.issuer.protocol import (
     Abilities,
+    CardIdentifiers,
     CertificateRequest,
     CertificateSettings,
     CertificateStatus,
@@ -38,6 +39,7 @@ from tokenprov.issuer.requests import Certified
 __all__ = [
     "Abilities",
     "Authority",
+    "CardIdentifiers",
     "CertificateRequest",
     "CertificateSettings",
     "CertificateStatus",

@@ -41,7 +41,7 @@ class Usage(StrEnum):
 class CardIdentifiers:
     """What identifies a PIV card (SP 800-73-4 part 1, 3.1.2), as its CHUID has it."""
 
-    fasc_n: bytes  # 25 bytes
+    fasc_n: bytes | None  # 25 bytes; None: it is left out
     uuid: UUID  # the CHUID's GUID
 
 

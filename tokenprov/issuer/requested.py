@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from tokenprov.errors import IssuerError
 from tokenprov.issuer.ca.extensions import account_sid, extended_usages, holder_key_usage
 from tokenprov.issuer.ca.names import alternative_names
-from tokenprov.issuer.protocol import CertificateRequest
+from tokenprov.issuer.protocol import CertificateRequest, Usage
 
 OID_PERMANENT_IDENTIFIER = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.3")  # RFC 4043, 2
 
@@ -40,7 +40,7 @@ def _wanted(
 ) -> Iterator[tuple[x509.ExtensionType, bool]]:
     settings = request.settings
     yield holder_key_usage(settings, _key(request.public_key)), True
-    yield extended_usages(settings), False
+    yield extended_usages(settings), Usage.CARD_AUTH in settings.usages
     names = list(alternative_names(request))
     if names_token and request.token_serial:
         names.append(_permanent_identifier(request.token_serial))

@@ -13,7 +13,12 @@ from typing import Any
 from pydantic import StrictBool, StrictInt, field_validator, model_validator
 
 from tokenprov.profile.faults import Fault, Faults
-from tokenprov.profile.piv_certificate import Certificate, Usage
+from tokenprov.profile.piv_certificate import (
+    CARD_AUTHENTICATION,
+    CardNames,
+    Certificate,
+    Usage,
+)
 from tokenprov.profile.piv_objects import DataObject, PrintedInformation
 from tokenprov.profile.section import Section, Text, check_length, check_tries
 from tokenprov.secret import PIV_PIN_LENGTH
@@ -204,6 +209,12 @@ class PivKey(Section):
 
     def _certified(self, certificate: Certificate) -> Iterator[Fault]:
         usages = certificate.usages
+        if Usage.CARD_AUTH in usages and self.slot != CARD_AUTHENTICATION:
+            yield Fault(
+                at=("certificate", "usages"),
+                message=f"card-auth is for the key in 9e, not in {self.slot} (FIPS 201-3, 4.2.2.2)",
+                remedy='Write slot = "9e".',
+            )
         if self.algorithm is Algorithm.X25519:
             yield Fault(
                 at=("certificate",),
@@ -258,6 +269,14 @@ class PivSection(Section):
             key.certificate is not None and Usage.SMARTCARD_LOGON in key.certificate.usages
             for key in self.keys
         )
+        for index, key in enumerate(self.keys):
+            certificate = key.certificate
+            if certificate and certificate.card_names is not CardNames.NO and not self.chuid:
+                yield Fault(
+                    at=("keys", index, "certificate", "card-names"),
+                    message="a certificate names the card by its CHUID, which is left out",
+                    remedy="Write chuid = true.",
+                )
         for name, there in (("chuid", self.chuid), ("ccc", self.ccc)):
             if logs_on and not there:
                 yield Fault(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from enum import StrEnum
 
@@ -11,11 +12,13 @@ from tokenprov.profile.faults import Fault
 from tokenprov.profile.fields import Template
 from tokenprov.profile.section import Section, TemplateText, Text
 
+CARD_AUTHENTICATION = "9e"  # used without a PIN, by doors (FIPS 201-3 4.2.2)
 SID_COLUMN = "sid"  # of the roster: the security identifier of the holder's Windows account
 LOCAL = "local"  # the station's own authority
 ISSUER_SCHEMES = frozenset(  # of URIs that `issuer` takes; issuer/choose.py has their modules
     {"est+https", "cmp+http", "cmp+https", "file", "command"}
 )
+OBJECT_IDENTIFIER = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+", re.ASCII)  # X.660, dotted
 MAX_DAYS = 3650  # ten years; a certificate's term is a policy, this stops a slip of the finger
 
 
@@ -25,6 +28,7 @@ class Usage(StrEnum):
     CLIENT_AUTH = "client-auth"  # RFC 5280 4.2.1.12
     SMARTCARD_LOGON = "smartcard-logon"  # 1.3.6.1.4.1.311.20.2.2
     EMAIL_PROTECTION = "email-protection"  # RFC 5280 4.2.1.12; what the slot does: sign or decrypt
+    CARD_AUTH = "card-auth"  # 2.16.840.1.101.3.6.8, FIPS 201: for doors, without a PIN
 
 
 class AccountSid(StrEnum):
@@ -33,6 +37,14 @@ class AccountSid(StrEnum):
     IF_PRESENT = "if-present"  # where the holder has one in the roster's column `sid`
     REQUIRED = "required"
     NO = "no"
+
+
+class CardNames(StrEnum):
+    """What of the card's CHUID a certificate names (FIPS 201-3, 4.2.2)."""
+
+    NO = "no"
+    UUID = "uuid"
+    FASC_N_AND_UUID = "fasc-n-and-uuid"
 
 
 class Certificate(Section):
@@ -44,6 +56,8 @@ class Certificate(Section):
     upn: StrictBool = False  # user principal name, as Windows and Kerberos map it
     email: StrictBool = True
     sid: AccountSid = AccountSid.IF_PRESENT  # strong mapping of Windows domains
+    policies: tuple[Text, ...] = ()  # object identifiers of certificate policies
+    card_names: CardNames = CardNames.NO
     compress: StrictBool = False  # not every reader expands it
     usages: tuple[Usage, ...]
 
@@ -72,6 +86,19 @@ class Certificate(Section):
         for usage in sorted({one for one in self.usages if self.usages.count(one) > 1}):
             yield Fault(
                 at=("usages",), message=f"{str(usage)!r} stands twice", remedy="Delete one."
+            )
+        for policy in self.policies:
+            if not OBJECT_IDENTIFIER.fullmatch(policy):
+                yield Fault(
+                    at=("policies",),
+                    message=f"{policy!r} is no object identifier",
+                    remedy="Write it in numbers and dots, as the authority's practice has it.",
+                )
+        if Usage.CARD_AUTH in self.usages and len(self.usages) > 1:
+            yield Fault(
+                at=("usages",),
+                message="card-auth stands alone: its key is used without a PIN",
+                remedy="Give the other usages to a key in another slot.",
             )
         if Usage.SMARTCARD_LOGON in self.usages and not self.upn:
             yield Fault(

@@ -22,9 +22,7 @@ from collections.abc import Iterator
 
 from tokenprov.profile.faults import Fault
 from tokenprov.profile.piv import PinPolicy, PivKey, PivSection
-from tokenprov.profile.piv_certificate import Usage
-
-CARD_AUTHENTICATION = "9e"  # used without a PIN, by doors (FIPS 201-3 4.2.2)
+from tokenprov.profile.piv_certificate import CARD_AUTHENTICATION, Usage
 
 
 def logs_on(key: PivKey) -> bool:

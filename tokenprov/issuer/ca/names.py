@@ -46,12 +46,13 @@ def alternative_names(request: CertificateRequest) -> Iterator[x509.GeneralName]
 
 
 def _card_names(card: CardIdentifiers) -> Iterator[x509.GeneralName]:
-    if len(card.fasc_n) != FASC_N_SIZE:
-        raise IssuerError(
-            f"a FASC-N of {len(card.fasc_n)} bytes identifies no card",
-            remedy="Have the run write the CHUID: chuid = true in the profile.",
-        )
-    yield x509.OtherName(OID_FASC_N, _tagged(_OCTET_STRING, card.fasc_n))
+    if card.fasc_n is not None:
+        if len(card.fasc_n) != FASC_N_SIZE:
+            raise IssuerError(
+                f"a FASC-N of {len(card.fasc_n)} bytes identifies no card",
+                remedy="Have the run write the CHUID: chuid = true in the profile.",
+            )
+        yield x509.OtherName(OID_FASC_N, _tagged(_OCTET_STRING, card.fasc_n))
     yield x509.UniformResourceIdentifier(card.uuid.urn)
 
 

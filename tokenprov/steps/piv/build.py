@@ -74,6 +74,7 @@ def piv_steps(
                 issuer=services.issuer(wanted.certificate.issuer),
                 clock=services.clock,
                 compress=wanted.certificate.compress,
+                card_names=wanted.certificate.card_names,
             )
     taken = [SLOT(int(key.slot, 16)) for key in section.keys if key.slot in RETIRED_SLOTS]
     free = [slot for slot in RETIRED if slot > max(taken, default=0)]
@@ -157,5 +158,6 @@ def _settings(key: PivKey, certificate: Certificate, order: Order) -> Certificat
         email=certificate.email,
         usages=tuple(Usage(usage) for usage in certificate.usages),
         encryption=key.encrypts,
+        policies=certificate.policies,
         sid=order.holder.extra.get(SID_COLUMN, "") if named else "",
     )

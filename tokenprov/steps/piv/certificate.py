@@ -18,10 +18,12 @@ from tokenprov.errors import NotSupported
 from tokenprov.issuer import CertificateRequest, CertificateSettings, Issuer, Sign
 from tokenprov.issuer.requested import requested_extensions
 from tokenprov.model import Holder, Json
+from tokenprov.profile.piv_certificate import CardNames
 from tokenprov.secret import RandomBytes
 from tokenprov.step import Drawn, Evidence, Finding, Intent, State
 from tokenprov.steps.piv.access import authenticate
 from tokenprov.steps.piv.key import Clock
+from tokenprov.steps.piv.objects import read_identifiers
 from tokenprov.steps.piv.signature import certification_request
 from tokenprov.steps.piv.slot_key import SlotKey, certified_key, conflict
 from tokenprov.token import Token
@@ -42,9 +44,11 @@ class CertificateStep:
         issuer: Issuer,
         clock: Clock,
         compress: bool = False,
+        card_names: CardNames = CardNames.NO,
     ) -> None:
         self._key, self._holder, self._settings = key, holder, settings
         self._issuer, self._clock, self._compress = issuer, clock, compress
+        self._card_names = card_names
         self._request = f"{order}/{key.slot:02x}"
         self.id = f"piv/{key.slot:02x}/certificate"
         self.title = f"certificate in {key.slot:02x}"
@@ -88,13 +92,22 @@ class CertificateStep:
             attestation=attested[0] if attested else None,
             attestation_chain=tuple(one.data for one in attested[1]) if attested else (),
             token_serial=token.id.serial,
-            settings=self._settings,
+            settings=self._settings_for(token),
             sign=sign,
         )
         if attested is None or self._issuer.abilities.needs_csr:
             request = replace(request, csr=self._signed(request, sign))
         issued = self._issuer.issue(request, self._clock())
         put_certificate(token, self._key, issued.der, compress=self._compress)
+
+    def _settings_for(self, token: Token) -> CertificateSettings:
+        """With what the card's CHUID names it by, where the certificate is to name it."""
+        if self._card_names is CardNames.NO:
+            return self._settings
+        card = read_identifiers(token)
+        if self._card_names is CardNames.UUID:
+            card = replace(card, fasc_n=None)
+        return replace(self._settings, card=card)
 
     def _signed(self, request: CertificateRequest, sign: Sign) -> bytes:
         names_token = self._issuer.abilities.names_token

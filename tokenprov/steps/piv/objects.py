@@ -16,7 +16,8 @@ from functools import partial
 from yubikit.core import Tlv
 from yubikit.piv import OBJECT_ID, Chuid, FascN
 
-from tokenprov.errors import TokenReset
+from tokenprov.errors import NotVerified, TokenReset
+from tokenprov.issuer import CardIdentifiers
 from tokenprov.model import Json
 from tokenprov.profile.piv_objects import PIN_TO_READ
 from tokenprov.secret import RandomBytes
@@ -126,6 +127,19 @@ class ChuidStep(ObjectStep):
             asymmetric_signature=b"",
         )
         return bytes(chuid)
+
+
+def read_identifiers(token: Token) -> CardIdentifiers:
+    """What the token's CHUID names it by. Raises `NotVerified` where it has none to be read."""
+    there = token.piv().object(OBJECT_ID.CHUID)
+    try:
+        chuid = Chuid.from_bytes(there or b"")
+        return CardIdentifiers(fasc_n=bytes(chuid.fasc_n), uuid=uuid.UUID(bytes=chuid.guid))
+    except (ValueError, KeyError, IndexError) as exc:
+        raise NotVerified(
+            f"token {token.id.label} has no CHUID that can be read",
+            remedy="Run it again: the CHUID is written before the certificate that names it.",
+        ) from exc
 
 
 class CccStep(ObjectStep):
