@@ -14,18 +14,23 @@ from datetime import datetime
 from tokenprov.errors import InputError
 from tokenprov.home import Home
 from tokenprov.model import Json, OrderState
+from tokenprov.policy import NOBODY, Act, Action, Agreement, enforce
 from tokenprov.record.aside import AsideRecord
 from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.escrow import STATION
+from tokenprov.record.manifest import Addition
 from tokenprov.record.rows import Batch, OrderRecord
 
 UNFINISHED = (OrderState.WORKING, OrderState.FAILED)
 
 
-def set_aside(home: Home, serial: str, *, reason: str, operator: str) -> AsideRecord:
+def set_aside(
+    home: Home, serial: str, *, reason: str, operator: str, agreement: Agreement = NOBODY
+) -> AsideRecord:
     """Take the token of an unfinished order out of the line; durable on return.
 
-    Raises `InputError` where no order was begun with it, or it is a holder's.
+    Raises `PolicyError`, `ApprovalError` where it may not be done; `InputError` where no order was
+    begun with it, or it is a holder's.
     """
     known = home.ledger.aside(serial)
     if known is not None:
@@ -44,16 +49,18 @@ def set_aside(home: Home, serial: str, *, reason: str, operator: str) -> AsideRe
             f"token {serial} was issued to {found.order.holder.name} (order {found.id})",
             remedy="What it is in use for ends first; only an unfinished token is set aside.",
         )
-    return _record(home, found, reason=reason, operator=operator)
+    return _record(home, found, reason=reason, operator=operator, agreement=agreement)
 
 
-def retry(home: Home, batch: Batch, *, reason: str, operator: str) -> list[AsideRecord]:
+def retry(
+    home: Home, batch: Batch, *, reason: str, operator: str, agreement: Agreement = NOBODY
+) -> list[AsideRecord]:
     """Set the token of every failed order of a batch aside, so that others take their place.
 
     `reason` stands for the one that each order failed with, where it is given.
     """
     return [
-        _record(home, found, reason=reason or found.reason, operator=operator)
+        _record(home, found, reason=reason or found.reason, operator=operator, agreement=agreement)
         for found in list(home.ledger.orders(batch.id, OrderState.FAILED))
     ]
 
@@ -78,9 +85,13 @@ def settle(home: Home, entry: Entry, index: int) -> AsideRecord:
     return record
 
 
-def _record(home: Home, found: OrderRecord, *, reason: str, operator: str) -> AsideRecord:
+def _record(
+    home: Home, found: OrderRecord, *, reason: str, operator: str, agreement: Agreement
+) -> AsideRecord:
     assert found.token is not None, "an order that was begun is bound to a token"
     label = found.token.label
+    act = Act(action=Action.SET_ASIDE, operator=operator, about={"token": label})
+    clearance = enforce(home, act, agreement.meant_for(act.action, act.about))
     envelopes = [
         envelope
         for envelope in home.ledger.envelopes(token_label=label, order=found.id)
@@ -94,7 +105,8 @@ def _record(home: Home, found: OrderRecord, *, reason: str, operator: str) -> As
         "order": found.id,
         "secrets": [envelope.to_json() for envelope in envelopes],
     }
-    index = home.manifest.append(entry, blobs=[envelope.blob for envelope in envelopes])
+    addition = Addition(entry=entry, blobs=[envelope.blob for envelope in envelopes])
+    index = home.manifest.append_many([clearance.cover(addition)])
     return settle(home, entry, index)
 
 

@@ -34,6 +34,7 @@ from tokenprov.inventory import take_inventory
 from tokenprov.issuance import issue
 from tokenprov.model import Order, OrderState, TokenId
 from tokenprov.plan import steps_on
+from tokenprov.policy import Act, Action, Agreement, Clearance, enforce
 from tokenprov.profile import Profile, check_roster
 from tokenprov.promise import OrderJournal
 from tokenprov.record.canonical import canonical
@@ -87,6 +88,22 @@ def new_batch(
         created=created,
         operator=operator,
     )
+
+
+def clear_batch(
+    home: Home, batch: Batch, profile: Profile, operator: str, agreement: Agreement
+) -> Clearance:
+    """Let a batch be issued by the station's rules. Raises `PolicyError`, `ApprovalError`."""
+    groups = {group for one in home.ledger.orders(batch.id) for group in one.order.holder.groups}
+    about = {"batch": batch.id}
+    act = Act(
+        action=Action.ISSUE,
+        operator=operator,
+        about=about,
+        groups=sorted(groups),
+        profile=profile,
+    )
+    return enforce(home, act, agreement.meant_for(act.action, about))
 
 
 def profile_of(batch: Batch) -> Profile:
@@ -152,11 +169,15 @@ class BatchWork:
         random: RandomBytes = secrets.token_bytes,
         permission: Permission | None = None,
         history: Sequence[RetiredKey] = (),
+        clearance: Clearance | None = None,
     ) -> None:
-        """`permission`: which used tokens may be wiped; `history`: old keys that each gets."""
+        """`permission`: which used tokens may be wiped; `history`: old keys that each gets.
+
+        `clearance` stands in each entry.
+        """
         self._home, self._profile, self._batch = home, profile, batch
         self.permission = permission or Permission()
-        self._history = tuple(history)
+        self._history, self._clearance = tuple(history), clearance
         self._operator, self._listener, self._random = operator, listener, random
         counts = home.ledger.count_orders(batch.id)
         self._left = sum(counts.values()) - counts[OrderState.ISSUED]
@@ -335,6 +356,7 @@ class BatchWork:
                     outcomes,
                     kit_size=self._batch.kit_size,
                     operator=self._operator,
+                    clearance=self._clearance,
                 )
                 self._left -= 1
                 return index

@@ -15,8 +15,10 @@ from collections.abc import Sequence
 from tokenprov import aside, closing
 from tokenprov.home import Home
 from tokenprov.model import Json, Order, TokenId
+from tokenprov.policy import Clearance
 from tokenprov.record.entry import Entry, Grade, Kind, entry_head
 from tokenprov.record.escrow import STATION
+from tokenprov.record.manifest import Addition
 from tokenprov.record.opening import SALT_SIZE, Opening, commit_holder
 from tokenprov.run import Outcome
 
@@ -29,6 +31,7 @@ def issue(
     *,
     kit_size: int,
     operator: str,
+    clearance: Clearance | None = None,
 ) -> int:
     """Record the token as issued and clear up; gives the entry's index. One caller at a time.
 
@@ -50,7 +53,8 @@ def issue(
     }
     evidence = [one.data for outcome in outcomes for one in outcome.finding.evidence]
     blobs = [*evidence, *(envelope.blob for envelope in mine)]
-    index = home.manifest.append(entry, blobs=blobs, opening=opening)
+    addition = Addition(entry=entry, blobs=blobs, opening=opening)
+    index = home.manifest.append_many([clearance.cover(addition) if clearance else addition])
     _settle(home, order.id, index)
     return index
 

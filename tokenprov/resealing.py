@@ -19,6 +19,7 @@ from tokenprov.custody import AnyKey, Reason, describe_token, sealed
 from tokenprov.errors import EscrowError, InputError
 from tokenprov.home import Home
 from tokenprov.model import Purpose
+from tokenprov.policy import Act, Action, enforce
 from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.escrow import CustodianKey, open_envelope, read_context, seal
 from tokenprov.record.files import write_durable
@@ -50,7 +51,13 @@ def reseal(
             f"the new key is the old one, {new.kid}",
             remedy="Name the public key of the custodian's new pair.",
         )
+    act = Act(
+        action=Action.RESEAL,
+        operator=reason.operator,
+        about={"purpose": str(purpose), "from": old_kid, "to": new.kid},
+    )
     with home.working():
+        clearance = enforce(home, act, reason.agreement)
         take_up(home)
         there = sealed(home, purpose=purpose, superseded=True)
         moved = {_secret(envelope) for envelope in there if envelope.kid == new.kid}
@@ -64,7 +71,8 @@ def reseal(
         tokens = 0
         for page in _pages(todo):
             moves = [[_move(envelope, old, new) for envelope in token] for token in page]
-            home.manifest.append_many([_addition(home, token, old_kid, reason) for token in moves])
+            additions = [_addition(home, token, old_kid, reason) for token in moves]
+            home.manifest.append_many([clearance.cover(addition) for addition in additions])
             home.ledger.reseal([move for token in moves for move in token])
             tokens += len(page)
     return Resealed(secrets=len(todo), tokens=tokens)
@@ -94,7 +102,13 @@ def rotate(home: Home, purpose: Purpose, new: CustodianKey, reason: Reason) -> s
             f"{purpose} has the key {new.kid} already",
             remedy="Name the public key of the custodian's new pair.",
         )
+    act = Act(
+        action=Action.ROTATE_CUSTODIAN,
+        operator=reason.operator,
+        about={"purpose": str(purpose), "to": new.kid},
+    )
     with home.working():
+        clearance = enforce(home, act, reason.agreement)
         if _last_change(home, purpose) != (old.kid, new.kid):
             entry: Entry = {
                 **_head(home, Kind.CUSTODIAN_CHANGED, reason),
@@ -102,9 +116,42 @@ def rotate(home: Home, purpose: Purpose, new: CustodianKey, reason: Reason) -> s
                 "from": old.kid,
                 "to": new.kid,
             }
-            home.manifest.append(entry)
+            home.manifest.append_many([clearance.cover(Addition(entry=entry))])
         write_durable(home.path / "custodians" / f"{purpose}.pem", new.to_pem())
     return old.kid
+
+
+def record_split(home: Home, kid: str, threshold: int, shares: int, reason: Reason) -> int:
+    """That a custodian's key is made into shares: before the first of them is.
+
+    Raises PolicyError, ApprovalError, StationBusy; DurabilityError.
+    """
+    act = Act(
+        action=Action.SPLIT,
+        operator=reason.operator,
+        about={"kid": kid, "shares": f"{threshold} of {shares}"},
+    )
+    with home.working():
+        clearance = enforce(home, act, reason.agreement)
+        entry: Entry = {
+            **_head(home, Kind.CUSTODIAN_SPLIT, reason),
+            "kid": kid,
+            "threshold": threshold,
+            "shares": shares,
+        }
+        return home.manifest.append_many([clearance.cover(Addition(entry=entry))])
+
+
+def record_joined(home: Home, kid: str, shares: int, operator: str) -> int:
+    """That shares were tried and gave a key, as a drill. Raises StationBusy, DurabilityError."""
+    with home.working():
+        entry: Entry = {
+            **entry_head(Kind.DRILL, time=home.clock(), station=home.name, operator=operator),
+            "drill": "shares",
+            "outcome": "passed",
+            "facts": {"kid": kid, "shares": shares},
+        }
+        return home.manifest.append(entry)
 
 
 def _last_change(home: Home, purpose: Purpose) -> tuple[str, str] | None:

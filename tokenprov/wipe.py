@@ -27,9 +27,11 @@ from tokenprov.errors import NotSupported, NotVerified, TokenConflict, WrongToke
 from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
 from tokenprov.model import Json, OrderState, TokenId
+from tokenprov.policy import NOBODY, Act, Action, Agreement, Clearance, enforce
 from tokenprov.record.canonical import timestamp
 from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.history import HELD
+from tokenprov.record.manifest import Addition
 from tokenprov.record.wipes import WipeRecord
 from tokenprov.step import Operator
 from tokenprov.token import Token
@@ -39,11 +41,12 @@ FIDO2 = "fido2"  # the application that is reset on a connection of its own
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permission:
-    """Whose word it is that these tokens may be wiped, and why."""
+    """Whose word it is that these tokens may be wiped, why, and who agreed to it."""
 
     serials: frozenset[str] = frozenset()
     reason: str = ""
     operator: str = ""
+    agreement: Agreement = NOBODY
 
     def covers(self, token: TokenId) -> bool:
         """Whether that token was named."""
@@ -103,10 +106,12 @@ def wipe(
     """Empty the token that is in that reader and on no connection now.
 
     Gives the index of its entry and the reader that it is in afterwards. `recording` is held while
-    the entry is written. Raises `TokenConflict` for a token that may not be wiped, `WrongToken`
-    for another one in its place, and every `TokenError` that it meets on the way.
+    the entry is written. Raises `PolicyError`, `ApprovalError` where it may not be done,
+    `TokenConflict` for a token that may not be wiped, `WrongToken` for another one in its place,
+    and every `TokenError` that it meets on the way.
     """
     expect = _only(wanted.token)
+    clearance = _clear(home, wanted.token, permission)
     with opened(reader, operator, expect) as token:
         if not token.applications:
             raise NotSupported(
@@ -122,9 +127,15 @@ def wipe(
     with opened(reader, operator, expect) as token:
         entry = emptied(home, token, record, done)
         with recording:
-            index = home.manifest.append(entry)
+            index = home.manifest.append_many([clearance.cover(Addition(entry=entry))])
             home.ledger.finish_wipe(record.id, index)
     return index, reader
+
+
+def _clear(home: Home, token: TokenId, permission: Permission) -> Clearance:
+    about = {"token": token.label}
+    act = Act(action=Action.WIPE, operator=permission.operator, about=about)
+    return enforce(home, act, permission.agreement.meant_for(act.action, about))
 
 
 def begin(home: Home, token: Token, reasons: Sequence[str], permission: Permission) -> WipeRecord:

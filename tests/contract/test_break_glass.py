@@ -70,6 +70,7 @@ def test_break_glass_by_three_people(
     key = station.home / "custodians" / "private" / "break-glass.pem"
     out = tmp_path / "shares"
     command = ("escrow", "split", "--key", key, "--shares", "5", "--threshold", "3", "--out", out)
+    command += ("--reason", "for the safe")
     said = station.tell(*command)
     assert said.code == 0, said.err
     files = sorted(out.iterdir())
@@ -94,6 +95,10 @@ def test_break_glass_by_three_people(
     said = station.tell(*options, "words:")
     assert {one["name"]: one["value"] for one in said.document} == before
     assert list(waiting) == []
+    (split_up,) = station.entries("custodian-split")
+    (tried_out,) = station.entries("drill")
+    assert (split_up["threshold"], split_up["shares"]) == (3, 5)
+    assert tried_out["facts"] == {"kid": split_up["kid"], "shares": 3}
     left = [path for path in station.home.rglob("*") if path.is_file()]
     assert not any(share.encode() in path.read_bytes() for path in left for share in shares)
 
@@ -105,7 +110,7 @@ def test_ways_in_which_no_key_is_split(
     """To one person, from one share, from more than there are: nothing is written."""
     key = station.home / "custodians" / "private" / "break-glass.pem"
     said = station.tell(
-        *("escrow", "split", "--key", key, "--out", tmp_path / "out"),
+        *("escrow", "split", "--key", key, "--out", tmp_path / "out", "--reason", "for the safe"),
         *("--shares", str(shares), "--threshold", str(threshold)),
     )
     assert said.code == 2

@@ -180,6 +180,104 @@ def test_a_callers_word_is_no_proof(ruled: Station, token: TokenUnderTest) -> No
     assert "used already" in said.err
 
 
+ALL = """
+name = "all"
+description = "whatever can be asked for"
+[separation]
+acts.issue = 1
+acts.export = 1
+acts.reseal = 1
+acts.rotate-custodian = 1
+acts.split = 1
+acts.erase = 1
+acts.suspend = 1
+acts.revoke = 1
+acts.unblock = 1
+acts.rotate = 1
+acts.replace = 1
+"""
+
+
+def test_every_act_is_asked_for(station: Station, token: TokenUnderTest, tmp_path: Path) -> None:
+    """Each command that acts is refused without agreement, before it has done anything."""
+    assert station.tell(*station.batch()).code == 0
+    rita, pavel = added(station, "rita", "requester"), added(station, "pavel", "approver")
+    assert use(station, ALL).code == 0
+    keys = station.home / "custodians" / "private"
+    public = station.home / "custodians" / "break-glass.pem"
+    desk, out = ("--reason", "a test", "--operator", "olga"), tmp_path / "out"
+    help_desk = ("--key", keys / "help-desk.pem")
+    commands: dict[str, tuple[str | Path, ...]] = {
+        "reseal": (
+            *("escrow", "reseal", "--from-key", keys / "help-desk.pem"),
+            *("--to", f"help-desk={public}"),
+        ),
+        "rotate-custodian": ("escrow", "rotate", f"help-desk={public}"),
+        "split": (
+            *("escrow", "split", *help_desk, "--shares", "3", "--threshold", "2"),
+            *("--out", out),
+        ),
+        "export": (
+            *("escrow", "export", "--for", "yubico-csv", "--out", out),
+            *("--key", keys / "authentication-server.pem"),
+        ),
+        "erase": ("holder", "erase", "E1", "--yes"),
+        "suspend": ("suspend", token.serial),
+        "unblock": ("unblock", token.serial, *help_desk),
+        "rotate": ("rotate", token.serial, "--key", keys / "token-administration.pem"),
+    }
+    before = len(station.tell("manifest", "show", "--json").document)
+    for action, command in commands.items():
+        said = station.tell(*command, *desk)
+        assert (said.code, said.out) == (PolicyError.exit_code, ""), (action, said.err)
+        assert f"tokenprov approve request {action}" in said.err
+    for action, command in {
+        "revoke": ("revoke", token.serial, "--reason", "stolen", "--operator", "olga"),
+        "replace": ("replace", token.serial, "--reason", "stolen", "--operator", "olga"),
+    }.items():
+        said = station.tell(*command)
+        assert said.code == PolicyError.exit_code, (action, said.err)
+        assert f"tokenprov approve request {action}" in said.err
+    assert not out.exists()
+    assert len(station.tell("manifest", "show", "--json").document) == before
+    suspend = approved(station, rita, pavel, "suspend", f"token={token.serial}")
+    said = station.tell("suspend", token.serial, *desk, "--approval", suspend)
+    assert said.code == 0, said.err
+    erasure = approved(station, rita, pavel, "erase", "holder=E1", name="erasure")
+    said = station.tell("holder", "erase", "E1", "--yes", *desk, "--approval", erasure)
+    assert said.code == 0, said.err
+    assert station.tell("manifest", "verify").code == 0
+
+
+def test_a_batch_by_agreement(station: Station, token: TokenUnderTest) -> None:
+    """Issuing waits for somebody else, who then stands in the entry of each token."""
+    rules = 'name = "issue"\ndescription = "x"\n[separation]\nacts = { issue = 1 }\n'
+    assert use(station, rules).code == 0
+    rita, pavel = added(station, "rita", "requester"), added(station, "pavel", "approver")
+    said = station.tell(*station.batch())
+    assert said.code == PolicyError.exit_code
+    batch = said.err.split("'batch=")[1].split("'")[0]
+    file = approved(station, rita, pavel, "issue", f"batch={batch}")
+    said = station.tell("batch", "run", batch, "--approval", file)
+    assert said.code == 0, said.err
+    entry = station.entry_of(token.serial)
+    assert [one["name"] for one in entry["approvers"]] == ["pavel"]
+    assert entry["clearance"]["policy"]["name"] == "issue"
+    assert station.tell("manifest", "verify").code == 0
+
+
+def test_a_profile_that_breaks_a_rule_is_not_issued(
+    station: Station, token: TokenUnderTest
+) -> None:
+    """A PIN shorter than the policy's stops the batch before a token is touched."""
+    rules = 'name = "long"\ndescription = "long PINs"\n[pin]\nlength = 12\n'
+    assert use(station, rules).code == 0
+    said = station.tell(*station.batch())
+    assert said.code == PolicyError.exit_code
+    assert "pin (FIPS 201-3 4.3.1)" in said.err
+    assert station.entries() == []
+
+
 def test_the_report(ruled: Station, token: TokenUnderTest) -> None:
     """`policy check` names what does not hold with its source, and exits with 9."""
     said = ruled.tell("policy", "check", "--json")

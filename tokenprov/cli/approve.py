@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import timedelta
 from pathlib import Path
@@ -10,10 +11,12 @@ import click
 
 from tokenprov.cli.output import as_json, print_json
 from tokenprov.cli.signing import signing_key, signs
+from tokenprov.cli.waiver import commitment_of
 from tokenprov.errors import InputError
 from tokenprov.home import Home, now
 from tokenprov.record.approval import read_approval, said
 from tokenprov.record.canonical import timestamp
+from tokenprov.record.erasure import commitments_of
 from tokenprov.record.files import create_durable, write_durable
 from tokenprov.record.note import Note, parse_note, sign_note
 from tokenprov.record.request import NONCE, Action, Request
@@ -49,13 +52,20 @@ def request(
     key_given: str,
     passphrase: bool,
 ) -> None:
-    """Ask for ACTION about what is named, as in: request open token=12345678 purpose=help-desk."""
+    """Ask for ACTION about what is named, as in: request open token=12345678 purpose=help-desk.
+
+    A command that is refused says what its request has to be about. holder=ID is turned into what
+    the manifest has instead of the holder.
+    """
     if out.exists():
         raise InputError(f"{out} is there already", remedy="Name a file that is not there yet.")
     made = now()
+    said_about = dict(map(_pair, about))
+    if "holder" in said_about:
+        said_about["holder"] = _commitments(home_path, action, said_about["holder"])
     asked = Request(
         action=Action(action),
-        about=dict(map(_pair, about)),
+        about=said_about,
         reason=reason,
         requester=name,
         station=station or Home.open(home_path).name,
@@ -123,6 +133,16 @@ def _pair(text: str) -> tuple[str, str]:
             f"{text!r} is not NAME=VALUE", remedy="As in token=12345678 or purpose=help-desk."
         )
     return name, value
+
+
+def _commitments(home_path: Path, action: str, holder: str) -> str:
+    """Of a holder by their id: the last one, or all that an erasure takes."""
+    if re.fullmatch(r"[0-9a-f]{64}(,[0-9a-f]{64})*", holder):
+        return holder
+    home = Home.open(home_path)
+    if action == Action.ERASE:
+        return ",".join(sorted(commitments_of(home.manifest, holder))) or "none"
+    return commitment_of(home, holder)
 
 
 def _tell(asked: Request, *, err: bool = True) -> None:

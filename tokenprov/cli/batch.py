@@ -11,10 +11,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from tokenprov.batch import MAX_KIT, BatchWork, new_batch, profile_of
+from tokenprov.batch import MAX_KIT, BatchWork, clear_batch, new_batch, profile_of
 from tokenprov.cli.batch_aside import retry_, set_aside_
 from tokenprov.cli.batch_end import batch_named, close_, export_, operator_option
 from tokenprov.cli.output import as_json, print_json, print_json_list, print_table
+from tokenprov.cli.signing import agreed
 from tokenprov.closing import refuse_closed
 from tokenprov.device.watch import Limits
 from tokenprov.errors import InputError
@@ -24,6 +25,7 @@ from tokenprov.issuance import catch_up
 from tokenprov.lifecycle.replacement import batch_is_replacement
 from tokenprov.line import Line
 from tokenprov.model import OrderState, Purpose
+from tokenprov.policy import Agreement
 from tokenprov.profile import Profile, load_profile
 from tokenprov.record.rows import Batch
 from tokenprov.report import OrderLine, Report
@@ -100,6 +102,7 @@ def new(
     show_default=True,
     help="Seconds after which a token that is not done is given up.",
 )
+@agreed
 @operator_option
 @click.option(
     "--wipe",
@@ -136,6 +139,7 @@ def run(
     command_limit: float,
     token_limit: float,
     operator: str,
+    agreement: Agreement,
     serials: tuple[str, ...],
     reason: str,
     holders: tuple[str, ...],
@@ -145,7 +149,7 @@ def run(
     as_json: bool,
 ) -> None:
     """Program the tokens that are put in, for the holders of ROSTER or the rest of BATCH."""
-    permission = _permission(serials, reason, operator)
+    permission = _permission(serials, reason, operator, agreement)
     home = Home.open(home_path)
     make, profile = _chosen(home, what, profile_name, kit, operator)
     if wait is None:
@@ -160,6 +164,7 @@ def run(
                 operator=operator,
                 listener=listener,
                 permission=permission,
+                clearance=clear_batch(home, made, profile, operator, agreement),
             )
             counts = home.ledger.count_orders(made.id)
             total = sum(counts.values())
@@ -220,7 +225,9 @@ def _name(work: BatchWork, holder: str, listener: Listener) -> None:
     listener(HolderNamed(holder=named[0], orders=named[1]))
 
 
-def _permission(serials: tuple[str, ...], reason: str, operator: str) -> Permission:
+def _permission(
+    serials: tuple[str, ...], reason: str, operator: str, agreement: Agreement
+) -> Permission:
     """Raises `InputError` for a wipe without a reason, or the reverse."""
     reason = reason.strip()
     if bool(serials) is not bool(reason):
@@ -228,7 +235,8 @@ def _permission(serials: tuple[str, ...], reason: str, operator: str) -> Permiss
             "--wipe and --reason go together",
             remedy="Write --wipe SERIAL --reason TEXT; both are recorded with your name.",
         )
-    return Permission(serials=frozenset(serials), reason=reason, operator=operator)
+    named = frozenset(serials)
+    return Permission(serials=named, reason=reason, operator=operator, agreement=agreement)
 
 
 @contextmanager

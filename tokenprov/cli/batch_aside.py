@@ -9,34 +9,53 @@ import click
 from tokenprov.aside import retry, set_aside
 from tokenprov.cli.batch_end import batch_named, operator_option
 from tokenprov.cli.output import as_json, print_json, print_table
+from tokenprov.cli.signing import agreed
 from tokenprov.errors import InputError
 from tokenprov.home import Home
 from tokenprov.issuance import catch_up
+from tokenprov.policy import Agreement
 from tokenprov.record.aside import AsideRecord
 
 
 @click.command("set-aside")
 @click.argument("serial")
 @click.option("--reason", required=True, help="Why; it is recorded in the manifest.")
+@agreed
 @operator_option
 @as_json
 @click.pass_obj
-def set_aside_(home_path: Path, serial: str, reason: str, operator: str, as_json: bool) -> None:
+def set_aside_(
+    home_path: Path,
+    serial: str,
+    reason: str,
+    agreement: Agreement,
+    operator: str,
+    as_json: bool,
+) -> None:
     """Never take a bad token again; its order goes to the next one."""
     reason = _said(reason)
     home = Home.open(home_path)
     with home.working():
         catch_up(home)
-        _print_aside([set_aside(home, serial, reason=reason, operator=operator)], as_json)
+        done = set_aside(home, serial, reason=reason, operator=operator, agreement=agreement)
+        _print_aside([done], as_json)
 
 
 @click.command("retry")
 @click.argument("batch_id")
 @click.option("--reason", default="", help="Why.  [default: what each order failed with]")
+@agreed
 @operator_option
 @as_json
 @click.pass_obj
-def retry_(home_path: Path, batch_id: str, reason: str, operator: str, as_json: bool) -> None:
+def retry_(
+    home_path: Path,
+    batch_id: str,
+    reason: str,
+    agreement: Agreement,
+    operator: str,
+    as_json: bool,
+) -> None:
     """Set the tokens of all failed orders aside; other tokens take their places.
 
     A token that only was not touched in time needs none of this: `batch run` goes on with it.
@@ -45,7 +64,8 @@ def retry_(home_path: Path, batch_id: str, reason: str, operator: str, as_json: 
     found = batch_named(home, batch_id)
     with home.working():
         catch_up(home)
-        _print_aside(retry(home, found, reason=reason.strip(), operator=operator), as_json)
+        done = retry(home, found, reason=reason.strip(), operator=operator, agreement=agreement)
+        _print_aside(done, as_json)
 
 
 def _said(reason: str) -> str:

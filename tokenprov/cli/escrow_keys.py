@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
 
 import click
 
 from tokenprov import resealing
 from tokenprov.cli.custodians import custodian_key, parse_custodian, recorded
+from tokenprov.cli.signing import agreed
 from tokenprov.custodians import words
 from tokenprov.custody import Reason
 from tokenprov.errors import InputError
 from tokenprov.home import Home
+from tokenprov.policy import Agreement
 from tokenprov.record.escrow import CustodianKey, load_private
 from tokenprov.record.files import create_durable, make_folder
 from tokenprov.signing import ask_unseen
@@ -27,13 +30,20 @@ from tokenprov.signing import ask_unseen
 )
 @click.option("--passphrase", is_flag=True, help="Ask for the old key's passphrase.")
 @click.option("--to", required=True, metavar="PURPOSE=FILE", help="The new public key (PEM).")
+@agreed
 @recorded
 @click.pass_obj
 def reseal(
-    home_path: Path, key_given: str, passphrase: bool, to: str, reason: str, operator: str
+    home_path: Path,
+    key_given: str,
+    passphrase: bool,
+    to: str,
+    agreement: Agreement,
+    reason: str,
+    operator: str,
 ) -> None:
     """Move all that is sealed to a custodian to their new key; again to go on. Shows no secret."""
-    why = Reason(operator=operator, text=reason)
+    why = Reason(operator=operator, text=reason, agreement=agreement)
     purpose, new = parse_custodian(to, "--to")
     home = Home.open(home_path)
     with custodian_key(key_given, passphrase) as old:
@@ -53,11 +63,12 @@ def reseal(
 
 @click.command()
 @click.argument("to", metavar="PURPOSE=FILE")
+@agreed
 @recorded
 @click.pass_obj
-def rotate(home_path: Path, to: str, reason: str, operator: str) -> None:
+def rotate(home_path: Path, to: str, agreement: Agreement, reason: str, operator: str) -> None:
     """Seal what comes to another public key (PEM) of a custodian."""
-    why = Reason(operator=operator, text=reason)
+    why = Reason(operator=operator, text=reason, agreement=agreement)
     purpose, new = parse_custodian(to, "PURPOSE=FILE")
     old = resealing.rotate(Home.open(home_path), purpose, new, why)
     click.echo(
@@ -84,14 +95,32 @@ def rotate(home_path: Path, to: str, reason: str, operator: str) -> None:
     type=click.Path(path_type=Path),
     help="A folder to make, with a file (mode 0600) for each share, to be printed and removed.",
 )
-def split(key_file: Path, passphrase: bool, shares: int, threshold: int, out: Path) -> None:
-    """Split a custodian's key into SLIP-39 words, of which THRESHOLD shares open again."""
+@agreed
+@recorded
+@click.pass_obj
+def split(
+    home_path: Path,
+    key_file: Path,
+    passphrase: bool,
+    shares: int,
+    threshold: int,
+    out: Path,
+    agreement: Agreement,
+    reason: str,
+    operator: str,
+) -> None:
+    """Split a custodian's key into SLIP-39 words, of which THRESHOLD shares open again.
+
+    Who split which key, and into how many shares, is recorded before the first one is written.
+    """
     if out.exists():
         raise InputError(f"{out} is there already", remedy="Name a folder that is not there yet.")
     phrase = ask_unseen("Passphrase: ") if passphrase else None
     private = load_private(key_file, phrase)
     kid = CustodianKey(public=private.public_key()).kid
     made = words.split(private, threshold, shares)
+    why = Reason(operator=operator, text=reason, agreement=agreement)
+    resealing.record_split(Home.open(home_path), kid, threshold, shares, why)
     make_folder(out, 0o700)
     for number, share in enumerate(made, 1):
         head = f"# Share {number} of {shares} of key {kid}; {threshold} of them give the key.\n"
@@ -106,12 +135,18 @@ def split(key_file: Path, passphrase: bool, shares: int, threshold: int, out: Pa
 
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--operator", default=getpass.getuser, help="Who you are.  [default: your login]")
 @click.pass_obj
-def join(home_path: Path, files: tuple[Path, ...]) -> None:
-    """Try shares, asked for or in FILES: say whose key they give. It is written nowhere."""
+def join(home_path: Path, files: tuple[Path, ...], operator: str) -> None:
+    """Try shares, asked for or in FILES: say whose key they give, and record that they do.
+
+    The key is written nowhere.
+    """
     shares = [words.read_share(file) for file in files] or words.ask_shares(ask_unseen)
     kid = words.join(shares).recipient.kid
-    mine = [str(p) for p, key in Home.open(home_path).custodians.items() if key.kid == kid]
+    home = Home.open(home_path)
+    mine = [str(p) for p, key in home.custodians.items() if key.kid == kid]
+    resealing.record_joined(home, kid, len(shares), operator)
     click.echo(
         f"{len(shares)} shares give key {kid}, "
         + (

@@ -6,12 +6,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tokenprov.errors import ApprovalError, ManifestError
 from tokenprov.model import Json
 from tokenprov.policy.language import Policy
 from tokenprov.profile import Profile
 from tokenprov.record.approval import APPROVAL, Approval
 from tokenprov.record.manifest import Addition
-from tokenprov.record.request import About, Action
+from tokenprov.record.note import parse_note
+from tokenprov.record.request import About, Action, Request
 from tokenprov.record.signer import NoteSigner
 
 
@@ -56,6 +58,18 @@ class Agreement:
     approvals: Sequence[bytes] = ()
     proofs: Sequence[Evidence] = ()  # how the holder was authenticated
     signer: NoteSigner | None = None
+
+    def meant_for(self, action: Action, about: About) -> Agreement:
+        """The part of it that is for one act of several: without requests for others."""
+
+        def fits(note: bytes) -> bool:
+            try:
+                request = Request.parse(parse_note(note).text)
+            except (ApprovalError, ManifestError):
+                return True  # which is then refused for what it is
+            return (request.action, dict(request.about)) == (action, dict(about))
+
+        return replace(self, approvals=[note for note in self.approvals if fits(note)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from tokenprov.record.request import CAUSES, OPERATION, REQUEST, About, Action, 
 
 APPROVAL = "approval"  # the types of evidence in an entry
 OPERATOR_SIGNATURE = "operator-signature"
+_LISTS = ("tokens", "holder")  # members of `about` that may name several
 SKEW = timedelta(minutes=5)  # by which the clock of who made it may be ahead
 
 FindPerson = Callable[[str], Person | None]
@@ -183,7 +184,7 @@ def _require_about(request: Request, entry: Mapping[str, Any]) -> None:
         raise _refused("action", f"signed was {request.action} at {request.station}")
     for name, wanted in request.about.items():
         found = _found(name, entry)
-        if found is not None and found not in (wanted.split(",") if name == "tokens" else [wanted]):
+        if found is not None and found not in (wanted.split(",") if name in _LISTS else [wanted]):
             raise _refused("about", f"signed was {said(request.about)}, and not {name} {found}")
 
 

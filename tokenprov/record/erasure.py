@@ -10,14 +10,14 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from tokenprov.errors import InputError
 from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.ledger import Ledger
-from tokenprov.record.manifest import Manifest
+from tokenprov.record.manifest import Addition, Manifest
 
 CERTIFICATE = "certificate"  # the type of evidence that has a holder's name in it
 
@@ -40,14 +40,15 @@ def erase_holder(
     operator: str,
     reason: str,
     at: datetime,
+    cover: Callable[[Addition], Addition],
 ) -> Erasure:
-    """Forget who `holder_id` is, on the record.
+    """Forget who `holder_id` is, on the record; `cover` adds who agreed to the entry.
 
     Raises InputError (nobody of that id is held here), StationError (an order is not issued),
     ManifestError, DurabilityError.
     """
     ledger.refuse_open_orders(holder_id)
-    commitments = tuple(_commitments(manifest, holder_id))
+    commitments = tuple(commitments_of(manifest, holder_id))
     certificates = 0
     for commitment in commitments:
         numbers = manifest.found_by(f"holder {commitment}")
@@ -62,7 +63,7 @@ def erase_holder(
                 "reason": reason,
                 "blobs": sorted({digest for one in entries for digest in _certificates(one)}),
             }
-            manifest.append(entry)
+            manifest.append_many([cover(Addition(entry=entry))])
         for digest in entry.get("blobs", ()):
             manifest.erase_blob(digest)
             certificates += 1
@@ -76,7 +77,8 @@ def erase_holder(
     return Erasure(commitments=commitments, certificates=certificates, orders=orders)
 
 
-def _commitments(manifest: Manifest, holder_id: str) -> Iterator[str]:
+def commitments_of(manifest: Manifest, holder_id: str) -> Iterator[str]:
+    """The commitments to a holder whose openings are held."""
     for commitment in manifest.held_openings():
         opening = manifest.opening(commitment)
         if opening is not None and opening.holder.get("id") == holder_id:
