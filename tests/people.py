@@ -36,6 +36,7 @@ def somebody(folder: Path, name: str, *, p256: bool = False) -> Somebody:
             serialization.NoEncryption(),
         )
     )
+    private.chmod(0o600)
     public.write_bytes(
         key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo

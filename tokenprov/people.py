@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
-from tokenprov.errors import InputError
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from tokenprov.errors import InputError, ManifestError
 from tokenprov.home import Home
 from tokenprov.policy import NOBODY, Act, Action, Agreement, enforce
 from tokenprov.record.entry import Kind, entry_head
@@ -54,3 +59,36 @@ def person_of(home: Home, name: str) -> Person:
     if person is None or not person.roles:
         raise InputError(f"nobody is called {name!r} here", remedy="See: tokenprov people list")
     return person
+
+
+def load_public_key(name: str, path: Path) -> VerifierKey:
+    """The public key of a person in a PEM file. Raises InputError."""
+    try:
+        key = serialization.load_pem_public_key(path.read_bytes())
+    except OSError as exc:
+        raise InputError(
+            f"{path} cannot be read: {exc.strerror}", remedy="Check the path."
+        ) from exc
+    except (ValueError, UnsupportedAlgorithm) as exc:
+        raise InputError(
+            f"{path} is no public key in PEM form",
+            remedy="Ask for the file that begins with BEGIN PUBLIC KEY.",
+        ) from exc
+    if not isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey):
+        raise _other(path)
+    try:
+        return VerifierKey.of(name, key)
+    except ManifestError as exc:
+        if exc.rule == "verifier-key":
+            raise _other(path) from exc
+        raise InputError(
+            exc.message, remedy="Choose a name of letters, digits, dots and hyphens."
+        ) from exc
+
+
+def _other(path: Path) -> InputError:
+    return InputError(
+        f"{path} is neither Ed25519 nor on P-256",
+        remedy="Have them make one: openssl genpkey -algorithm ed25519 -out me.key; chmod 600"
+        " me.key; openssl pkey -in me.key -pubout -out me.pem",
+    )

@@ -19,8 +19,8 @@ from tokenprov.record.entry import Entry
 from tokenprov.record.manifest import Manifest
 from tokenprov.record.note import sign_note
 from tokenprov.record.people import Person, Role
-from tokenprov.record.person_key import KeyInFile
 from tokenprov.record.request import REQUEST, Action, Request
+from tokenprov.record.signer import KeyInMemory, PrivateKey, Signer
 from tokenprov.record.verify import verify_manifest
 
 NOON = datetime(2026, 2, 3, 4, 0, tzinfo=UTC)
@@ -34,10 +34,17 @@ ASKED = Request(
     expires=NOON + timedelta(hours=8),
     nonce=bytes(16),
 )
+
+
+def signer(name: str, key: PrivateKey) -> Signer:
+    """Somebody's key, under their name."""
+    return Signer(name, KeyInMemory(private=key))
+
+
 KEYS = {
-    name: KeyInFile(name, ed25519.Ed25519PrivateKey.generate())
+    name: signer(name, ed25519.Ed25519PrivateKey.generate())
     for name in ("rita", "pavel", "paula", "olga", "nobody")
-} | {"pavel": KeyInFile("pavel", ec.generate_private_key(ec.SECP256R1()))}
+} | {"pavel": signer("pavel", ec.generate_private_key(ec.SECP256R1()))}
 ROLES = {
     "rita": {Role.REQUESTER},
     "pavel": {Role.APPROVER},
@@ -109,7 +116,7 @@ def test_a_word_changed_after_signing() -> None:
 
 def test_a_key_of_the_same_name() -> None:
     """Somebody who calls their own key pavel has signed nothing."""
-    false = KeyInFile("pavel", ed25519.Ed25519PrivateKey.generate())
+    false = signer("pavel", ed25519.Ed25519PrivateKey.generate())
     note = sign_note(ASKED.text(), [KEYS["rita"], false]).to_bytes()
     assert read_approval(note, PEOPLE.get).approvers == ()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from tokenprov.cli.output import as_json, print_json
-from tokenprov.cli.signing import signing_key, signs
+from tokenprov.cli.signing import signing_as, signs
 from tokenprov.cli.waiver import commitment_of
 from tokenprov.errors import InputError
 from tokenprov.home import Home, now
@@ -50,7 +50,6 @@ def request(
     out: Path,
     name: str,
     key_given: str,
-    passphrase: bool,
 ) -> None:
     """Ask for ACTION about what is named, as in: request open token=12345678 purpose=help-desk.
 
@@ -74,7 +73,8 @@ def request(
         nonce=secrets.token_bytes(NONCE),
     )
     Request.parse(asked.text())  # what could not be read is refused before it is signed
-    note = sign_note(asked.text(), [signing_key(name, key_given, passphrase)])
+    with signing_as(name, key_given) as signer:
+        note = sign_note(asked.text(), [signer])
     create_durable(out, note.to_bytes())
     _tell(asked)
 
@@ -83,7 +83,7 @@ def request(
 @_request_file
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @signs
-def sign(file: Path, yes: bool, name: str, key_given: str, passphrase: bool) -> None:
+def sign(file: Path, yes: bool, name: str, key_given: str) -> None:
     """Agree to REQUEST: your signature comes into its file, after you have seen what it says."""
     note = parse_note(file.read_bytes())
     asked = Request.parse(note.text)
@@ -94,7 +94,8 @@ def sign(file: Path, yes: bool, name: str, key_given: str, passphrase: bool) -> 
         )
     if not yes:
         click.confirm("Do you agree?", abort=True, err=True)
-    mine = sign_note(note.text, [signing_key(name, key_given, passphrase)])
+    with signing_as(name, key_given) as signer:
+        mine = sign_note(note.text, [signer])
     both = Note(text=note.text, signatures=(*note.signatures, *mine.signatures))
     write_durable(file, both.to_bytes())
 

@@ -10,10 +10,9 @@ from tokenprov.cli.custodians import recorded
 from tokenprov.cli.output import as_json, print_json, print_table
 from tokenprov.cli.signing import agreed
 from tokenprov.home import Home
-from tokenprov.people import change_person, person_of
+from tokenprov.people import change_person, load_public_key, person_of
 from tokenprov.policy import Agreement
 from tokenprov.record.people import Role
-from tokenprov.record.person_key import load_public_key
 
 
 @click.group()

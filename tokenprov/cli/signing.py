@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -12,9 +13,9 @@ import click
 from tokenprov.policy import Agreement, Evidence
 from tokenprov.policy.people_rules import Proof
 from tokenprov.record.note import NoteSigner
-from tokenprov.record.person_key import KeyInFile
+from tokenprov.record.signer import Signer
 from tokenprov.record.verifier_key import VerifierKey
-from tokenprov.signing import ask_unseen
+from tokenprov.signing import ask_unseen, opened_key
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -33,13 +34,16 @@ def agreed(command: _F) -> _F:
         operator_key: str | None,
         **options: Any,
     ) -> Any:
-        name = options["operator"]
-        agreement = Agreement(
-            approvals=[file.read_bytes() for file in approvals],
-            proofs=[Evidence(type=Proof.IDENTITY_CHECK, data=one.read_bytes()) for one in proofs],
-            signer=signing_key(name, operator_key, False) if operator_key else None,
-        )
-        return command(*arguments, agreement=agreement, **options)
+        with ExitStack() as open_keys:
+            signer = None
+            if operator_key is not None:
+                signer = open_keys.enter_context(signing_as(options["operator"], operator_key))
+            agreement = Agreement(
+                approvals=[file.read_bytes() for file in approvals],
+                proofs=[Evidence(type=Proof.IDENTITY_CHECK, data=p.read_bytes()) for p in proofs],
+                signer=signer,
+            )
+            return command(*arguments, agreement=agreement, **options)
 
     file = click.Path(exists=True, dir_okay=False, path_type=Path)
     for option in (
@@ -92,13 +96,13 @@ def find_reader(serial: str) -> str:
 def signs(command: _F) -> _F:
     """The options of whatever a person signs."""
     for option in (
-        click.option("--passphrase", is_flag=True, help="Ask for the key's passphrase."),
         click.option(
             "--key",
             "key_given",
             required=True,
             metavar="KEY",
-            help="Your private key: a file (PKCS#8 PEM).",
+            help="Your private key: a file (PKCS#8 PEM, mode 0600), a PKCS#11 URI, or piv:SERIAL"
+            " (slot 9c).",
         ),
         click.option("--as", "name", required=True, help="Your name, as the station has it."),
     ):
@@ -106,6 +110,8 @@ def signs(command: _F) -> _F:
     return command
 
 
-def signing_key(name: str, given: str, has_passphrase: bool) -> NoteSigner:
-    """The key that a person named. Raises InputError."""
-    return KeyInFile.load(name, Path(given), ask_unseen("Passphrase: ") if has_passphrase else None)
+@contextmanager
+def signing_as(name: str, given: str) -> Iterator[NoteSigner]:
+    """The key that a person named, under their name, while it is used. Raises InputError."""
+    with opened_key(given, ask_unseen, find_reader) as key:
+        yield Signer(name, key)

@@ -4,7 +4,6 @@ files      durable writes, the station's lock
 canonical  RFC 8785 JSON
 note       C2SP signed notes           checkpoint  C2SP tlog-checkpoint
 signer     private keys that sign them verifier_key  their public halves
-person_key  a person's key
 tlog       RFC 6962 hashing, C2SP tiles proof       inclusion and consistency
 entry      entries as bytes             kinds       what each kind holds
 history    which entry may follow       index       the same, kept beside the log

@@ -1,4 +1,4 @@
-"""Keys that people sign with: both kinds, judged by OpenSSL, and what is refused."""
+"""People's keys as OpenSSL makes them: both kinds, judged by it, and what is refused."""
 
 import subprocess
 from pathlib import Path
@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from tokenprov.errors import InputError, ManifestError
+from tokenprov.people import load_public_key
 from tokenprov.record.note import VerifierKey, open_note, sign_note
-from tokenprov.record.person_key import KeyInFile, load_public_key
+from tokenprov.record.signer import Signer
 from tokenprov.record.verifier_key import SignatureType
-from tokenprov.secret import Secret
+from tokenprov.signing import opened_key
 
 TEXT = "tokenprov/request/v1\n{}\n"
 
@@ -34,7 +35,8 @@ def test_sign_and_verify(tmp_path: Path, algorithm: str) -> None:
     """A note by either kind of key verifies under the key as written down, and not when changed."""
     private, public = pair(tmp_path, algorithm)
     key = VerifierKey.parse(str(load_public_key("ada", public)))
-    note = sign_note(TEXT, [KeyInFile.load("ada", private)]).to_bytes()
+    with opened_key(str(private)) as mine:
+        note = sign_note(TEXT, [Signer("ada", mine)]).to_bytes()
     assert open_note(note, [key]).text == TEXT
     with pytest.raises(ManifestError, match="does not verify"):
         open_note(note.replace(b"{}", b"[]"), [key])
@@ -43,7 +45,8 @@ def test_sign_and_verify(tmp_path: Path, algorithm: str) -> None:
 def test_openssl_verifies_p256(tmp_path: Path) -> None:
     """OpenSSL takes the signature of a P-256 key over the note's text, and the id is its SPKI's."""
     private, public = pair(tmp_path, "P-256")
-    (signature,) = sign_note(TEXT, [KeyInFile.load("ada", private)]).signatures
+    with opened_key(str(private)) as mine:
+        (signature,) = sign_note(TEXT, [Signer("ada", mine)]).signatures
     (tmp_path / "sig").write_bytes(signature.signature)
     (tmp_path / "body").write_text(TEXT)
     verify = ["dgst", "-sha256", "-verify", public, "-signature", tmp_path / "sig"]
@@ -61,29 +64,25 @@ def test_openssl_verifies_p256(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("algorithm", ["P-384", "rsa"])
 def test_other_algorithms(tmp_path: Path, algorithm: str) -> None:
-    """A key that is neither Ed25519 nor on P-256 signs nothing here."""
+    """A key that is neither Ed25519 nor on P-256 is nobody's."""
     if algorithm == "rsa":
         openssl("genpkey", "-algorithm", "RSA", "-out", tmp_path / "me.key")
         openssl("pkey", "-in", tmp_path / "me.key", "-pubout", "-out", tmp_path / "me.pem")
     else:
         pair(tmp_path, algorithm)
     with pytest.raises(InputError, match="neither Ed25519 nor on P-256"):
-        KeyInFile.load("ada", tmp_path / "me.key")
-    with pytest.raises(InputError, match="neither Ed25519 nor on P-256"):
         load_public_key("ada", tmp_path / "me.pem")
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
-    """A missing file, the public half and a passphrase that fits nothing are told apart."""
+    """A missing file, the private half, and a name that no key can have are told apart."""
     private, public = pair(tmp_path, "ed25519")
     with pytest.raises(InputError, match="cannot be read"):
-        KeyInFile.load("ada", tmp_path / "none.key")
-    with pytest.raises(InputError, match="no private key"):
-        KeyInFile.load("ada", public)
-    with pytest.raises(InputError, match="passphrase is another"):
-        KeyInFile.load("ada", private, Secret(b"wrong"))
+        load_public_key("ada", tmp_path / "none.pem")
     with pytest.raises(InputError, match="no public key"):
         load_public_key("ada", private)
+    with pytest.raises(InputError, match="has a space or a plus sign"):
+        load_public_key("ada okonkwo", public)
 
 
 def test_key_on_another_curve_is_no_verifier_key(tmp_path: Path) -> None:
