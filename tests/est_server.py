@@ -11,13 +11,13 @@ from __future__ import annotations
 import base64
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+from tests.https import make_authority, make_tls, serving_https
 from tests.issued import openssl
 from tests.servers import HOST
 
@@ -51,22 +51,9 @@ class EstServer:
         return (self.folder / "issued").read_text().split()
 
     def make(self) -> None:
-        """Its keys and certificates: one authority for holders, one for TLS at both ends."""
-        ca = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30"
-        for name in ("ca", "tls"):
-            names = ("-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN=EST {name}")
-            openssl(*ca.split(), *names, folder=self.folder)
-        for name, more in (
-            ("server", f"subjectAltName=IP:{HOST}"),
-            ("client", "keyUsage=critical,digitalSignature"),
-        ):
-            (self.folder / f"{name}.ext").write_text(f"{more}\n")
-            new = f"req -new -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.csr"
-            openssl(*new.split(), "-subj", f"/CN=EST {name}", folder=self.folder)
-            sign = f"x509 -req -in {name}.csr -CA tls.pem -CAkey tls.key -CAcreateserial -days 30"
-            openssl(
-                *sign.split(), "-extfile", f"{name}.ext", "-out", f"{name}.pem", folder=self.folder
-            )
+        """Its authority for holders, and one for TLS."""
+        make_authority(self.folder, "ca")
+        make_tls(self.folder)
         (self.folder / "leaf.ext").write_text(EXTENSIONS)
         (self.folder / "issued").touch()
 
@@ -114,21 +101,9 @@ def est_server(folder: Path) -> Iterator[EstServer]:
     """Serve while entered, on a free port of the loopback."""
     state = EstServer(folder=folder)
     state.make()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.pem", folder / "server.key")
-    context.load_verify_locations(folder / "tls.pem")
-    context.verify_mode = ssl.CERT_OPTIONAL
-    server = ThreadingHTTPServer((HOST, 0), _handler(state))
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    state.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving_https(folder, _handler(state)) as port:
+        state.port = port
         yield state
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _handler(state: EstServer) -> type[BaseHTTPRequestHandler]:

@@ -55,9 +55,7 @@ def site(tmp_path: Path) -> Site:
     made = Site(home=tmp_path / "home", authority=tmp_path / "authority")
     made.home.mkdir()
     made.authority.mkdir()
-    make = (
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 -subj /CN=Corporate"
-    )
+    make = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=Corporate"
     openssl(*make.split(), "-keyout", "ca.key", "-out", "ca.pem", folder=made.authority)
     return made
 

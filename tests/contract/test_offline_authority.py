@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from tests.contract.test_commands import faults
 from tests.issued import openssl
 from tests.stations import Said, Station, make_station
 from tokenprov.sim.bench import VirtualBench
 
 ORDERS_LEFT = 8
+DOCUMENTED = "issuer export-requests, issuer import-certificates"  # in docs/json.md
 PROFILE = """
 name = "offline"
 
@@ -50,6 +52,7 @@ class Site:
         out = self.vault.with_name(name)
         said = self.station.tell("issuer", "export-requests", out, "--json")
         assert said.code == 0, said.err
+        assert faults(said.document, DOCUMENTED) == []
         listed = [one["file"] for one in said.document]
         with (out / "requests.csv").open(newline="") as file:
             assert [row["file"] for row in csv.DictReader(file)] == listed
@@ -114,6 +117,7 @@ def test_requests_out_certificates_in(site: Site) -> None:
 
     brought = site.bring(site.sign(first), site.vault / "root.pem")
     assert brought.code == 0, brought.err
+    assert faults(brought.document, DOCUMENTED) == []
     (taken,) = brought.document
     assert taken["request"] == f"{site.orders()[0]['order']}/9a"
     assert site.batch().code == ORDERS_LEFT

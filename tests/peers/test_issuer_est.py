@@ -110,7 +110,7 @@ def test_a_certificate_is_had_once(server: EstServer, home: Home) -> None:
     said = openssl("verify", "-CAfile", "ca.pem", "leaf.der", folder=server.folder)
     assert said == "leaf.der: OK\n"
     (above,) = issued.chain
-    assert x509.load_der_x509_certificate(above).subject.rfc4514_string() == "CN=EST ca"
+    assert x509.load_der_x509_certificate(above).subject.rfc4514_string() == "CN=Test ca"
     assert server.requests == [request.csr]
     assert home.issuer().issue(request, now()) == issued
     assert len(server.requests) == 1

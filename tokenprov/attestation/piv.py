@@ -19,7 +19,7 @@ certificates of a real key (tests/vectors).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography import x509
@@ -68,6 +68,7 @@ class PivAttestation:
     chain: tuple[str, ...]  # names from the leaf to the anchor, RFC 4514
     anchor_fingerprint: str  # SHA-256, hex
     anchor_kind: AnchorKind
+    certificates: tuple[bytes, ...] = field(default=(), repr=False)  # DER: what the names name
 
     @property
     def virtual(self) -> bool:
@@ -171,6 +172,7 @@ def verify_piv_attestation(
         fips=fips,
         generated=True,  # the firmware attests no other keys
         chain=chain.subjects,
+        certificates=tuple(one.public_bytes(Encoding.DER) for one in chain.certificates),
         anchor_fingerprint=chain.anchor.fingerprint,
         anchor_kind=chain.kind,
     )

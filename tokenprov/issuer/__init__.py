@@ -13,6 +13,8 @@ web          the connection to one that is asked over HTTP
 answers      which certificate is the answer, and which stand above it
 est          Enrollment over Secure Transport (RFC 7030)
 cmp          Certificate Management Protocol (RFC 9480), by OpenSSL's client
+acme         ACME by device attestation (RFC 8555 and a draft); acme_session, jose: what it speaks
+reasons      why a certificate is revoked, by number
 command      a program of the station's owner
 offline      files that somebody carries
 told         what programs and people are told of a request

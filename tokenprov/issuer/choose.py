@@ -37,6 +37,7 @@ SCHEMES: Mapping[str, str] = {  # scheme -> module of this package
     "est+https": "est",
     "cmp+http": "cmp",
     "cmp+https": "cmp",
+    "acme+https": "acme",
     "file": "offline",
     "command": "command",
 }

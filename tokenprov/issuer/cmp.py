@@ -37,6 +37,7 @@ from tokenprov.issuer.choose import IssuerSettings
 from tokenprov.issuer.journalled import Mark
 from tokenprov.issuer.listed import read_status
 from tokenprov.issuer.protocol import Abilities, CertificateRequest, CertificateStatus
+from tokenprov.issuer.reasons import REASON_CODES
 from tokenprov.issuer.requests import Certified
 from tokenprov.issuer.settings import File, read, read_secret
 from tokenprov.issuer.web import WebSettings
@@ -44,19 +45,6 @@ from tokenprov.issuer.web import WebSettings
 _OUTPUTS = {"-certout": "new.pem", "-chainout": "chain.pem"}
 _OUTPUTS |= {"-extracertsout": "extra.pem", "-cacertsout": "authorities.pem"}
 _SLACK = 10.0  # seconds that the program may take beside waiting for the authority
-# RFC 5280, 5.3.1
-_REASONS = {
-    x509.ReasonFlags.unspecified: 0,
-    x509.ReasonFlags.key_compromise: 1,
-    x509.ReasonFlags.ca_compromise: 2,
-    x509.ReasonFlags.affiliation_changed: 3,
-    x509.ReasonFlags.superseded: 4,
-    x509.ReasonFlags.cessation_of_operation: 5,
-    x509.ReasonFlags.certificate_hold: 6,
-    x509.ReasonFlags.remove_from_crl: 8,
-    x509.ReasonFlags.privilege_withdrawn: 9,
-    x509.ReasonFlags.aa_compromise: 10,
-}
 _ERROR = re.compile(r"CMP error: (.*)")
 _UNREACHED = ("connect timeout", "connect error", "certificate verify failed")
 _REFUSED = ("request rejected by server", "received error")
@@ -135,7 +123,7 @@ class Cmp:
             folder = Path(name)
             pem = x509.load_der_x509_certificate(issued.der).public_bytes(Encoding.PEM)
             (folder / "old.pem").write_bytes(pem)
-            what = ("-cmd", "rr", "-oldcert", "old.pem", "-revreason", str(_REASONS[reason]))
+            what = ("-cmd", "rr", "-oldcert", "old.pem", "-revreason", str(REASON_CODES[reason]))
             self._run(folder, *what)
 
     def status(self, issued: Certified, now: datetime) -> CertificateStatus:

@@ -74,7 +74,7 @@ class CertificateRequest:
     attestation: PivAttestation | None  # verified, of the key
     token_serial: str | None
     settings: CertificateSettings
-    attestation_chain: tuple[bytes, ...] = ()  # DER: the attestation, then the token's own, f9
+    attestation_chain: tuple[bytes, ...] = ()  # DER: the attestation, f9's, up to below the root
     sign: Sign | None = None  # with the key that is to be certified, on its token
 
 

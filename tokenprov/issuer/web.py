@@ -57,6 +57,35 @@ def connection(settings: WebSettings) -> Iterator[httpx.Client]:
         yield client
 
 
+def exchange(
+    client: httpx.Client,
+    method: str,
+    url: str,
+    *,
+    content: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    auth: httpx.Auth | None = None,
+) -> httpx.Response:
+    """One exchange; gives what the server answered, a refusal too.
+
+    Raises `IssuerError` and `IssuerUnanswered` by the rules above.
+    """
+    try:
+        answer = client.request(method, url, content=content, headers=headers, auth=auth)
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as exc:
+        raise IssuerError(
+            f"{url} was not reached: {first_line(str(exc)) or type(exc).__name__}",
+            remedy="Nothing was sent. Mend that, then run the same command again.",
+        ) from exc
+    except httpx.HTTPError as exc:
+        raise IssuerUnanswered(
+            f"{url} did not answer: {first_line(str(exc)) or type(exc).__name__}", remedy=_AGAIN
+        ) from exc
+    if answer.is_server_error:
+        raise IssuerUnanswered(f"{url} failed: {_said(answer)}", remedy=_AGAIN)
+    return answer
+
+
 def ask(
     client: httpx.Client,
     method: str,
@@ -66,23 +95,8 @@ def ask(
     headers: Mapping[str, str] | None = None,
     auth: httpx.Auth | None = None,
 ) -> httpx.Response:
-    """One exchange; gives an answer that is neither an error of the server's nor a refusal.
-
-    Raises `IssuerError` and `IssuerUnanswered` by the rules above.
-    """
-    try:
-        answer = client.request(method, url, content=content, headers=headers, auth=auth)
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as exc:
-        raise IssuerError(
-            f"{url} was not reached: {_first_line(str(exc)) or type(exc).__name__}",
-            remedy="Nothing was sent. Mend that, then run the same command again.",
-        ) from exc
-    except httpx.HTTPError as exc:
-        raise IssuerUnanswered(
-            f"{url} did not answer: {_first_line(str(exc)) or type(exc).__name__}", remedy=_AGAIN
-        ) from exc
-    if answer.is_server_error:
-        raise IssuerUnanswered(f"{url} failed: {_said(answer)}", remedy=_AGAIN)
+    """One exchange; gives an answer that is no refusal. Raises by the rules above."""
+    answer = exchange(client, method, url, content=content, headers=headers, auth=auth)
     if answer.is_redirect or answer.is_client_error:
         raise IssuerError(f"{url} refused: {_said(answer)}", remedy=_remedy(answer))
     return answer
@@ -104,11 +118,12 @@ def _said(answer: httpx.Response) -> str:
     head = f"{answer.status_code} {answer.reason_phrase}".strip()
     kind = answer.headers.get("Content-Type", "")
     readable = kind.startswith("text/plain") or "json" in kind
-    words = _first_line(answer.text) if readable else ""
+    words = first_line(answer.text) if readable else ""
     return f"{head}: {words}" if words else head
 
 
-def _first_line(text: str) -> str:
+def first_line(text: str) -> str:
+    """What a server said, on one line, as far as a person reads it."""
     line = " ".join(text.split())[:_MAX_SAID]
     return "".join(character for character in line if character.isprintable())
 

@@ -16,7 +16,7 @@ CARD_AUTHENTICATION = "9e"  # used without a PIN, by doors (FIPS 201-3 4.2.2)
 SID_COLUMN = "sid"  # of the roster: the security identifier of the holder's Windows account
 LOCAL = "local"  # the station's own authority
 ISSUER_SCHEMES = frozenset(  # of URIs that `issuer` takes; issuer/choose.py has their modules
-    {"est+https", "cmp+http", "cmp+https", "file", "command"}
+    {"est+https", "cmp+http", "cmp+https", "acme+https", "file", "command"}
 )
 OBJECT_IDENTIFIER = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+", re.ASCII)  # X.660, dotted
 MAX_DAYS = 3650  # ten years; a certificate's term is a policy, this stops a slip of the finger

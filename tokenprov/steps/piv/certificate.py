@@ -90,7 +90,7 @@ class CertificateStep:
             public_key=self._key.public_key(token),
             csr=None,
             attestation=attested[0] if attested else None,
-            attestation_chain=tuple(one.data for one in attested[1]) if attested else (),
+            attestation_chain=attested[0].certificates[:-1] if attested else (),
             token_serial=token.id.serial,
             settings=self._settings_for(token),
             sign=sign,

@@ -1,0 +1,56 @@
+"""HTTPS for servers of tests: certificates by OpenSSL, a free port of the loopback."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from tests.issued import openssl
+from tests.servers import HOST
+
+AUTHORITY = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30"
+NEW = "req -new -newkey rsa:2048 -nodes"  # a key that every TLS client takes
+
+
+def make_authority(folder: Path, name: str) -> None:
+    """An authority: NAME.key and NAME.pem."""
+    files = ("-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN=Test {name}")
+    openssl(*AUTHORITY.split(), *files, folder=folder)
+
+
+def make_tls(folder: Path) -> None:
+    """The authority `tls`, and certificates of it for both ends: `server` and `client`."""
+    make_authority(folder, "tls")
+    for name, extension in (
+        ("server", f"subjectAltName=IP:{HOST}"),
+        ("client", "keyUsage=critical,digitalSignature"),
+    ):
+        (folder / f"{name}.ext").write_text(f"{extension}\n")
+        files = ("-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN=Test {name}")
+        openssl(*NEW.split(), *files, folder=folder)
+        sign = f"x509 -req -in {name}.csr -CA tls.pem -CAkey tls.key -CAcreateserial -days 30"
+        files = ("-extfile", f"{name}.ext", "-out", f"{name}.pem")
+        openssl(*sign.split(), *files, folder=folder)
+
+
+@contextmanager
+def serving_https(folder: Path, handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
+    """Serve while entered, with the files of `make_tls`; gives the port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem", folder / "server.key")
+    context.load_verify_locations(folder / "tls.pem")
+    context.verify_mode = ssl.CERT_OPTIONAL
+    server = ThreadingHTTPServer((HOST, 0), handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

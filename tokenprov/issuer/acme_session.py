@@ -1,0 +1,118 @@
+"""A conversation with an ACME server (RFC 8555): directory, nonces, the account, signed requests.
+
+Rules: a request whose nonce the server no longer takes is sent again with the one that it gave
+(6.5); the account is the one of the key, made at the first time (7.3).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tokenprov.errors import IssuerError
+from tokenprov.issuer.jose import bound, jwk, signed
+from tokenprov.issuer.web import ask, exchange, first_line
+from tokenprov.model import Json
+from tokenprov.secret import Secret
+
+_PREFIX = "urn:ietf:params:acme:error:"
+_TRIES = 3  # with nonces that the server refuses
+_TYPE = {"Content-Type": "application/jose+json"}
+_ASK = "Ask who runs the authority; then run the same command again."
+
+
+class Problem(IssuerError):
+    """What an ACME server refused, by its type (RFC 7807; RFC 8555, 6.7)."""
+
+    def __init__(self, where: str, document: Mapping[str, Json]) -> None:
+        self.kind = str(document.get("type", "")).removeprefix(_PREFIX)
+        parts = [document, *document.get("subproblems", ())]
+        details = "; ".join(str(part["detail"]) for part in parts if part.get("detail"))
+        said = first_line(": ".join(filter(None, (self.kind, details))))
+        super().__init__(f"{where} refused: {said}", remedy=_ASK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """What an authority gave to whoever may have an account with it (7.3.4)."""
+
+    kid: str
+    secret: Secret
+
+
+class AcmeSession:
+    """One conversation. What it raises is what `web` says, and `Problem`."""
+
+    def __init__(
+        self, client: httpx.Client, directory: str, key: ec.EllipticCurvePrivateKey
+    ) -> None:
+        self._client, self._key = client, key
+        self._directory = _document(ask(client, "GET", directory))
+        self._account = ""
+        self._nonce = ""
+
+    def url(self, resource: str) -> str:
+        """Where a resource is (7.1.1). Raises `IssuerError` where the server has none."""
+        found = self._directory.get(resource)
+        if not isinstance(found, str):
+            raise IssuerError(f"the ACME server has no {resource}", remedy=_ASK)
+        return found
+
+    def enter(self, contact: tuple[str, ...], binding: Binding | None) -> None:
+        """Find the account of the key, or make it, agreeing to the server's terms (7.3)."""
+        url = self.url("newAccount")
+        payload: dict[str, Json] = {"termsOfServiceAgreed": True}
+        if contact:
+            payload["contact"] = list(contact)
+        if binding is not None:
+            payload["externalAccountBinding"] = bound(self._key, binding.kid, binding.secret, url)
+        answer = self.post(url, payload)
+        self._account = answer.headers.get("Location", "")
+        if not self._account:
+            raise IssuerError(f"{url} named no account", remedy=_ASK)
+
+    def post(self, url: str, payload: Json) -> httpx.Response:
+        """A signed request; None for `payload` reads (6.3)."""
+        for tried in range(_TRIES):
+            who: dict[str, Json] = (
+                {"kid": self._account} if self._account else {"jwk": jwk(self._key)}
+            )
+            protected = {"nonce": self._next_nonce(), "url": url, **who}
+            content = json.dumps(signed(self._key, protected, payload)).encode()
+            answer = exchange(self._client, "POST", url, content=content, headers=_TYPE)
+            self._nonce = answer.headers.get("Replay-Nonce", "")
+            if answer.is_success:
+                return answer
+            problem = Problem(url, _document(answer))
+            if problem.kind != "badNonce" or tried == _TRIES - 1:
+                raise problem
+        raise AssertionError("the loop ends by itself")
+
+    def read(self, url: str) -> tuple[dict[str, Json], httpx.Response]:
+        """A resource as it stands."""
+        answer = self.post(url, None)
+        return _document(answer), answer
+
+    def _next_nonce(self) -> str:
+        if not self._nonce:
+            answer = ask(self._client, "HEAD", self.url("newNonce"))
+            self._nonce = answer.headers.get("Replay-Nonce", "")
+        nonce, self._nonce = self._nonce, ""
+        return nonce
+
+
+def _document(answer: httpx.Response) -> dict[str, Json]:
+    try:
+        found = answer.json()
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise IssuerError(
+            f"{answer.url} answered {answer.status_code} with what is no ACME",
+            remedy="Check the address: it is the server's directory.",
+        )
+    return found
