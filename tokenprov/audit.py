@@ -33,6 +33,8 @@ _CHANGED_BY_HOLDER = {
     "fido2/force-pin-change": "the PIN was changed, as it had to be",
     "device/nfc-restricted": "it was lifted by the first power over USB, as it had to be",
 }
+_TOLD_AGAIN = (Kind.UNBLOCKED, Kind.ROTATED)
+_STATES = (Kind.ISSUED, Kind.SET_ASIDE, Kind.WIPED, Kind.REVOKED, Kind.REPLACED, Kind.RETIRED)
 _TRIES_LEFT = "pinTriesLeft"  # all that a token without metadata tells of its tries
 _WORDS = {"pin": "PIN", "puk": "PUK", "managementKey": "management key"}
 
@@ -141,15 +143,19 @@ def _replaced(made: Audit, **changes: object) -> Audit:
 
 
 def _last_entry(home: Home, token: TokenId) -> tuple[int | None, Entry | None]:
-    """The last entry about a token's state."""
-    kinds = (Kind.ISSUED, Kind.SET_ASIDE, Kind.WIPED)
-    for index in reversed(range(home.manifest.size)):
+    """The last entry about a token's state; what was read back from it since is laid over it."""
+    since: dict[str, Json] = {}
+    for index in reversed(home.manifest.found_by(f"serial {token.serial}")):
         entry = home.manifest.entry(index)
         there = entry.get("token", {})
-        if entry["kind"] in kinds and (there["maker"], there["serial"]) == (
-            token.maker,
-            token.serial,
-        ):
+        if (there.get("maker"), there.get("serial")) != (token.maker, token.serial):
+            continue
+        if entry["kind"] in _TOLD_AGAIN:
+            since = {step["id"]: step for step in entry.get("steps", ())} | since
+        elif entry["kind"] in _STATES:
+            if entry["kind"] == Kind.ISSUED:
+                steps = [since.get(step["id"], step) for step in entry["steps"]]
+                entry = {**entry, "steps": steps}
             return index, entry
     return None, None
 

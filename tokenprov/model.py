@@ -165,6 +165,7 @@ class Cause(StrEnum):
     UPGRADE = "upgrade"
     FORGOTTEN = "forgotten"  # left elsewhere for a day or two
     LEFT = "left"  # its holder is gone
+    RETURNED = "returned"  # its holder gave it back
 
 
 class OrderState(StrEnum):

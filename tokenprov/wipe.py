@@ -102,8 +102,13 @@ def wipe(
     permission: Permission,
     *,
     recording: AbstractContextManager[object],
+    unlock: Callable[[Token], None] = lambda token: None,
+    cleared: Clearance | None = None,
 ) -> tuple[int, str]:
     """Empty the token that is in that reader and on no connection now.
+
+    `unlock` takes off what keeps its owner's settings from being reset, once that is promised;
+    `cleared` is that of the act that it is part of.
 
     Gives the index of its entry and the reader that it is in afterwards. `recording` is held while
     the entry is written. Raises `PolicyError`, `ApprovalError` where it may not be done,
@@ -111,7 +116,7 @@ def wipe(
     and every `TokenError` that it meets on the way.
     """
     expect = _only(wanted.token)
-    clearance = _clear(home, wanted.token, permission)
+    clearance = cleared or _clear(home, wanted.token, permission)
     with opened(reader, operator, expect) as token:
         if not token.applications:
             raise NotSupported(
@@ -120,6 +125,7 @@ def wipe(
                 " another card.",
             )
         record = begin(home, token, wanted.reasons, permission)
+        unlock(token)
         done = empty(token)
     if FIDO2 in token.applications:
         reader = reset_fido2(wanted.token, reader, operator)

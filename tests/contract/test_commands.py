@@ -155,9 +155,15 @@ def test_every_command_prints_what_is_documented(
     for what in ("unblock", "rotate"):
         ask(what, what, token.serial, "--key", key, *desk, "--dry-run")
         ask(what, what, token.serial, "--key", key, *desk)
+    ask("renew", "renew", "--within", "400")
+    other = station.home / "custodians" / "private" / "token-administration.pem"
+    ask("renew SERIAL", "renew", token.serial, "--within", "400", "--key", other, "--dry-run")
+    ask("renew SERIAL", "renew", token.serial, "--within", "400", "--key", other)
     ask("replace", "replace", token.serial, "--reason", "lost", code=8)
     shared_bench.control.replace(0, model="piv-card-t0")
     ask("token name", "token", "name", "--all")
+    destroyed = ("--means", "destroyed", "--witness", "walter")
+    ask("return, retire", "retire", token.serial, *destroyed, *desk)
     assert station.tell("policy", "use", "office", "--reason", "a test").code == 0
     rita, pavel = added(station, "rita", "requester"), added(station, "pavel", "approver")
     ask("people list", "people", "list")

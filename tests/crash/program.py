@@ -149,7 +149,13 @@ def serve() -> None:
     from tests.crash import live  # here, so that the client does without them
     from tokenprov.cli.main import main
 
-    for command in ("batch", "init"):  # which `main` loads only when they are called
+    for command in (
+        "batch",
+        "init",
+        "unblock",
+        "rotate",
+        "replace",
+    ):  # which `main` loads only when they are called
         import_module(f"tokenprov.cli.{command}")
 
     programs = {TOKENPROV: main, LIVE: live.main}

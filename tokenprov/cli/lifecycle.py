@@ -44,21 +44,27 @@ def desk_reason(command: _F) -> _F:
     return option(desk(command))
 
 
-def opening(command: _F) -> _F:
-    """The options of whatever opens what a token holds."""
-    for option in (
-        click.option("--passphrase", is_flag=True, help="Ask for the key's passphrase."),
-        click.option(
-            "--key",
-            "key_given",
-            required=True,
-            metavar="KEY",
-            help="The custodian's private key: a file (PKCS#8 PEM), a PKCS#11 URI, piv:SERIAL, or"
-            " words: for shares.",
-        ),
-    ):
-        command = option(command)
-    return command
+def _opening(required: bool) -> Callable[[_F], _F]:
+    def decorate(command: _F) -> _F:
+        for option in (
+            click.option("--passphrase", is_flag=True, help="Ask for the key's passphrase."),
+            click.option(
+                "--key",
+                "key_given",
+                required=required,
+                metavar="KEY",
+                help="The custodian's private key: a file (PKCS#8 PEM), a PKCS#11 URI,"
+                " piv:SERIAL, or words: for shares.",
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+opening = _opening(True)  # the options of whatever opens what a token holds
+optional_opening = _opening(False)  # and of what may have to
 
 
 @contextmanager

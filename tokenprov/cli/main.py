@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from pathlib import Path
 
 import click
@@ -28,6 +29,9 @@ COMMANDS = (
     "revoke",
     "unblock",
     "rotate",
+    "renew",
+    "return",
+    "retire",
     "people",
     "approve",
     "policy",
@@ -47,6 +51,8 @@ _TOGETHER = {  # commands that share a module
     "suspend": "standing",
     "resume": "standing",
     "revoke": "standing",
+    "return": "giving_back",
+    "retire": "giving_back",
 }
 
 
@@ -66,7 +72,7 @@ class Commands(click.Group):
         if name not in COMMANDS:
             return None
         module = import_module(f"tokenprov.cli.{_TOGETHER.get(name, name)}")
-        found: click.Command = getattr(module, name)
+        found: click.Command = getattr(module, f"{name}_" if iskeyword(name) else name)
         return found
 
 

@@ -73,10 +73,10 @@ class Otp:
                 SLOT(slot), configuration, access_code, current_access_code
             )
 
-    def delete(self, slot: int) -> None:
+    def delete(self, slot: int, current_access_code: bytes | None = None) -> None:
         """Empty a slot, and have the status told anew: some firmware gives an old one back."""
         with _writing(f"deleting OTP slot {slot}"):
-            self._session.delete_slot(SLOT(slot))
+            self._session.delete_slot(SLOT(slot), current_access_code)
         self._session = self._select()
 
     def swap(self) -> None:

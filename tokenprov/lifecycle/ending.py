@@ -28,6 +28,7 @@ _REASONS = {  # RFC 5280, 5.3.1
     Cause.LOST: x509.ReasonFlags.key_compromise,  # nobody knows who has it
     Cause.STOLEN: x509.ReasonFlags.key_compromise,
     Cause.LEFT: x509.ReasonFlags.affiliation_changed,
+    Cause.RETURNED: x509.ReasonFlags.cessation_of_operation,
 }
 
 

@@ -26,6 +26,7 @@ from tokenprov.record.entry import Kind
 from tokenprov.record.history import State
 from tokenprov.record.works import WorkKind
 
+_OUTLIVING = (WorkKind.REPLACE, WorkKind.RETURN, WorkKind.RETIRE)  # a token's binding
 COMING_BACK = Cause.FORGOTTEN  # the row of the matrix for a token that is suspended
 
 
@@ -127,6 +128,6 @@ def revoke(
     done = settle(home, ending_parts(home, token, cause, matrix))
     members: dict[str, Json] = {"credentials": done, "cause": str(cause)}
     index = work.record(home, Kind.REVOKED, begun, members)
-    others = [kind for kind in WorkKind if kind not in (WorkKind.REPLACE, WorkKind.RETURN)]
+    others = [kind for kind in WorkKind if kind not in _OUTLIVING]
     home.ledger.works.end(token.label, others, f"it was revoked by entry {index}")
     return index

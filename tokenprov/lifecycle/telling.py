@@ -102,11 +102,19 @@ def preview(token: Issued, bench: Bench, names: Collection[str], make: MakeSteps
 
 
 def tell(
-    home: Home, work: Work, kind: Kind, bench: Bench, held: Mapping[str, Secret], make: MakeSteps
+    home: Home,
+    work: Work,
+    kind: Kind,
+    bench: Bench,
+    held: Mapping[str, Secret],
+    make: MakeSteps,
+    *,
+    then: Callable[[], Mapping[str, Json]] = dict,
 ) -> int:
     """Take the token through the steps and record what was read back; the entry's index.
 
-    `held` is what it holds, by name. Raises every `TokenError` that it meets; the same command
+    `held` is what it holds, by name. `then` does what is left once the steps are read back, and
+    gives further members of the entry. Raises every `TokenError` that it meets; the same command
     then goes on.
     """
     begun = work.record
@@ -135,6 +143,7 @@ def tell(
         if one.generation == begun.generation and one.purpose != STATION
     ]
     members: dict[str, Json] = {
+        **then(),
         "steps": [step_read(outcome) for outcome in outcomes],
         "secrets": [one.to_json() for one in fresh],
     }

@@ -134,6 +134,7 @@ class LifecycleSection(Section):
     damaged: HandedOver = HandedOver()
     expired: HandedOver = HandedOver()
     upgrade: HandedOver = HandedOver()
+    returned: Ending = Ending(encryption_keys=EncryptionKeys.LEAVE)
     forgotten: Forgotten = Forgotten()
 
     def ending(self, cause: Cause) -> Ending:

@@ -40,8 +40,8 @@ class OtpApplet(Protocol):
         """Change how a slot types and its access code, and nothing else, in one command."""
         ...
 
-    def delete(self, slot: int) -> None:
-        """Empty a slot that has no access code."""
+    def delete(self, slot: int, current_access_code: bytes | None = None) -> None:
+        """Empty a slot, with its access code where it has one."""
         ...
 
     def swap(self) -> None:

@@ -66,7 +66,7 @@ class CertificateStep:
         if intent is None:
             return conflict(f"slot {slot} holds a certificate")
         found = found_certificate(token, self._key, there, compressed=self._compress)
-        issued = self._issuer.find(self._request)
+        issued = self._issuer.find(intent.public["request"])
         if found.state is not State.MATCH:
             return found
         if issued is None or issued.der != there:
@@ -85,7 +85,7 @@ class CertificateStep:
             return self._key.sign(token, message, f"sign the request for {self.title}")
 
         request = CertificateRequest(
-            request_id=self._request,
+            request_id=intent.public["request"],
             holder=self._holder,
             public_key=self._key.public_key(token),
             csr=None,

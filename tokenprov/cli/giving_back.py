@@ -1,0 +1,146 @@
+"""`tokenprov return|retire`: a token is given back to stock, or taken out of use for good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from tokenprov.cli.custodians import custodian_key
+from tokenprov.cli.lifecycle import bench_at, desk_reason, optional_opening, print_parts
+from tokenprov.cli.output import print_json
+from tokenprov.cli.readers import choose_reader
+from tokenprov.errors import EscrowError
+from tokenprov.home import Home
+from tokenprov.issuance import catch_up
+from tokenprov.lifecycle import giving_back, standing
+from tokenprov.lifecycle.giving_back import LOCKS, Means
+from tokenprov.lifecycle.subject import Issued, find_token
+from tokenprov.lifecycle.telling import open_in_force
+from tokenprov.lifecycle.work import Order, Work
+from tokenprov.model import Cause
+from tokenprov.policy import Agreement
+from tokenprov.record.history import HELD
+from tokenprov.secret import Secret
+
+
+@click.command("return")
+@click.argument("serial")
+@optional_opening
+@desk_reason
+@click.pass_obj
+def return_(
+    home_path: Path,
+    serial: str,
+    key_given: str | None,
+    passphrase: bool,
+    reason: str,
+    operator: str,
+    agreement: Agreement,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Take a token back: its binding ends, it is emptied, and is in stock for the next holder."""
+    home = Home.open(home_path)
+    token = find_token(home, serial)
+    if dry_run:
+        _preview(home, token, as_json)
+        return
+    reader = choose_reader(None, serial)
+    order = Order(operator=operator, reason=reason, agreement=agreement)
+    with home.working():
+        catch_up(home)
+        begun = giving_back.begin_return(home, find_token(home, serial), order)
+    held = _locks(home, begun, key_given, passphrase)
+    with home.working():
+        _empty(home, begun, reader, held, as_json)
+        index = giving_back.finish_return(home, begun)
+    _print(home, token, index, as_json)
+
+
+@click.command()
+@click.argument("serial")
+@click.option(
+    "--means",
+    type=click.Choice([str(means) for means in Means]),
+    default=str(Means.WIPED),
+    show_default=True,
+    help="Emptied in a reader, or destroyed.",
+)
+@click.option("--witness", required=True, help="Who sees it done; another person than you.")
+@optional_opening
+@desk_reason
+@click.pass_obj
+def retire(
+    home_path: Path,
+    serial: str,
+    means: str,
+    witness: str,
+    key_given: str | None,
+    passphrase: bool,
+    reason: str,
+    operator: str,
+    agreement: Agreement,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Take a token out of use for good, before a witness: emptied, or destroyed."""
+    home = Home.open(home_path)
+    token = find_token(home, serial)
+    if dry_run:
+        _preview(home, token, as_json)
+        return
+    reader = choose_reader(None, serial) if means == Means.WIPED else ""
+    order = Order(operator=operator, reason=reason, agreement=agreement)
+    with home.working():
+        catch_up(home)
+        token = find_token(home, serial)
+        begun = giving_back.begin_retiring(home, token, Means(means), witness, order)
+    held = _locks(home, begun, key_given, passphrase)
+    with home.working():
+        _empty(home, begun, reader, held, as_json)
+        index = giving_back.finish_retiring(home, begun)
+    _print(home, token, index, as_json)
+
+
+def _preview(home: Home, token: Issued, as_json: bool) -> None:
+    """What ends with its binding, where that is in force."""
+    parts = standing.ending_parts(home, token, Cause.RETURNED) if token.state in HELD else []
+    print_parts(home, token, standing.planned(home, parts), as_json)
+
+
+def _locks(
+    home: Home, begun: Work, key_given: str | None, passphrase: bool
+) -> Mapping[str, Secret]:
+    """The codes without which the token cannot be emptied. Raises `EscrowError` without a key."""
+    if not giving_back.wants_emptying(home, begun) or not giving_back.has_locks(begun.token):
+        return {}
+    if key_given is None:
+        raise EscrowError(
+            f"token {begun.token.label} is behind access codes that token administration opens",
+            remedy="Run the same command with --key KEY; what comes before it was done.",
+        )
+    with custodian_key(key_given, passphrase) as key:
+        return open_in_force(home, begun, LOCKS, key)
+
+
+def _empty(home: Home, begun: Work, reader: str, held: Mapping[str, Secret], as_json: bool) -> None:
+    if giving_back.wants_emptying(home, begun):
+        with bench_at(reader, as_json) as bench:
+            giving_back.empty(home, begun, bench, held)
+
+
+def _print(home: Home, token: Issued, index: int, as_json: bool) -> None:
+    now = find_token(home, token.label)
+    if as_json:
+        print_json(
+            {
+                "serial": token.label,
+                "holder": token.holder.name,
+                "state": str(now.state),
+                "entry": index,
+            }
+        )
+        return
+    click.echo(f"token {token.label}, which was {token.holder.name}'s: {now.state}, entry {index}")
