@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from datetime import datetime
@@ -25,7 +26,7 @@ from tokenprov.issuer.ca.keys import KeyKind
 from tokenprov.issuer.ca.making import make_request, make_root, take_in
 from tokenprov.issuer.choose import local_folder
 from tokenprov.model import Json
-from tokenprov.record.files import create_durable, write_durable
+from tokenprov.record.files import create_durable, make_folder, write_durable
 
 _REASONS = {
     flag.value: flag
@@ -49,6 +50,7 @@ ca.add_command(serve_ocsp)
 @click.option(
     "--key", type=click.Choice([kind.value for kind in KeyKind]), default="p256", show_default=True
 )
+@click.option("--key-uri", metavar="PKCS11-URI", help="In its place, a key in a PKCS#11 token.")
 @click.option("--days", type=click.IntRange(1, 36500), default=3650, show_default=True)
 @click.option("--csr-out", type=click.Path(path_type=Path), help="Another authority signs it.")
 @click.option("--signs-authorities", is_flag=True, help="A root for others below it.")
@@ -60,6 +62,7 @@ def init(
     name: str,
     common_name: str,
     key: str,
+    key_uri: str | None,
     days: int,
     csr_out: Path | None,
     signs_authorities: bool,
@@ -76,14 +79,15 @@ def init(
         raise InputError(
             "an authority below another signs holders only", remedy="Leave one of the options out."
         )
-    settings = _settings(url, attestation)
+    settings = _settings(url, attestation, key_uri)
     folder.parse_settings(settings)  # a URL that is none is told before anything is made
     if csr_out is not None:
-        pem = make_request(folder, common_name, KeyKind(key))
         _write_settings(folder, settings)
+        pem = make_request(folder, common_name, KeyKind(key))
         write_durable(csr_out, pem)
         click.echo(f"Have {csr_out} signed, then: tokenprov ca import {name} SIGNED ROOT", err=True)
         return
+    _write_settings(folder, settings)
     make_root(
         folder,
         common_name,
@@ -93,7 +97,6 @@ def init(
         kind=KeyKind(key),
         path_length=1 if signs_authorities else 0,
     )
-    _write_settings(folder, settings)
     click.echo(f"Made {folder.path}; trust it by {folder.certificate}", err=True)
 
 
@@ -213,9 +216,11 @@ def serial_hex(text: str) -> str:
         ) from error
 
 
-def _settings(url: str | None, attestation: bool) -> str:
+def _settings(url: str | None, attestation: bool, key_uri: str | None) -> str:
     base = url.rstrip("/") if url else ""
     lines = ['attestation = "required"'] if attestation else []
+    if key_uri:
+        lines.append(f"key = {json.dumps(key_uri)}")  # a TOML string is written so, too
     if base:
         lines += [
             f'crl-url = "{base}/whole.crl"',
@@ -227,6 +232,8 @@ def _settings(url: str | None, attestation: bool) -> str:
 
 
 def _write_settings(folder: CaFolder, settings: str) -> None:
+    """Unless they are there: of a making that was cut off, or of an authority that is whole."""
+    make_folder(folder.path)
     if settings and not folder.settings_file.exists():
         create_durable(folder.settings_file, settings.encode())
 

@@ -21,6 +21,7 @@ from tokenprov.issuer.ca.issued import Issued, IssuedFolder, Revocation
 from tokenprov.issuer.ca.keys import AuthorityKey, read_key
 from tokenprov.issuer.ca.lists import ListFolder, Lists
 from tokenprov.issuer.ca.making import make_root
+from tokenprov.issuer.ca.module_key import key_in_token
 from tokenprov.issuer.possession import check_possession
 from tokenprov.issuer.protocol import (
     Abilities,
@@ -30,6 +31,7 @@ from tokenprov.issuer.protocol import (
     Standing,
 )
 from tokenprov.issuer.published import status_in_lists
+from tokenprov.pkcs11.values import PublicKey
 from tokenprov.secret import RandomBytes
 
 DEFAULT_DAYS = 3650  # of a root's own validity
@@ -189,6 +191,9 @@ class LocalCa:
 
 
 def _read_key(folder: CaFolder, certificate: x509.Certificate) -> AuthorityKey:
+    uri, public_key = folder.settings().key, certificate.public_key()
+    if uri is not None and isinstance(public_key, PublicKey):
+        return key_in_token(uri, public_key)
     key = read_key(folder.key)
     if certificate.public_key() != key.public_key():
         raise StationError(

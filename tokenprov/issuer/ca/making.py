@@ -1,7 +1,8 @@
 """An authority made: self-signed, or below another one that signs it elsewhere.
 
 Rules:
-- A key that is there is never replaced: a making that was cut off is finished with it.
+- A key that is there is never replaced: a making that was cut off is finished with it. One in a
+  PKCS#11 token is made there beforehand, by the token's own means.
 - A certificate that is taken in is for this key, of an authority (RFC 5280, 4.2.1.9: cA; 4.2.1.3:
   keyCertSign and cRLSign), has a subject key identifier, is in force, and is signed by the first of
   the certificates above it, which lead to a self-signed one.
@@ -21,6 +22,7 @@ from tokenprov.errors import InputError, StationError
 from tokenprov.issuer.ca.certificate import build_authority_request, build_root
 from tokenprov.issuer.ca.folder import CaFolder
 from tokenprov.issuer.ca.keys import AuthorityKey, KeyKind, generate, read_key, write_key
+from tokenprov.issuer.ca.module_key import key_in_token
 from tokenprov.record.files import create_durable, make_folder, write_durable
 from tokenprov.secret import RandomBytes
 
@@ -62,7 +64,8 @@ def take_in(folder: CaFolder, certificates: Sequence[x509.Certificate], now: dat
     certificate already or no key.
     """
     _refuse_whole(folder)
-    key = read_key(folder.key)
+    uri = folder.settings().key
+    key = key_in_token(uri) if uri is not None else read_key(folder.key)
     if not certificates:
         raise InputError("there is no certificate in it", remedy="Give PEM files.")
     own, *above = certificates
@@ -83,6 +86,9 @@ def take_in(folder: CaFolder, certificates: Sequence[x509.Certificate], now: dat
 def _key(folder: CaFolder, kind: KeyKind) -> AuthorityKey:
     make_folder(folder.path)
     _refuse_whole(folder)
+    uri = folder.settings().key
+    if uri is not None:
+        return key_in_token(uri)
     if not folder.key.exists():
         write_key(folder.key, generate(kind))
     return read_key(folder.key)  # the one left by a making that was cut off, perhaps
