@@ -39,7 +39,7 @@ MOVES = {
     "set-aside": ((*FREE, *HELD), "aside"),
 }
 ONCE = {"issued": "order", "wiped": "wipe", "waiver": "waiver", "batch-closed": "batch"}
-LOOSE = ("utf-8", "surrogateescape")
+READ = re.compile("checkpoint|manifest[.](vkey|keys)|timestamps/[0-9]+-[0-9]+[.]tst")  # or not
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 OTHERS = """station opened resealed custodian-changed erased waiver drill batch-closed key-rotated
 key-lost person-changed policy-changed custodian-split recovery-codes"""
@@ -64,7 +64,7 @@ def unbase64(text: str) -> bytes:
 
 def head(note: bytes, *keys: str) -> tuple[int, bytes, list[str]]:
     """Size, root and further lines of a checkpoint that each of these verifier keys signed."""
-    text, _, signatures = note.decode(*LOOSE).rpartition("\n\n")
+    text, _, signatures = note.decode(errors="surrogateescape").rpartition("\n\n")
     lines = re.findall("\N{EM DASH} ([^ \n]+) ([^ \n]+)\n", signatures)
     form = re.fullmatch(r"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([^\n]{44})((?:\n[^\n]+)*)", text)
     if not form or not lines or len(signatures.split("\n")) != len(lines) + 1:
@@ -81,7 +81,7 @@ def head(note: bytes, *keys: str) -> tuple[int, bytes, list[str]]:
         need(ours, "signature", f"none by {name}, key {given}")
         for signature in ours:
             how = [ec.ECDSA(hashes.SHA256())] * (kind == 2)
-            public.verify(signature, f"{text}\n".encode(*LOOSE), *how)
+            public.verify(signature, f"{text}\n".encode(errors="surrogateescape"), *how)
     return int(form[2]), unbase64(form[3]), form[4].split("\n")[1:]
 
 
@@ -127,8 +127,7 @@ def parse(data: bytes) -> dict[str, Any]:
 
 def tile_name(level: object, number: int, width: int = WIDTH) -> str:
     """The file of a tile or bundle."""
-    *groups, last = re.findall("...", f"{number:0{-len(str(number)) // 3 * -3}}")
-    way = "/".join([*(f"x{group}" for group in groups), last])
+    way = re.sub("(...)(?=.)", r"x\1/", f"{number:0{-len(str(number)) // 3 * -3}}")
     return f"tile/{level}/{way}" + f".p/{width}" * (width < WIDTH)
 
 
@@ -167,8 +166,7 @@ class Record:
         self.keys, trust = self.keys or [(held[0], False)], False
         for key, vouched in self.keys:
             trust = key in held or (trust and vouched)
-        trust = trust and {*held} <= {key for key, _ in self.keys}
-        need(trust, "epoch", "a key that is held never signed, or does not lead to the one in use")
+        need(trust and {*held} <= {k for k, _ in self.keys}, "epoch", "what is held leads away")
         return head(note, self.keys[-1][0])
 
     def change(self, entry: dict[str, Any], index: int, root: bytes | None = None) -> None:
@@ -189,8 +187,7 @@ class Record:
             at, index = at + len(parts[-1]), len(self.row)
             self.attempt(f"entry {index}", self.entry, parts[-1][2:], index)
             self.row.append(sha256(b"\0", parts[-1][2:]))
-        holds = len(parts) == width and int.from_bytes(parts[-1][:2]) == len(parts[-1]) - 2
-        need(holds, "tile", f"{name}: not {width} entries")
+        need(len(parts) == width, "tile", f"{name}: not {width} entries")
         self.tiles[name.partition(".")[0]] = parts
 
     def entry(self, data: bytes, index: int) -> None:
@@ -245,7 +242,7 @@ class Record:
             name = str(path.relative_to(self.path))
             if path.is_symlink() or not (path.is_file() or path.is_dir()):
                 self.faults.append(f"stray: {name}: not an ordinary file")
-            elif path.is_file() and name not in ("checkpoint", "manifest.vkey", "manifest.keys"):
+            elif path.is_file() and not READ.fullmatch(name):
                 needed.discard(name)
                 self.attempt(name, self.file, name, path.read_bytes())
         self.faults += [f"missing: {name}" for name in sorted(needed)]
@@ -261,6 +258,9 @@ class Record:
             parts, count = self.tiles[tile], int(width or WIDTH)
             need(count <= len(parts) and count != (width and WIDTH), "stray", "no tile of this log")
             need(data == b"".join(parts[:count]), "tile", "not what the entries make it")
+        elif re.fullmatch("cosigned/(0|[1-9][0-9]*)", name):
+            size, root, _ = head(data)
+            need((size, root) == (int(base), root_of(self.row[:size])), "cosigned", "another tree")
         else:
             raise Wrong("pending" if name == "pending" else "stray", "no entry refers to it")
 

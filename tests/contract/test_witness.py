@@ -108,3 +108,48 @@ def test_a_station_that_writes_is_not_disturbed(tmp_path: Path) -> None:
     assert (home / "manifest" / "checkpoint").read_bytes() == before
     assert tell(*cosign).code == 0
     assert (home / "manifest" / "checkpoint").read_bytes() != before
+
+
+def test_lines_are_kept(manifest: Path, tmp_path: Path) -> None:
+    """What was cosigned stays when the log grows: it is judged, and proofs are by it."""
+    witness = make(tmp_path / "w", "w.example")
+    cosign = ("witness", "cosign", tmp_path / "w", manifest)
+    assert tell(*cosign, "--key", KEY).code == 0
+    before = (manifest / "checkpoint").read_bytes()
+    log = Manifest.open(manifest, SIGNER)
+    append(log, 7)
+    append(log, 8)  # this one's checkpoint had no such line: only one is kept
+    assert [path.name for path in (manifest / "cosigned").iterdir()] == ["4"]
+    assert (manifest / "cosigned/4").read_bytes() == before
+    verify = ("manifest", "verify", manifest, "--key", KEY)
+    assert tell(*verify).code == 0
+    assert run_script("--key", KEY, manifest).returncode == 0
+    said = tell(*verify, "--witness", witness)
+    assert (said.code, "that of 4 entries was by enough" in said.out) == (6, True), said.out
+
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "manifest").symlink_to(manifest)
+    for serial, covered in (("10000001", True), ("10000008", False)):
+        out = tmp_path / serial
+        assert tell("--home", home, "manifest", "prove", serial, "--out", out).code == 0
+        check = ("manifest", "verify", out, "--key", KEY)
+        assert tell(*check).code == 0
+        assert tell(*check, "--witness", witness).code == (0 if covered else 6)
+
+    kept = manifest / "cosigned/4"
+    for name, data in (
+        ("4", before.replace(b"w.example", b"v.example")),  # a stranger's line: no matter
+        ("4", before.replace(b"\n4\n", b"\n3\n")),
+        ("5", before),
+        ("9", before),
+        ("4", (manifest / "checkpoint").read_bytes()),
+        ("04", before),
+    ):
+        kept.unlink(missing_ok=True)
+        kept = manifest / "cosigned" / name
+        kept.write_bytes(data)
+        rules = [one["rule"] for one in tell(*verify, "--json").document["findings"]]
+        wrong = data != before.replace(b"w.example", b"v.example")
+        assert bool(rules) == wrong == (run_script("--key", KEY, manifest).returncode == 6), name
+        assert set(rules) <= {"cosigned", "signature", "stray"}

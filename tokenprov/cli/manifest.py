@@ -19,6 +19,7 @@ from tokenprov.record.folder import CHECKPOINT, VERIFIER_KEY
 from tokenprov.record.handout import SUFFIX, Handout, check_handout
 from tokenprov.record.head import Held
 from tokenprov.record.manifest import Manifest, verify_manifest
+from tokenprov.record.note import parse_note
 from tokenprov.record.verdict import VerifyReport
 from tokenprov.record.verifier_key import VerifierKey
 
@@ -204,18 +205,19 @@ def prove(home: Path, serial: str, index: int | None, with_name: bool, out: Path
                 f"who entry {index} is about is not held here",
                 remedy="It was erased, or the entry is about no holder: leave --name out.",
             )
+    note, size = _best_note(log, index)
     file = out or Path(f"{serial}{SUFFIX}")
-    path = tuple(log.prover().inclusion(index))
+    path = tuple(log.prover().inclusion(index, size))
     proof = Handout(
         entry=entry,
         index=index,
         path=path,
-        note=log.note(),
+        note=note,
         opening=opening,
-        keys=tuple(e for _, e in log.key_changes() if e["kind"] == Kind.KEY_ROTATED),
+        keys=tuple(e for n, e in log.key_changes() if e["kind"] == Kind.KEY_ROTATED and n < size),
     )
     write_durable(file, proof.to_bytes(), 0o600 if opening else 0o644)
-    click.echo(f"{file}: entry {index} of {log.size}, {entry['kind']} {entry['time']}")
+    click.echo(f"{file}: entry {index} of {size}, {entry['kind']} {entry['time']}")
     later = [n for n in mentions if n > index]
     if later:
         click.echo(
@@ -223,3 +225,12 @@ def prove(home: Path, serial: str, index: int | None, with_name: bool, out: Path
             " (tokenprov manifest history SERIAL)",
             err=True,
         )
+
+
+def _best_note(log: Manifest, index: int) -> tuple[bytes, int]:
+    """The last checkpoint that others cosigned and that has the entry, or the head; its size."""
+    if len(parse_note(log.note()).signatures) == 1:
+        for size in reversed(log.cosigned()):
+            if size > index:
+                return log.cosigned_note(size), size
+    return log.note(), log.size

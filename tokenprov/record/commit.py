@@ -32,6 +32,7 @@ from tokenprov.record.files import (
 from tokenprov.record.folder import (
     BLOB_PATH,
     CHECKPOINT,
+    COSIGNED_PATH,
     OPENING_PATH,
     PENDING,
     VERIFIER_KEY,
@@ -127,7 +128,8 @@ def _write_key(folder: Path, key: str) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    return bool(BLOB_PATH.fullmatch(name) or OPENING_PATH.fullmatch(name) or parse_tile_path(name))
+    patterns = (BLOB_PATH, OPENING_PATH, COSIGNED_PATH)
+    return any(p.fullmatch(name) for p in patterns) or parse_tile_path(name) is not None
 
 
 def _tidy(folder: Path, names: Sequence[str]) -> None:

@@ -6,6 +6,7 @@
     tile/entries/<N>[.p/<W>]       entry bundles
     blobs/sha256/<2 hex>/<hex>     certificates, attestations, envelopes
     openings/<commitment>.json     salt and holder
+    cosigned/<size>                an earlier checkpoint that others cosigned
     pending                        only while an entry is being appended
 
 Nothing here is verified beyond what it takes to read it; see `verify`.
@@ -37,6 +38,9 @@ BLOB_PATH = re.compile(r"blobs/sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})", re.ASCII)
 OPENING_PATH = re.compile(r"openings/([0-9a-f]{64})\.json", re.ASCII)
 
 
+COSIGNED_PATH = re.compile(r"cosigned/(0|[1-9][0-9]{0,18})", re.ASCII)
+
+
 def blob_path(digest: str) -> str:
     """The file of a blob below the folder."""
     return f"blobs/sha256/{digest[:2]}/{digest}"
@@ -45,6 +49,11 @@ def blob_path(digest: str) -> str:
 def opening_path(commitment: str) -> str:
     """The file of an opening below the folder."""
     return f"openings/{commitment}.json"
+
+
+def cosigned_path(size: int) -> str:
+    """The file of an earlier checkpoint that others cosigned, below the folder."""
+    return f"cosigned/{size}"
 
 
 class ManifestFolder:
@@ -112,6 +121,11 @@ class ManifestFolder:
                 rule="opening",
             )
         return opening
+
+    def cosigned(self) -> list[int]:
+        """The sizes of the earlier checkpoints that are kept, the smallest first."""
+        names = (f"cosigned/{path.name}" for path in (self.path / "cosigned").glob("*"))
+        return sorted(int(found[1]) for name in names if (found := COSIGNED_PATH.fullmatch(name)))
 
     def _is_there(self, name: str) -> bool:
         return (self.path / name).exists()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tokenprov.errors import ManifestError
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.entry import Entry
-from tokenprov.record.folder import CHECKPOINT, VERIFIER_KEY, ManifestFolder
+from tokenprov.record.folder import CHECKPOINT, VERIFIER_KEY, ManifestFolder, cosigned_path
 from tokenprov.record.key_change import Era, era_of, eras, head_before, untrusted
 from tokenprov.record.key_list import KEY_LIST, KeyList
 from tokenprov.record.note import open_note, parse_note
@@ -34,19 +34,26 @@ class Held:
     quorum: int = 0  # how many of them must have cosigned
 
 
-def check_quorum(note: bytes, held: Held) -> None:
-    """Whether enough of the witnesses cosigned. Raises ManifestError: `quorum`, `signature`."""
-    if not held.quorum:
-        return
+def cosigners(note: bytes, held: Held) -> int:
+    """How many of the witnesses cosigned. Raises ManifestError (rule `signature`): one is wrong."""
     try:
-        count = len(open_note(note, held.witnesses).signatures)
+        return len(open_note(note, held.witnesses).signatures)
     except ManifestError as exc:
-        count = 0
         if "does not verify" in exc.message:
             raise
+        return 0
+
+
+def check_quorum(note: bytes, held: Held, *, before: int | None = None) -> None:
+    """Whether enough of the witnesses cosigned; `before`: the last checkpoint that enough did.
+
+    Raises ManifestError: `quorum`, `signature`.
+    """
+    count = cosigners(note, held)
     if count < held.quorum:
+        earlier = f"; that of {before} entries was by enough" if before is not None else ""
         raise ManifestError(
-            f"cosigned by {count} of these witnesses; {held.quorum} are asked for",
+            f"cosigned by {count} of these witnesses, and {held.quorum} are asked for{earlier}",
             remedy="Have the witnesses cosign it; where one refuses, ask it why.",
             rule="quorum",
         )
@@ -89,7 +96,7 @@ class Head:
             return  # named with its entry
         if not keys:
             return
-        self._signatures(head, keys)
+        self._signatures(head, keys, self._kept(head, keys, whole=whole))
         self._trust(head, keys)
         if whole:
             self._roots(head)
@@ -105,13 +112,32 @@ class Head:
             return self._stored
         return self._held.keys[0]
 
-    def _signatures(self, head: Checkpoint, keys: Sequence[Era]) -> None:
+    def _kept(self, head: Checkpoint, keys: Sequence[Era], *, whole: bool) -> int | None:
+        """Judge the earlier checkpoints that others cosigned; the last that enough of them did."""
+        prover, enough = Prover(head.size, self._folder.hashes), None
+        for size in self._folder.cosigned():
+            name = cosigned_path(size)
+            try:
+                note = self._folder.read(name)
+                kept = Checkpoint.parse(open_note(note, [era_of(keys, size).key]).text)
+                if (kept.origin, kept.size) != (head.origin, size) or (
+                    whole and size <= head.size and kept.root != prover.root(size)
+                ):
+                    what = "no checkpoint of this log at that size"
+                    self._findings.add("cosigned", what, file=name)
+                elif cosigners(note, self._held) >= max(self._held.quorum, 1):
+                    enough = size
+            except ManifestError as exc:
+                self._findings.caught(exc, file=name)
+        return enough
+
+    def _signatures(self, head: Checkpoint, keys: Sequence[Era], before: int | None) -> None:
         current = keys[-1].key
         if self._stored not in (None, current):
             self._findings.add("verifier-key", "not the key that signs", file=VERIFIER_KEY)
         try:
             open_note(self._note, [current])
-            check_quorum(self._note, self._held)
+            check_quorum(self._note, self._held, before=before)
         except ManifestError as exc:
             self._findings.caught(exc, file=CHECKPOINT)
         for key in {current, *self._held.keys}:

@@ -39,13 +39,14 @@ from tokenprov.record.folder import (
     VERIFIER_KEY,
     ManifestFolder,
     blob_path,
+    cosigned_path,
     opening_path,
 )
 from tokenprov.record.growth import Addition, evidence_of, grown
 from tokenprov.record.history import Life, token_name
 from tokenprov.record.index import Index, index_path, names_in
 from tokenprov.record.key_change import CHANGES
-from tokenprov.record.note import open_note, sign_note
+from tokenprov.record.note import open_note, parse_note, sign_note
 from tokenprov.record.opening import Opening, commit_holder
 from tokenprov.record.people import Person, people_in
 from tokenprov.record.proof import Prover
@@ -217,6 +218,14 @@ class Manifest:
         """The checkpoint as it stands in its file, with all its signatures."""
         return self._folder.read(CHECKPOINT)
 
+    def cosigned(self) -> list[int]:
+        """The sizes of the earlier checkpoints that others cosigned, the smallest first."""
+        return self._folder.cosigned()
+
+    def cosigned_note(self, size: int) -> bytes:
+        """One of them. Raises ManifestError."""
+        return self._folder.read(cosigned_path(size))
+
     def close(self) -> None:
         """Close the index; the manifest opens it again when it needs it."""
         with self._lock:
@@ -303,6 +312,10 @@ class Manifest:
         files = [NewFile(path=self._folder.path / name, data=tree[name]) for name in tree]
         head = Checkpoint(origin=self.origin, size=edge.size, root=edge.root())
         note = sign_note(head.text(), [signer])
+        before = self.note()
+        if len(parse_note(before).signatures) > 1:  # what others signed is not lost with it
+            path = self._folder.path / cosigned_path(self.size)
+            files.append(NewFile(path=path, data=before))
         changed = signer.verifier if signer.verifier != self._verifier else None
         self._stale = True
         commit(self._folder.path, self.size, evidence + files, note.to_bytes(), changed)

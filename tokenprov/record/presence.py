@@ -18,6 +18,7 @@ from tokenprov.record.files import temporary_of
 from tokenprov.record.folder import (
     BLOB_PATH,
     CHECKPOINT,
+    COSIGNED_PATH,
     OPENING_PATH,
     PENDING,
     VERIFIER_KEY,
@@ -98,6 +99,9 @@ class Presence:
             if tile.width < width:
                 self._partial(name, tile, width)
             return tile.width <= width  # the present one was compared with the entries
+        cosigned = COSIGNED_PATH.fullmatch(name)
+        if cosigned:
+            return int(cosigned[1]) <= self._size  # `head` has judged it
         opening = OPENING_PATH.fullmatch(name)
         if opening:
             return self._opening(name, opening[1])

@@ -17,6 +17,7 @@
     first-entry, station, order, binding, state, wipe, waiver, batch, erased, key, person
                    an entry can follow those before it; see `history`
     approval       what was approved is what was done, by people who could; see `approval`
+    cosigned       an earlier checkpoint that is kept is one of this log
     quorum         enough witnesses cosigned the checkpoint
     pin, rollback, fork    the log continues what this auditor saw before; see `pin`
     blob           a blob is what its name says
