@@ -101,7 +101,7 @@ class Presence:
             return tile.width <= width  # the present one was compared with the entries
         cosigned = COSIGNED_PATH.fullmatch(name)
         if cosigned:
-            return int(cosigned[1]) <= self._size  # `head` has judged it
+            return int(cosigned[1]) < self._size  # `head` has judged it
         opening = OPENING_PATH.fullmatch(name)
         if opening:
             return self._opening(name, opening[1])
