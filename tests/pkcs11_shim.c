@@ -6,6 +6,7 @@
  *   noise       C_GetTokenInfo writes to standard output
  *   serial      there is one token, whose serial it has from the beginning
  *   same        all tokens have one serial
+ *   flags N     tokens have these flags too (N in decimal; CK_TOKEN_INFO.flags)
  *   few         it says that it has no mechanism
  *   weak        keys are made so that they can leave the token
  *   forge       signatures are of the right length, and nothing else
@@ -43,7 +44,7 @@ struct token_info {
 struct attribute { ulong_t type; void *value; ulong_t size; };
 
 static struct list real, ours;
-static ulong_t code;
+static ulong_t code, flags;
 
 static ulong_t crash(void) { raise(SIGSEGV); return OK; }
 static ulong_t hang(void) { for (;;) pause(); return OK; }
@@ -76,6 +77,15 @@ static ulong_t same_info(ulong_t slot, struct token_info *info)
 
 	if (result == OK)
 		memcpy(info->serial, "SAME-0001       ", sizeof info->serial);
+	return result;
+}
+
+static ulong_t flagged_info(ulong_t slot, struct token_info *info)
+{
+	ulong_t result = real.function[GET_TOKEN_INFO](slot, info);
+
+	if (result == OK)
+		info->flags |= flags;
 	return result;
 }
 
@@ -134,7 +144,10 @@ ulong_t C_GetFunctionList(struct list **list)
 		ours.function[GET_TOKEN_INFO] = (any_t)named_info;
 	else if (!strcmp(what, "same"))
 		ours.function[GET_TOKEN_INFO] = (any_t)same_info;
-	else if (!strcmp(what, "few"))
+	else if (!strcmp(what, "flags")) {
+		flags = (ulong_t)place;
+		ours.function[GET_TOKEN_INFO] = (any_t)flagged_info;
+	} else if (!strcmp(what, "few"))
 		ours.function[GET_MECHANISM_LIST] = (any_t)few;
 	else if (!strcmp(what, "weak"))
 		ours.function[GENERATE_KEY_PAIR] = (any_t)weak;

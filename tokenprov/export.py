@@ -32,6 +32,7 @@ PINS = {
     SecretKind.PIV_PIN: "PIN (smart card)",
     SecretKind.FIDO_PIN: "PIN (FIDO2)",
     SecretKind.OPENPGP_USER_PIN: "PIN (OpenPGP)",
+    SecretKind.PKCS11_USER_PIN: "PIN (smart card)",
 }
 
 

@@ -29,6 +29,7 @@ WRITES: Mapping[str, float] = {  # seconds for one setting, by applet
     "oath": 0.2,
     "openpgp": 0.4,
     "hsmauth": 0.3,
+    "pkcs11": 0.5,
     "fips": 0.1,
 }
 GENERATIONS: Mapping[str, float] = {  # seconds to make a key; all others are on a curve

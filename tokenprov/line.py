@@ -19,13 +19,14 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from tokenprov import events
 from tokenprov.batch import BatchWork, TokenIsReady
 from tokenprov.device.pcsc import Context, ReaderState
-from tokenprov.device.token import AnyToken, opened
+from tokenprov.device.sources import Readers
+from tokenprov.device.token import AnyToken
 from tokenprov.device.watch import Limits, Watch
 from tokenprov.errors import (
     PcscUnavailable,
@@ -40,6 +41,7 @@ from tokenprov.model import Order
 from tokenprov.plan import check_token
 from tokenprov.profile import Profile
 from tokenprov.prompts import StationOperator
+from tokenprov.source import source_for
 from tokenprov.turns import Turns
 from tokenprov.unnumbered import Unnumbered
 from tokenprov.wipe import WipeFirst, wipe
@@ -73,6 +75,7 @@ class Line:
         without_serial: int = 0,
     ) -> None:
         """`without_serial`: how many new tokens that have none the operator will put in."""
+        self._source = source_for(profile)
         self._home, self._limits = home, limits or Limits()
         self._work, self._profile, self._hears = work, profile, listener
         self._mine = threading.local()  # the watch on a thread's turn
@@ -84,7 +87,7 @@ class Line:
         self._unnumbered = Unnumbered(home, without_serial)
         self._operator = StationOperator(self._listener)
         self._lanes: dict[str, _Lane] = {}
-        self._context: Context | None = None
+        self._context: Readers | None = None
 
     def run(self, *, patience: float | None) -> None:
         """Work until every order is issued, or no token was put in for `patience` seconds.
@@ -92,7 +95,7 @@ class Line:
         None waits for ever. Raises `StationError` and what else stops the whole line.
         """
         idle_since = time.monotonic()
-        with Turns() as turns:
+        with closing(self._source), Turns() as turns:
             interrupted = False
             while True:
                 try:
@@ -193,7 +196,7 @@ class Line:
         for attempt in range(1, SERVICE_TRIES + 1):
             try:
                 if self._context is None:
-                    self._context = Context()
+                    self._context = self._source.readers()
                 return self._context.states()
             except PcscUnavailable as error:
                 if self._context is not None:
@@ -214,7 +217,7 @@ class Line:
         while not self._came_back(reader, insertion):
             try:
                 with (
-                    opened(reader, self._operator, watch=watch) as token,
+                    self._source.opened(reader, self._operator, watch=watch) as token,
                     self._taken_up(token) as ours,
                 ):
                     if ours:

@@ -42,6 +42,8 @@ class SecretKind(StrEnum):
     OPENPGP_USER_PIN = "openpgp-user-pin"
     OPENPGP_ADMIN_PIN = "openpgp-admin-pin"
     OPENPGP_RESET_CODE = "openpgp-reset-code"
+    PKCS11_USER_PIN = "pkcs11-user-pin"
+    PKCS11_SO_PIN = "pkcs11-so-pin"
     HSMAUTH_MANAGEMENT_KEY = "hsmauth-management-key"
     HSMAUTH_CREDENTIAL = "hsmauth-credential"  # its keys, or the password they derive from
     HSMAUTH_PASSWORD = "hsmauth-password"  # unlocks a credential
@@ -70,6 +72,8 @@ _PURPOSES = {
     SecretKind.OPENPGP_USER_PIN: Purpose.HELP_DESK,
     SecretKind.OPENPGP_ADMIN_PIN: Purpose.TOKEN_ADMINISTRATION,
     SecretKind.OPENPGP_RESET_CODE: Purpose.HELP_DESK,
+    SecretKind.PKCS11_USER_PIN: Purpose.HELP_DESK,
+    SecretKind.PKCS11_SO_PIN: Purpose.TOKEN_ADMINISTRATION,
     SecretKind.HSMAUTH_MANAGEMENT_KEY: Purpose.TOKEN_ADMINISTRATION,
     SecretKind.HSMAUTH_CREDENTIAL: Purpose.TOKEN_ADMINISTRATION,
     SecretKind.HSMAUTH_PASSWORD: Purpose.HELP_DESK,
@@ -123,6 +127,7 @@ class TokenKind(StrEnum):
     YUBIKEY = "yubikey"
     SECURITY_KEY = "security-key"  # Yubico's with FIDO alone
     PIV_CARD = "piv-card"  # SP 800-73, of another maker
+    PKCS11 = "pkcs11"  # whatever its maker's module makes of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

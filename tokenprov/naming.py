@@ -27,6 +27,12 @@ def unnamed(token: Token) -> TokenConflict:
             "the card is blank: it has no CHUID that names it",
             remedy=f"Give it one: tokenprov token name --reader {token.reader!r}",
         )
+    if token.kind is TokenKind.PKCS11:
+        return TokenConflict(
+            "the token is blank, and its module gives it no serial before it is initialised",
+            remedy="Initialise it once with the SO PIN that the profile has as published:"
+            " pkcs11-tool --module MODULE --init-token --label NAME",
+        )
     return TokenConflict(
         "a token without a serial, and without FIDO2 to be known again by",
         remedy="Use a token whose serial number can be read.",

@@ -30,6 +30,7 @@ from tokenprov.steps.openpgp import openpgp_steps
 from tokenprov.steps.otp import otp_steps
 from tokenprov.steps.piv import piv_steps
 from tokenprov.steps.piv.history import RetiredKey
+from tokenprov.steps.pkcs11 import pkcs11_steps
 from tokenprov.steps.secure_channel import secure_channel_steps
 from tokenprov.steps.services import Services
 from tokenprov.token import Token
@@ -56,6 +57,8 @@ def steps_for(
         steps += openpgp_steps(profile.openpgp, order, services)
     if profile.hsmauth is not None:
         steps += hsmauth_steps(profile.hsmauth)
+    if profile.pkcs11 is not None:
+        steps += pkcs11_steps(profile.pkcs11, order, services)
     if profile.fips is not None:
         steps += fips_steps(profile.applets)
     if profile.device is not None:

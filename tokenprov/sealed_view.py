@@ -36,6 +36,7 @@ _READS: Mapping[str, frozenset[str]] = {
             *("public_key", "attestation"),
         }
     ),
+    "pkcs11": frozenset({"info", "objects"}),
     "hsmauth": frozenset({"version", "management_key_tries", "credentials", "public_key"}),
 }
 _ABOUT = frozenset({"id", "reader", "firmware", "is_fips", "kind", "has", "applications"})

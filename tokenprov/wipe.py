@@ -121,8 +121,8 @@ def wipe(
         if not token.applications:
             raise NotSupported(
                 f"token {wanted.token.label} cannot be emptied: {'; '.join(wanted.reasons)}",
-                remedy="A PIV card has no standard command for it: use its maker's program, or"
-                " another card.",
+                remedy="No standard has a command for it on such a token: use its maker's program,"
+                " or another card.",
             )
         record = begin(home, token, wanted.reasons, permission)
         unlock(token)

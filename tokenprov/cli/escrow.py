@@ -27,6 +27,7 @@ _TEXTS = {
     *(SecretKind.PIV_PIN, SecretKind.PIV_PUK, SecretKind.FIDO_PIN),
     SecretKind.STATIC_PASSWORD,
     *(SecretKind.OPENPGP_USER_PIN, SecretKind.OPENPGP_ADMIN_PIN, SecretKind.OPENPGP_RESET_CODE),
+    *(SecretKind.PKCS11_USER_PIN, SecretKind.PKCS11_SO_PIN),
     *(SecretKind.OATH_PASSWORD, SecretKind.HSMAUTH_PASSWORD),
 }
 _F = TypeVar("_F", bound=Callable[..., object])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import click
 
 from tokenprov.cli.output import as_json, facts_line, print_json
 from tokenprov.cli.readers import Nobody, choose_reader, reader_options
-from tokenprov.device.token import opened
 from tokenprov.errors import TokenConflict
 from tokenprov.forecast import Forecast, forecast
 from tokenprov.home import Home
@@ -18,6 +18,7 @@ from tokenprov.model import Holder, Json, Order, TokenId
 from tokenprov.plan import Plan, check_token, plan_token, steps_on
 from tokenprov.profile import Profile, check_roster, load_profile
 from tokenprov.roster import load_roster
+from tokenprov.source import source_for
 from tokenprov.wipe import Permission
 
 FACTORY = "as it leaves the factory"
@@ -61,7 +62,10 @@ def plan(
         profile=profile.name,
         profile_digest=profile.digest,
     )
-    with opened(choose_reader(reader, serial), Nobody()) as token:
+    with (
+        closing(source_for(profile)) as source,
+        source.opened(choose_reader(reader, serial, source), Nobody()) as token,
+    ):
         left_out = check_token(profile, token)
         if token.id.serial is not None:
             _refuse_known(home, token.id)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from typing import Any
 
 import click
 
-from tokenprov.device.pcsc import Context
-from tokenprov.device.token import opened
+from tokenprov.device.sources import PcscSource, Source
 from tokenprov.errors import InputError, TokenError, TokenGone
 from tokenprov.model import TokenId
+
+SMART_CARDS = PcscSource()
 
 
 class Nobody:
@@ -32,9 +33,19 @@ def reader_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--serial", help="The token with this serial.")(command)
 
 
-def choose_reader(reader: str | None, serial: str | None) -> str:
+def module_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Tokens that are not in smart-card readers."""
+    return click.option(
+        "--module",
+        metavar="MODULE",
+        help="The tokens of this PKCS#11 module: its .so file, or its name in p11-kit's"
+        " configuration.",
+    )(command)
+
+
+def choose_reader(reader: str | None, serial: str | None, source: Source = SMART_CARDS) -> str:
     """The one reader that is meant. Raises `InputError` where it is none or more than one."""
-    found = [(name, token_id) for name, token_id, _ in seen()]
+    found = [(name, token_id) for name, token_id, _ in seen(source)]
     if reader is not None:
         found = [one for one in found if reader.lower() in one[0].lower()]
     if serial is not None:
@@ -49,14 +60,14 @@ def choose_reader(reader: str | None, serial: str | None) -> str:
     return found[0][0]
 
 
-def seen() -> list[tuple[str, TokenId | None, str]]:
+def seen(source: Source = SMART_CARDS) -> list[tuple[str, TokenId | None, str]]:
     """Reader, token and trouble of each reader with a token in it."""
-    with Context() as context:
-        names = [state.name for state in context.states() if state.present]
+    with closing(source.readers()) as readers:
+        names = [state.name for state in readers.states() if state.present]
     found: list[tuple[str, TokenId | None, str]] = []
     for name in names:
         try:
-            with opened(name, Nobody()) as here:
+            with source.opened(name, Nobody()) as here:
                 found.append((name, here.id, ""))
         except TokenError as error:
             found.append((name, None, error.message))

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
 
 from tokenprov.audit import Audit, Standing, audit
 from tokenprov.cli.output import as_json, facts_line, print_json, print_table
-from tokenprov.cli.readers import Nobody, choose_reader, seen
+from tokenprov.cli.readers import Nobody, choose_reader, module_option, seen
 from tokenprov.cli.token_name import name_cards
 from tokenprov.cli.token_prove import prove_
-from tokenprov.device.token import opened
 from tokenprov.errors import InputError, TokenError
 from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
 from tokenprov.model import Json
+from tokenprov.source import source_of
 
 
 @click.group()
@@ -29,10 +30,12 @@ token.add_command(prove_)
 
 
 @token.command("list")
+@module_option
 @as_json
-def list_tokens(as_json: bool) -> None:
+def list_tokens(module: str | None, as_json: bool) -> None:
     """Readers with a token, and what it says it is."""
-    found = seen()
+    with closing(source_of(module)) as source:
+        found = seen(source)
     if as_json:
         print_json(
             [
@@ -64,11 +67,15 @@ def list_tokens(as_json: bool) -> None:
 
 @token.command()
 @click.argument("serial")
+@module_option
 @as_json
 @click.pass_obj
-def show(home_path: Path, serial: str, as_json: bool) -> None:
+def show(home_path: Path, serial: str, module: str | None, as_json: bool) -> None:
     """What is on the token with that serial now, and what the station has recorded of it."""
-    with opened(choose_reader(None, serial), Nobody()) as here:
+    with (
+        closing(source_of(module)) as source,
+        source.opened(choose_reader(None, serial, source), Nobody()) as here,
+    ):
         inventory = take_inventory(here)
     recorded = _recorded(home_path, serial)
     if as_json:
@@ -102,9 +109,12 @@ def show(home_path: Path, serial: str, as_json: bool) -> None:
 @token.command("audit")
 @click.argument("serial", required=False)
 @click.option("--all", "every", is_flag=True, help="The tokens in all readers.")
+@module_option
 @as_json
 @click.pass_obj
-def audit_tokens(home_path: Path, serial: str | None, every: bool, as_json: bool) -> None:
+def audit_tokens(
+    home_path: Path, serial: str | None, every: bool, module: str | None, as_json: bool
+) -> None:
     """Compare a token with the manifest and its profile; nothing is written to it.
 
     Exit code 4: a token is not what the manifest says.
@@ -114,16 +124,17 @@ def audit_tokens(home_path: Path, serial: str | None, every: bool, as_json: bool
             "say which token is meant", remedy="Name one by its serial, or write --all."
         )
     home = Home.open(home_path)
-    readers = [name for name, _, _ in seen()] if every else [choose_reader(None, serial)]
     made, troubles = [], []
-    for reader in readers:
-        try:
-            with opened(reader, Nobody()) as here:
-                made.append(audit(home, here))
-        except TokenError as error:
-            if not every:
-                raise
-            troubles.append({"reader": reader, "trouble": error.message})
+    with closing(source_of(module)) as source:
+        found = [name for name, _, _ in seen(source)] if every else None
+        for reader in [choose_reader(None, serial, source)] if found is None else found:
+            try:
+                with source.opened(reader, Nobody()) as here:
+                    made.append(audit(home, here))
+            except TokenError as error:
+                if not every:
+                    raise
+                troubles.append({"reader": reader, "trouble": error.message})
     if as_json:
         print_json({"tokens": [one.to_json() for one in made], "troubles": troubles})
     else:

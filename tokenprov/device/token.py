@@ -33,6 +33,7 @@ from tokenprov.device.openpgp import OpenPgp
 from tokenprov.device.otp import Otp
 from tokenprov.device.pcsc import PcscConnection, ReaderState
 from tokenprov.device.piv import Piv
+from tokenprov.device.pkcs11 import Pkcs11Token
 from tokenprov.device.reset import Application, reset
 from tokenprov.device.secured import SecuredConnection
 from tokenprov.device.security_domain import SecurityDomain
@@ -41,7 +42,7 @@ from tokenprov.device.watch import Watch
 from tokenprov.errors import NotSupported, WrongToken
 from tokenprov.model import TokenId, TokenKind
 from tokenprov.step import Operator
-from tokenprov.token import Keyring, SecureChannel
+from tokenprov.token import Keyring, Pkcs11Applet, SecureChannel
 
 YUBICO = "yubi"  # in the ATR of every YubiKey, "YubiKey" or "Yubikey"
 
@@ -223,6 +224,13 @@ class YubiKey:
             self._hsmauth = HsmAuth(self._kept())
         return self._hsmauth
 
+    def pkcs11(self) -> Pkcs11Applet:
+        """Raises `NotSupported`: it is spoken to in the commands of its own applications."""
+        raise NotSupported(
+            f"token {self.id.label} was not opened through a PKCS#11 module",
+            remedy="Use a profile with [piv].",
+        )
+
     def _fido_device(self, connection: KeptConnection) -> CtapDevice:
         with translated("selecting FIDO2"):
             try:
@@ -260,7 +268,7 @@ class YubiKey:
             )
 
 
-AnyToken = YubiKey | PivCard
+AnyToken = YubiKey | PivCard | Pkcs11Token
 
 
 @contextmanager

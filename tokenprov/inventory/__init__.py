@@ -15,7 +15,8 @@ from tokenprov.inventory.oath import oath_inventory
 from tokenprov.inventory.openpgp import openpgp_inventory
 from tokenprov.inventory.otp import otp_inventory
 from tokenprov.inventory.piv import piv_inventory
-from tokenprov.model import Json
+from tokenprov.inventory.pkcs11 import pkcs11_inventory
+from tokenprov.model import Json, TokenKind
 from tokenprov.token import Token
 
 __all__ = ["Inventory", "take_inventory"]
@@ -44,7 +45,8 @@ def take_inventory(token: Token) -> Inventory:
     """Look at every applet that the token has. Raises a `TokenError` when it cannot be read."""
     facts: dict[str, Json] = {}
     contents: dict[str, tuple[str, ...]] = {}
-    for name, look in _APPLETS.items():
+    looks = {"pkcs11": pkcs11_inventory} if token.kind is TokenKind.PKCS11 else _APPLETS
+    for name, look in looks.items():
         used: list[str] = []
         try:
             facts[name] = look(token, used)

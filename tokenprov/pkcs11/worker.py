@@ -17,6 +17,7 @@ from __future__ import annotations
 import ctypes
 import json
 import resource
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -46,6 +47,8 @@ _FLAGS = (
     TokenFlag.USER_PIN_FINAL_TRY,
     TokenFlag.USER_PIN_COUNT_LOW,
     TokenFlag.SO_PIN_LOCKED,
+    TokenFlag.SO_PIN_FINAL_TRY,
+    TokenFlag.SO_PIN_COUNT_LOW,
     TokenFlag.WRITE_PROTECTED,
     TokenFlag.LOGIN_REQUIRED,
 )
@@ -310,5 +313,6 @@ def serve(channel: socket.socket, path: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's interrupt is for the other process
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])

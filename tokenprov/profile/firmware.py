@@ -91,7 +91,16 @@ def fit_to(
 def _limits(
     profile: Profile, version: Version | None, kind: TokenKind, fips: bool
 ) -> Iterator[Limit]:
-    missing = {
+    if (profile.pkcs11 is None) is (kind is TokenKind.PKCS11):
+        yield Limit(
+            key="pkcs11",
+            message="a token is reached through a PKCS#11 module by a profile with [pkcs11], and by"
+            " no other",
+            remedy="Use a profile of the other kind for it.",
+        )
+    if kind is TokenKind.PKCS11:
+        return  # and [pkcs11] stands alone
+    missing: tuple[str, ...] = {
         TokenKind.YUBIKEY: (),
         TokenKind.SECURITY_KEY: ("piv", "otp", "oath", "openpgp", "hsmauth"),
         TokenKind.PIV_CARD: (

@@ -22,6 +22,7 @@ from tokenprov.profile.otp import BY_SERIAL, NO_TOKEN_ID, HotpSlot, OtpSection, 
 from tokenprov.profile.piv import PivSection
 from tokenprov.profile.piv_certificate import SID_COLUMN, AccountSid, Certificate
 from tokenprov.profile.piv_objects import MAX_OBJECT
+from tokenprov.profile.pkcs11 import MAX_LABEL, Pkcs11Section
 from tokenprov.profile.settle import ANY_DAY, LONGEST_SERIAL, settled
 from tokenprov.roster import Roster
 from tokenprov.roster.check import MAX_COMMON_NAME
@@ -53,6 +54,8 @@ def needs(profile: Profile) -> Iterator[Need]:
         yield from _otp_needs(profile.otp)
     if profile.oath is not None:
         yield from _oath_needs(profile.oath)
+    if profile.pkcs11 is not None:
+        yield from _pkcs11_needs(profile.pkcs11)
     if profile.openpgp is not None:
         yield from _openpgp_needs(profile.openpgp)
     for index, credential in enumerate(profile.fido2.credentials if profile.fido2 else ()):
@@ -88,6 +91,19 @@ def _piv_needs(section: PivSection) -> Iterator[Need]:
             template=one.text,
             max_bytes=MAX_OBJECT,
         )
+
+
+def _pkcs11_needs(section: Pkcs11Section) -> Iterator[Need]:
+    """What the token's label and its certificates say of the holder."""
+    yield Need(
+        key="pkcs11.label",
+        fields=section.label.fields,
+        template=section.label,
+        max_bytes=MAX_LABEL,
+    )
+    for index, key in enumerate(section.keys):
+        if key.certificate is not None:
+            yield from _certificate_needs(f"pkcs11.keys[{index}].certificate", key.certificate)
 
 
 def _certificate_needs(path: str, certificate: Certificate) -> Iterator[Need]:

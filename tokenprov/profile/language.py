@@ -24,6 +24,7 @@ from tokenprov.profile.openpgp import OpenPgpSection
 from tokenprov.profile.optional import KEY, check_optional
 from tokenprov.profile.otp import OtpSection
 from tokenprov.profile.piv import PivSection
+from tokenprov.profile.pkcs11 import Pkcs11Section
 from tokenprov.profile.section import Section
 from tokenprov.profile.secure_channel import SecureChannelSection
 from tokenprov.profile.windows import check_windows_logon
@@ -61,6 +62,7 @@ class Profile(Section):
     openpgp: OpenPgpSection | None = None
     hsmauth: HsmAuthSection | None = None
     fips: FipsSection | None = None
+    pkcs11: Pkcs11Section | None = None
     lifecycle: LifecycleSection | None = None
 
     @field_validator("name")
@@ -84,6 +86,8 @@ class Profile(Section):
             yield Fault(
                 message="the profile sets nothing", remedy="Add [piv], [otp] or [fido2] to it."
             )
+        if self.pkcs11 is not None:
+            yield from self._through_a_module()
         yield from check_applications(self.device, self.applets)
         yield from check_approved(
             self.fips,
@@ -100,6 +104,16 @@ class Profile(Section):
                 self.to_json(),
                 lambda document: type(self).model_validate(document, by_alias=True, by_name=False),
             )
+
+    def _through_a_module(self) -> Iterator[Fault]:
+        for name in type(self).model_fields:
+            if name not in ("pkcs11", "lifecycle") and isinstance(getattr(self, name), Section):
+                section = name.replace("_", "-")
+                yield Fault(
+                    at=(section,),
+                    message=f"[pkcs11] reaches a token through its module, [{section}] does not",
+                    remedy=f"Take [{section}] or [pkcs11] out: each wants a profile of its own.",
+                )
 
     @property
     def applets(self) -> tuple[Application, ...]:

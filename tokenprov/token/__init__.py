@@ -19,6 +19,7 @@ from tokenprov.token.oath import OathApplet
 from tokenprov.token.openpgp import OpenPgpApplet
 from tokenprov.token.otp import OtpApplet
 from tokenprov.token.piv import KeyState, PivApplet, Tries
+from tokenprov.token.pkcs11 import Pkcs11Applet
 from tokenprov.token.security_domain import Scp03, Scp11b, SecureChannel, SecurityDomainApplet
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "OpenPgpApplet",
     "OtpApplet",
     "PivApplet",
+    "Pkcs11Applet",
     "Scp03",
     "Scp11b",
     "SecureChannel",
@@ -67,6 +69,7 @@ class Token(Protocol):
     def oath(self) -> OathApplet: ...
     def openpgp(self) -> OpenPgpApplet: ...
     def hsmauth(self) -> HsmAuthApplet: ...
+    def pkcs11(self) -> Pkcs11Applet: ...
     def touch(self, reason: str) -> AbstractContextManager[None]:
         """Around a command for which the token waits to be touched."""
         ...
