@@ -5,7 +5,8 @@ draft-ietf-acme-device-attest: certbot's josepy checks signatures and thumbprint
 attestation's chain and the certificates. `behaviours` say, one an order that is made or a
 certificate that is asked for, what else happens: `slow` leaves the order in processing for one
 look, `undecided` for an hour, `lost` cuts the connection once the certificate was made, `refused`
-finds the attestation wrong. Every third nonce is refused as stale.
+finds the attestation wrong, `without-MEMBER` leaves a member out of the order. Every third nonce is
+refused as stale.
 """
 
 from __future__ import annotations
@@ -225,6 +226,8 @@ class AcmeServer:
         """An order as it stands, and when it is to be looked at again."""
         order = self.orders[name]
         shown = {key: value for key, value in order.items() if key not in ("behaviour", "attested")}
+        if order["behaviour"].startswith("without-"):
+            shown.pop(order["behaviour"].removeprefix("without-"), None)
         if order["status"] == "processing":
             if order["behaviour"] == "undecided":
                 return shown, 3600

@@ -45,7 +45,8 @@ def main(path: str, *options: str) -> None:
         if mock.poll() is not None:
             sys.exit("the mock server ended")
         time.sleep(0.02)
-    server = socketserver.UnixStreamServer(path, Hand)
+    server = socketserver.UnixStreamServer(f"{path}.new", Hand)
+    os.rename(f"{path}.new", path)  # it is there once it listens
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdin.read()
     mock.kill()

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from asn1crypto import parser
 
+from tests.https import make_authority
 from tests.issued import openssl
 from tests.servers import HOST
 
@@ -54,12 +55,7 @@ class CmpServer:
 
     def make(self) -> None:
         """The authority and the secret that the station has, too."""
-        ca = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30"
-        openssl(
-            *ca.split(),
-            *("-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=CMP CA"),
-            folder=self.folder,
-        )
+        make_authority(self.folder, "ca")
         (self.folder / "secret").write_text(SECRET)
 
     def certify(self, csr: bytes) -> None:

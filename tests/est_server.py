@@ -78,23 +78,6 @@ class EstServer:
         )
         return done.stdout
 
-    def revoke_all(self) -> None:
-        """Publish a list that names all that was issued, in crl.pem."""
-        lines = [
-            f"R\t301231235959Z\t261124000000Z\t{serial}\tunknown\t/CN=x" for serial in self.serials
-        ]
-        (self.folder / "index.txt").write_text("\n".join([*lines, ""]))
-        self.publish()
-
-    def publish(self) -> None:
-        """Publish the list of what is revoked."""
-        (self.folder / "index.txt").touch()
-        (self.folder / "ca.cnf").write_text(
-            "[ca]\ndefault_ca = own\n[own]\ndatabase = index.txt\ndefault_md = sha256\n"
-        )
-        make = "ca -config ca.cnf -gencrl -keyfile ca.key -cert ca.pem -crldays 7 -out crl.pem"
-        openssl(*make.split(), folder=self.folder)
-
 
 @contextmanager
 def est_server(folder: Path) -> Iterator[EstServer]:

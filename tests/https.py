@@ -1,10 +1,10 @@
-"""HTTPS for servers of tests: certificates by OpenSSL, a free port of the loopback."""
+"""Authorities by OpenSSL for servers of tests, and HTTPS on a free port of the loopback."""
 
 from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -35,6 +35,17 @@ def make_tls(folder: Path) -> None:
         sign = f"x509 -req -in {name}.csr -CA tls.pem -CAkey tls.key -CAcreateserial -days 30"
         files = ("-extfile", f"{name}.ext", "-out", f"{name}.pem")
         openssl(*sign.split(), *files, folder=folder)
+
+
+def publish_list(folder: Path, serials: Iterable[str] = ()) -> None:
+    """The list of what the authority `ca` revoked (serial numbers in hex), in crl.pem."""
+    lines = [f"R\t301231235959Z\t261124000000Z\t{one.upper()}\tunknown\t/CN=x" for one in serials]
+    (folder / "index.txt").write_text("\n".join([*lines, ""]))
+    (folder / "ca.cnf").write_text(
+        "[ca]\ndefault_ca = own\n[own]\ndatabase = index.txt\ndefault_md = sha256\n"
+    )
+    make = "ca -config ca.cnf -gencrl -keyfile ca.key -cert ca.pem -crldays 7 -out crl.pem"
+    openssl(*make.split(), folder=folder)
 
 
 @contextmanager

@@ -122,8 +122,8 @@ def test_one_that_remembers_leaves_no_doubt(site: Site) -> None:
         ("later", IssuerPending, "has not decided yet: the committee meets on Friday"),
         ("away", IssuerError, "was not reached"),
         ("hang", IssuerUnanswered, "did not end within 1 s"),
-        ("other", IssuerError, "no certificate for the key"),
-        ("talk", IssuerError, "no certificate in PEM"),
+        ("other", IssuerUnanswered, "no certificate for the key"),
+        ("talk", IssuerUnanswered, "no certificate in PEM"),
     ],
 )
 def test_what_its_ends_mean(

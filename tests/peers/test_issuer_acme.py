@@ -189,6 +189,14 @@ def test_an_order_that_the_server_forgot_is_made_anew(site: Site) -> None:
     assert site.run()["state"] == "match"
 
 
+@pytest.mark.parametrize("member", ["authorizations", "finalize", "certificate"])
+def test_what_a_server_leaves_out_is_told(site: Site, member: str) -> None:
+    """A server that does not keep to the standard is an error with its remedy, and no crash."""
+    site.server.behaviours += [f"without-{member}"]
+    with pytest.raises(IssuerError, match=f"told no {member}"):
+        site.run()
+
+
 def test_another_makers_root_is_refused(site: Site) -> None:
     """A server that does not know the maker issues nothing: the attestation is really checked."""
     known = site.server.roots.read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,8 +14,11 @@ from cryptography import x509
 
 from tests.certificate_requests import csr_of, p256, request_for
 from tests.cmp_server import P10CR, REFERENCE, SECRET, CmpServer, cmp_server
+from tests.https import publish_list
+from tests.in_process import SERIAL, Desk
 from tests.issued import openssl
 from tests.servers import HOST, free_port
+from tests.stations import tell
 from tokenprov.errors import IssuerError, IssuerUnanswered, StationError
 from tokenprov.issuer import CertificateRequest, Issuer, choose_issuer
 
@@ -87,7 +91,7 @@ def test_a_certificate_is_had_once(server: CmpServer, home: Home) -> None:
     said = openssl("verify", "-CAfile", "ca.pem", "leaf.der", folder=server.folder)
     assert said == "leaf.der: OK\n"
     (above,) = issued.chain
-    assert x509.load_der_x509_certificate(above).subject.rfc4514_string() == "CN=CMP CA"
+    assert x509.load_der_x509_certificate(above).subject.rfc4514_string() == "CN=Test ca"
     assert server.kinds[0] == P10CR
     exchanges = len(server.kinds)
     assert home.issuer().issue(request, now()) == issued
@@ -209,3 +213,39 @@ def test_wrong_settings_are_named(home: Home, changes: dict[str, Any], said: str
     """File and key are named."""
     with pytest.raises(StationError, match=said):
         home.issuer(**changes)
+
+
+PROFILE = """
+[[piv.keys]]
+slot = "9a"
+algorithm = "eccp256"
+
+[piv.keys.certificate]
+issuer = "cmp+{url}"
+upn = true
+usages = ["client-auth", "smartcard-logon"]
+"""
+
+
+def test_a_token_is_issued_and_revoked_by_it(server: CmpServer, home: Home, tmp_path: Path) -> None:
+    """When the holder leaves, the authority is told; it counts once its list names the serial."""
+    desk = Desk(tmp_path / "desk", "yubikey-5.7.4")
+    home.issuer(crl=f"{server.folder}/crl.pem")
+    shutil.copytree(home.path / "issuers", desk.home.path / "issuers", dirs_exist_ok=True)
+    entry = desk.run(PROFILE.format(url=server.url))
+    (step,) = [one for one in entry["steps"] if one["id"] == "piv/9a/certificate"]
+    assert step["facts"]["authority"] == f"cmp+{server.url}"
+    assert "doubts" not in step["facts"]
+    revoke = ("--home", desk.home.path, "revoke", str(SERIAL), "--reason", "left", "--json")
+    publish_list(server.folder)
+    said = tell(*revoke)
+    assert said.code == 5, said
+    assert "does not publish it yet" in said.err
+    assert server.kinds[-1] == RR
+    asked = len(server.kinds)
+    publish_list(server.folder, [step["facts"]["serialNumber"]])
+    said = tell(*revoke)
+    assert said.code == 0, said
+    (done,) = [one for one in said.document["credentials"] if one["id"] == step["id"]]
+    assert (done["outcome"], done["facts"]["status"]) == ("done", "revoked")
+    assert len(server.kinds) == asked

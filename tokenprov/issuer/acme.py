@@ -23,6 +23,7 @@ Rules:
 from __future__ import annotations
 
 import base64
+import contextlib
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -39,7 +40,14 @@ from cryptography.hazmat.primitives.serialization import (
 from fido2 import cbor
 
 from tokenprov.errors import IssuerError, IssuerPending, StationError
-from tokenprov.issuer.acme_session import AcmeSession, Binding, Problem
+from tokenprov.issuer.acme_session import (
+    AcmeSession,
+    Binding,
+    Problem,
+    location,
+    members,
+    text,
+)
 from tokenprov.issuer.answers import certificates_in_pem, certified
 from tokenprov.issuer.choose import IssuerSettings
 from tokenprov.issuer.jose import base64url, thumbprint
@@ -113,18 +121,18 @@ class Acme:
                 document, answer = session.read(order)
                 match document.get("status"):
                     case "pending":
-                        for authorization in document["authorizations"]:
+                        for authorization in members(document, "authorizations", str):
                             self._prove(session, authorization, request, key)
                     case "ready" if not finalized:
                         csr = base64url(request.csr or b"")
-                        session.post(document["finalize"], {"csr": csr})
+                        session.post(text(document, "finalize"), {"csr": csr})
                         finalized = True
                         continue
                     case "valid":
-                        chain = session.post(document["certificate"], None).content
+                        chain = session.post(text(document, "certificate"), None).content
                         return certified(request.public_key, certificates_in_pem(chain))
                     case "invalid":
-                        raise Problem(order, document.get("error", {}))
+                        raise Problem(order, document.get("error") or {})
                 seconds = retry_after(answer, now)
                 left = self._pause(left, seconds, order)
 
@@ -155,9 +163,7 @@ class Acme:
                 pass
         identifiers = [{"type": IDENTIFIER, "value": serial}]
         answer = session.post(session.url("newOrder"), {"identifiers": identifiers})
-        order = str(answer.headers.get("Location", ""))
-        if not order:
-            raise IssuerError(f"{self._url} named no order", remedy=_ASK)
+        order = location(answer)
         mark.keep(order)
         return order
 
@@ -172,14 +178,15 @@ class Acme:
         document, _ = session.read(authorization)
         if document.get("status") != "pending":
             return
-        challenge = next((one for one in document["challenges"] if one["type"] == CHALLENGE), None)
+        offered = members(document, "challenges", dict)
+        challenge = next((one for one in offered if one.get("type") == CHALLENGE), None)
         if challenge is None:
             raise IssuerError(f"{self._url} does not offer {CHALLENGE}", remedy=_ASK)
-        if challenge["status"] != "pending":
+        if challenge.get("status") != "pending":
             return  # it was met, and is looked at
-        authorized = f"{challenge['token']}.{thumbprint(key)}"  # RFC 8555, 8.1
+        authorized = f"{text(challenge, 'token')}.{thumbprint(key)}"  # RFC 8555, 8.1
         attested = attestation_object(request, authorized.encode())
-        session.post(challenge["url"], {"attObj": base64url(attested)})
+        session.post(text(challenge, "url"), {"attObj": base64url(attested)})
 
     def _pause(self, left: float, seconds: int | None, order: str) -> float:
         pause = max(_SHORTEST_WAIT, seconds or 0)
@@ -195,9 +202,9 @@ class Acme:
     def _binding(self) -> Binding | None:
         if not self._settings.binding or self._settings.binding_file is None:
             return None
-        text = read_secret(self._settings.binding_file).reveal()
+        given = read_secret(self._settings.binding_file).reveal()
         try:
-            secret = base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+            secret = base64.urlsafe_b64decode(given + b"=" * (-len(given) % 4))
         except ValueError:
             raise StationError(
                 f"{self._settings.binding_file} is not base64url",
@@ -211,7 +218,8 @@ class Acme:
         if not path.exists():
             made = ec.generate_private_key(ec.SECP256R1())
             pem = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            create_durable(path, pem, mode=0o600)
+            with contextlib.suppress(FileExistsError):  # another token's turn was quicker
+                create_durable(path, pem, mode=0o600)
         try:
             key = load_pem_private_key(read_secret(path).reveal(), password=None)
         except (ValueError, TypeError):

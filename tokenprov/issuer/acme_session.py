@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,6 +20,7 @@ from tokenprov.issuer.web import ask, exchange, first_line
 from tokenprov.model import Json
 from tokenprov.secret import Secret
 
+T = TypeVar("T")
 _PREFIX = "urn:ietf:params:acme:error:"
 _TRIES = 3  # with nonces that the server refuses
 _TYPE = {"Content-Type": "application/jose+json"}
@@ -30,8 +32,11 @@ class Problem(IssuerError):
 
     def __init__(self, where: str, document: Mapping[str, Json]) -> None:
         self.kind = str(document.get("type", "")).removeprefix(_PREFIX)
-        parts = [document, *document.get("subproblems", ())]
-        details = "; ".join(str(part["detail"]) for part in parts if part.get("detail"))
+        below = document.get("subproblems")
+        parts = [document, *(below if isinstance(below, list) else ())]
+        details = "; ".join(
+            str(part["detail"]) for part in parts if isinstance(part, dict) and part.get("detail")
+        )
         said = first_line(": ".join(filter(None, (self.kind, details))))
         super().__init__(f"{where} refused: {said}", remedy=_ASK)
 
@@ -57,10 +62,7 @@ class AcmeSession:
 
     def url(self, resource: str) -> str:
         """Where a resource is (7.1.1). Raises `IssuerError` where the server has none."""
-        found = self._directory.get(resource)
-        if not isinstance(found, str):
-            raise IssuerError(f"the ACME server has no {resource}", remedy=_ASK)
-        return found
+        return text(self._directory, resource)
 
     def enter(self, contact: tuple[str, ...], binding: Binding | None) -> None:
         """Find the account of the key, or make it, agreeing to the server's terms (7.3)."""
@@ -70,10 +72,7 @@ class AcmeSession:
             payload["contact"] = list(contact)
         if binding is not None:
             payload["externalAccountBinding"] = bound(self._key, binding.kid, binding.secret, url)
-        answer = self.post(url, payload)
-        self._account = answer.headers.get("Location", "")
-        if not self._account:
-            raise IssuerError(f"{url} named no account", remedy=_ASK)
+        self._account = location(self.post(url, payload))
 
     def post(self, url: str, payload: Json) -> httpx.Response:
         """A signed request; None for `payload` reads (6.3)."""
@@ -103,6 +102,27 @@ class AcmeSession:
             self._nonce = answer.headers.get("Replay-Nonce", "")
         nonce, self._nonce = self._nonce, ""
         return nonce
+
+
+def text(document: Mapping[str, Json], member: str) -> str:
+    """A member that must be there. Raises `IssuerError` for a server that leaves it out."""
+    found = document.get(member)
+    if not isinstance(found, str) or not found:
+        raise IssuerError(f"the ACME server told no {member}", remedy=_ASK)
+    return found
+
+
+def members(document: Mapping[str, Json], member: str, kind: type[T]) -> list[T]:
+    """A member that must be a list of these. Raises `IssuerError` where it is not."""
+    found = document.get(member)
+    if not isinstance(found, list) or not all(isinstance(one, kind) for one in found):
+        raise IssuerError(f"the ACME server told no {member}", remedy=_ASK)
+    return found
+
+
+def location(answer: httpx.Response) -> str:
+    """Where what was made is (7.3, 7.4). Raises `IssuerError` for a server that does not say."""
+    return text({"Location": answer.headers.get("Location")}, "Location")
 
 
 def _document(answer: httpx.Response) -> dict[str, Json]:

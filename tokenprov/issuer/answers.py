@@ -2,7 +2,8 @@
 
 Rules: the answer is the certificate for the key that was asked for, the newest where there are
 several. Above it stand those that signed it, one after the other, as far as they came along; each
-link's signature is checked. What else came along is left out.
+link's signature is checked. What else came along is left out. An answer that is none of this does
+not count, and what was asked may have been done all the same: `IssuerUnanswered`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
 
-from tokenprov.errors import IssuerError, StationError
+from tokenprov.errors import IssuerError, IssuerUnanswered, StationError
 from tokenprov.issuer.requests import Certified
 
 _MAX_CHAIN = 8  # certificates; a path of the Web has three
@@ -22,19 +23,19 @@ _REMEDY = "Nothing of it was used. Ask who runs the authority what it answers wi
 
 
 def certificates_in_pkcs7(der: bytes) -> list[x509.Certificate]:
-    """Those in a certs-only message (RFC 8551, 3.8). Raises `IssuerError`."""
+    """Those in a certs-only message (RFC 8551, 3.8). Raises `IssuerUnanswered`."""
     try:
         return pkcs7.load_der_pkcs7_certificates(der)
     except (ValueError, UnsupportedAlgorithm) as exc:
-        raise IssuerError("the answer is no PKCS#7 of certificates", remedy=_REMEDY) from exc
+        raise IssuerUnanswered("the answer is no PKCS#7 of certificates", remedy=_REMEDY) from exc
 
 
 def certificates_in_pem(pem: bytes) -> list[x509.Certificate]:
-    """Those in PEM text (RFC 7468, 5). Raises `IssuerError`."""
+    """Those in PEM text (RFC 7468, 5). Raises `IssuerUnanswered`."""
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError as exc:
-        raise IssuerError("the answer holds no certificate in PEM", remedy=_REMEDY) from exc
+        raise IssuerUnanswered("the answer holds no certificate in PEM", remedy=_REMEDY) from exc
 
 
 def certificates_in_file(data: bytes) -> list[x509.Certificate]:
@@ -77,11 +78,11 @@ def certificates_above(file: Path | None) -> list[x509.Certificate]:
 def certified(public_key: bytes, given: Sequence[x509.Certificate]) -> Certified:
     """The certificate for that key (SubjectPublicKeyInfo, DER) with those above it.
 
-    Raises `IssuerError` where none of them is for it.
+    Raises `IssuerUnanswered` where none of them is for it.
     """
     own = [one for one in given if spki(one) == public_key]
     if not own:
-        raise IssuerError("the answer holds no certificate for the key", remedy=_REMEDY)
+        raise IssuerUnanswered("the answer holds no certificate for the key", remedy=_REMEDY)
     leaf = max(own, key=lambda one: one.not_valid_before_utc)
     return Certified(
         der=leaf.public_bytes(Encoding.DER),

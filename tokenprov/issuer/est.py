@@ -24,7 +24,7 @@ from http import HTTPStatus
 import httpx
 from cryptography import x509
 
-from tokenprov.errors import IssuerError, IssuerPending, StationError
+from tokenprov.errors import IssuerError, IssuerPending, IssuerUnanswered, StationError
 from tokenprov.issuer.answers import certificates_in_pkcs7, certified
 from tokenprov.issuer.choose import IssuerSettings
 from tokenprov.issuer.journalled import Mark
@@ -34,6 +34,7 @@ from tokenprov.issuer.requests import Certified
 from tokenprov.issuer.settings import File, read, read_secret
 from tokenprov.issuer.web import WebSettings, ask, connection, retry_after
 
+_NOTHING_SENT = "No request was sent. Mend that, then run the same command again."
 _SHORTEST_WAIT = 1  # second between two askings, where the server does not say
 _TYPES = {
     "Content-Type": "application/pkcs10",
@@ -87,7 +88,7 @@ class Est:
         if not mark.handle:
             mark.keep(body)
         with connection(self._settings) as client:
-            above = certificates_in_pkcs7(_decoded(ask(client, "GET", f"{self._url}/cacerts")))
+            above = self._authorities(client)
             answer = self._post(client, body.encode(), now)
             issued = certificates_in_pkcs7(_decoded(answer))
             return certified(request.public_key, [*issued, *above])
@@ -101,6 +102,12 @@ class Est:
     def status(self, issued: Certified, now: datetime) -> CertificateStatus:
         """By the authority's list."""
         return read_status(self._settings, issued, now)
+
+    def _authorities(self, client: httpx.Client) -> list[x509.Certificate]:
+        try:
+            return certificates_in_pkcs7(_decoded(ask(client, "GET", f"{self._url}/cacerts")))
+        except IssuerUnanswered as error:
+            raise IssuerError(f"{error.message} (/cacerts)", remedy=_NOTHING_SENT) from error
 
     def _post(self, client: httpx.Client, body: bytes, now: datetime) -> httpx.Response:
         left = self._settings.wait
@@ -137,7 +144,7 @@ def _decoded(answer: httpx.Response) -> bytes:
     try:
         return base64.b64decode(b"".join(answer.content.split()), validate=True)  # 4.1.3, 4.2.3
     except ValueError as exc:
-        raise IssuerError(
+        raise IssuerUnanswered(
             f"{answer.url} answered with what is not base64",
             remedy="Check the address: it ends in /.well-known/est, or in a label below it.",
         ) from exc
