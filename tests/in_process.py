@@ -55,6 +55,7 @@ class Line(SmartCardConnection):
     """
 
     reader = READER
+    watch = None  # nobody counts its time
 
     @property
     def atr(self) -> bytes:

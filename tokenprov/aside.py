@@ -3,13 +3,19 @@
 Rules:
 - Only a token that an order was begun with and not finished: what ends the binding of a token that
   is a holder's is another thing.
-- The entry comes first, with the envelopes of what the token was told; then the station forgets
+- First its certificates are revoked at their issuers, and its passkeys removed where the station is
+  the relying party: they are for keys that nobody answers for. An issuer that does not answer stops
+  it, and the same command goes on; one that takes no revocation is named as `elsewhere`.
+- Then comes the entry, with the envelopes of what the token was told; then the station forgets
   its own copies and the order is open again. The custodians keep theirs, under the old serial.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
+
+from cryptography import x509
 
 from tokenprov.errors import InputError
 from tokenprov.home import Home
@@ -21,6 +27,8 @@ from tokenprov.record.escrow import STATION
 from tokenprov.record.manifest import Addition
 from tokenprov.record.rows import Batch, OrderRecord
 
+LOCAL = "local"  # the authority of orders that were begun before their journal named it
+UNUSED = x509.ReasonFlags.cessation_of_operation  # RFC 5280, 5.3.1
 UNFINISHED = (OrderState.WORKING, OrderState.FAILED)
 
 
@@ -92,6 +100,7 @@ def _record(
     label = found.token.label
     act = Act(action=Action.SET_ASIDE, operator=operator, about={"token": label})
     clearance = enforce(home, act, agreement.meant_for(act.action, act.about))
+    ended = list(_ended(home, found.id))
     envelopes = [
         envelope
         for envelope in home.ledger.envelopes(token_label=label, order=found.id)
@@ -105,9 +114,38 @@ def _record(
         "order": found.id,
         "secrets": [envelope.to_json() for envelope in envelopes],
     }
+    if ended:
+        entry["credentials"] = ended
     addition = Addition(entry=entry, blobs=[envelope.blob for envelope in envelopes])
     index = home.manifest.append_many([clearance.cover(addition)])
     return settle(home, entry, index)
+
+
+def _ended(home: Home, order: str) -> Iterator[Json]:
+    """What relied on the token of an unfinished order, ended; as it stands in the entry."""
+    for intent in home.ledger.intents(order):
+        applet, _, rest = intent.step.partition("/")
+        public = intent.parameters["public"]
+        if applet == "piv" and "request" in public:
+            issuer = home.issuer(public.get("authority", LOCAL))
+            issued = issuer.find(public["request"])
+            if issued is not None:
+                facts = {"serialNumber": issued.serial_hex, "issuer": issuer.uri}
+                if issuer.abilities.revokes:
+                    issuer.revoke(issued.serial_hex, UNUSED, home.clock())
+                    yield _outcome(intent.step, "certificate", "done", facts)
+                else:
+                    facts["at"] = issuer.uri
+                    yield _outcome(intent.step, "certificate", "elsewhere", facts)
+        elif intent.step.startswith("fido2/credential/"):
+            party = home.relying_party(rest.removeprefix("credential/"), "")
+            if party.find(order) is not None:
+                party.remove(order)
+                yield _outcome(intent.step, "passkey", "done", {"rpId": party.rp_id})
+
+
+def _outcome(step: str, kind: str, outcome: str, facts: Json) -> Json:
+    return {"id": step, "kind": kind, "outcome": outcome, "facts": facts}
 
 
 def _token(found: OrderRecord) -> dict[str, Json]:

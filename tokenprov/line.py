@@ -171,11 +171,10 @@ class Line:
 
     def _give_up(self, reader: str, watch: Watch, reason: str) -> None:
         watch.given_up = reason
-        here = [token.id.label for token in self._held() if token.reader == reader]
         self._hears(
             events.TokenGivenUp(
                 reader=reader,
-                label=here[0] if here else reader,
+                label=watch.label or reader,
                 reason=reason,
                 remedy="Take it out. Put in again, it goes on where it was; if it stays so, set it"
                 " aside.",
@@ -226,7 +225,7 @@ class Line:
             except WipeFirst as wanted:
                 if wanted.token.label in self._wiping:  # by the turn of the reader it came from
                     return
-                moved = self._wipe(reader, wanted)
+                moved = self._wipe(reader, wanted, watch)
                 if moved is None:
                     return
                 reader = moved
@@ -284,7 +283,7 @@ class Line:
 
     def _serve(self, token: AnyToken) -> None:
         started = time.monotonic()
-        label = token.id.label
+        self._mine.watch.label = label = token.id.label
         self._listener(
             events.TokenSeen(
                 reader=token.reader,
@@ -315,7 +314,7 @@ class Line:
         self._work.refuse_idle(token.id)
         check_token(self._profile, token)
 
-    def _wipe(self, reader: str, wanted: WipeFirst) -> str | None:
+    def _wipe(self, reader: str, wanted: WipeFirst, watch: Watch) -> str | None:
         """The reader in which the emptied token is; None where it was not, which was said."""
         label = wanted.token.label
         self._listener(events.WipeStarted(reader=reader, label=label, used=wanted.reasons))
@@ -328,6 +327,7 @@ class Line:
                 self._operator,
                 self._work.permission,
                 recording=self._work.recording,
+                watch=watch,
             )
             with Context() as context:
                 self._moved += [state for state in context.states() if state.name == back]

@@ -23,6 +23,7 @@ from yubikit.piv import SLOT
 from tokenprov.attestation import is_virtual_token
 from tokenprov.device.reinsertion import reset_fido2
 from tokenprov.device.token import AnyToken, opened
+from tokenprov.device.watch import Watch
 from tokenprov.errors import NotSupported, NotVerified, TokenConflict, WrongToken
 from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
@@ -104,6 +105,7 @@ def wipe(
     recording: AbstractContextManager[object],
     unlock: Callable[[Token], None] = lambda token: None,
     cleared: Clearance | None = None,
+    watch: Watch | None = None,
 ) -> tuple[int, str]:
     """Empty the token that is in that reader and on no connection now.
 
@@ -111,13 +113,13 @@ def wipe(
     `cleared` is that of the act that it is part of.
 
     Gives the index of its entry and the reader that it is in afterwards. `recording` is held while
-    the entry is written. Raises `PolicyError`, `ApprovalError` where it may not be done,
-    `TokenConflict` for a token that may not be wiped, `WrongToken` for another one in its place,
-    and every `TokenError` that it meets on the way.
+    the entry is written, `watch` hears of each command. Raises `PolicyError`, `ApprovalError` where
+    it may not be done, `TokenConflict` for a token that may not be wiped, `WrongToken` for another
+    one in its place, and every `TokenError` that it meets on the way.
     """
     expect = _only(wanted.token)
     clearance = cleared or _clear(home, wanted.token, permission)
-    with opened(reader, operator, expect) as token:
+    with opened(reader, operator, expect, watch) as token:
         if not token.applications:
             raise NotSupported(
                 f"token {wanted.token.label} cannot be emptied: {'; '.join(wanted.reasons)}",
@@ -128,9 +130,9 @@ def wipe(
         unlock(token)
         done = empty(token)
     if FIDO2 in token.applications:
-        reader = reset_fido2(wanted.token, reader, operator)
+        reader = reset_fido2(wanted.token, reader, operator, watch=watch)
         done = (*done, FIDO2)
-    with opened(reader, operator, expect) as token:
+    with opened(reader, operator, expect, watch) as token:
         entry = emptied(home, token, record, done)
         with recording:
             index = home.manifest.append_many([clearance.cover(Addition(entry=entry))])

@@ -10,6 +10,7 @@ import pytest
 
 from tests.stations import SECONDS, Said, Station
 from tests.token_under_test import TokenUnderTest
+from tokenprov.sim.bench import VirtualBench
 from tokenprov.station.badges import badge_of
 
 OTP = "ccccccbcgujhingjrdejhgfnuetrgigvejhhgbkugded"  # 44 characters of modhex, as a key types
@@ -74,3 +75,30 @@ def test_a_badge_is_scanned_and_a_key_types(station: Station, token: TokenUnderT
 def test_what_is_a_badge(line: str, prefix: str, badge: str | None) -> None:
     """Six and eight digits are HOTP's unless a prefix says that a badge was read."""
     assert badge_of(line, prefix) == badge
+
+
+def test_a_badge_decides_whose_token_it_is(
+    station: Station, token: TokenUnderTest, one_reader: VirtualBench
+) -> None:
+    """Scanned before the token is put in, it is the badge's holder who gets it."""
+    one_reader.control.remove(int(token.serial))
+    command = (*station.batch(holders=3), "--scan", "--wait", str(SECONDS))
+    with subprocess.Popen(
+        [sys.executable, "-m", "tokenprov", "--home", str(station.home), *map(str, command)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **station.environment},
+    ) as running:
+        assert running.stdin is not None
+        assert running.stderr is not None
+        running.stdin.write("E3\n")
+        running.stdin.flush()
+        while '"HolderNamed"' not in (line := running.stderr.readline()):
+            assert line, "it ended before the badge was taken"
+        one_reader.control.insert(int(token.serial))
+        while '"TokenIssued"' not in (line := running.stderr.readline()):
+            assert line, "it ended before the token was issued"
+        running.kill()
+    assert station.entry_of(token.serial)["holder"]["id"] == "E3"

@@ -5,12 +5,16 @@ It fails while its PIV key is made, when its PIN and management key were written
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from tests.contract.conftest import fresh_token
 from tests.stations import Said, Station
 from tests.token_under_test import LOOKS, Ins, TokenUnderTest, Wire
 from tokenprov import aside
+from tokenprov.home import Home
+from tokenprov.issuer import Standing
 from tokenprov.sim.bench import VirtualBench
 from tokenprov.sim.faults import FaultKind
 
@@ -93,3 +97,35 @@ def test_only_an_unfinished_token_is_set_aside(station: Station, token: TokenUnd
     assert "was issued to Ada Okonkwo" in issued.err
     assert station.tell("batch", "set-aside", token.serial, "--reason", " ").code == 2
     assert station.entries("set-aside") == []
+
+
+def test_what_relied_on_it_is_ended(
+    station: Station, token: TokenUnderTest, one_reader: VirtualBench
+) -> None:
+    """Its certificate is revoked at the authority, its passkey removed, and the entry says so.
+
+    It fails at the last setting, when both were made.
+    """
+    one_reader.control.fault(int(token.serial), FaultKind.UNPLUG_BEFORE, at=118)
+    failed = station.tell(*station.batch())
+    assert failed.code == 8
+    assert failed.only("OrderFailed")["label"] == token.serial
+    order = failed.only("OrderStarted")["order"]
+    home = Home.open(station.home)
+    issuer, party = home.issuer("local"), home.relying_party("login.example.test", "")
+    certificate = issuer.find(f"{order}/9a")
+    assert certificate is not None
+    assert party.find(order) is not None
+    station.tell("batch", "set-aside", token.serial, "--reason", "its contacts are bent")
+    (entry,) = station.entries("set-aside")
+    assert {one["kind"]: one["outcome"] for one in entry["credentials"]} == {
+        "certificate": "done",
+        "passkey": "done",
+    }
+    status = issuer.status(certificate.serial_hex, datetime.now(UTC))
+    assert (status.standing, status.reason) == (Standing.REVOKED, aside.UNUSED)
+    assert party.find(order) is None
+    next_one = fresh_token(one_reader, "yubikey-5.7.4")
+    assert station.tell(*station.batch()).code == 0
+    assert station.entry_of(next_one.serial)["order"] == order
+    assert station.tell("manifest", "verify").code == 0

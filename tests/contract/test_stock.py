@@ -58,3 +58,18 @@ def test_a_list_with_a_fault_is_not_imported(station: Station) -> None:
     assert said.code == 2
     assert "line 2: serial 12345678 stands in line 1" in said.err
     assert station.tell("stock", "list", "--json").document == []
+
+
+def test_what_arrived_is_on_the_record(station: Station, token: TokenUnderTest) -> None:
+    """One entry a token, with the list's name; a second import and a holder's token add none."""
+    assert station.tell(*station.batch()).code == 0
+    serials = station.home.with_name("delivery-17.csv")
+    serials.write_text(f"serial\n998-999\n{token.serial}\n")
+    assert station.tell("stock", "import", serials).code == 0
+    assert station.tell("stock", "import", serials).code == 0
+    arrived = station.entries("received")
+    assert [one["token"]["serial"] for one in arrived] == ["998", "999"]
+    assert {one["source"] for one in arrived} == {"delivery-17.csv"}
+    assert station.tell("stock", "list", "--json").document[2]["serial"] == token.serial
+    assert station.tell("manifest", "history", "999", "--json").code == 0
+    assert station.tell("manifest", "verify").code == 0

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any
 
 import pytest
+from fido2.ctap import CtapDevice, CtapError
+from yubikit.piv import DEFAULT_MANAGEMENT_KEY, KEY_TYPE, SLOT, PivSession
 
 from tests.conftest import restore_bench
 from tests.contract.conftest import fresh_token
 from tests.stations import Station, ended
 from tests.token_under_test import Ins, TokenUnderTest
+from tokenprov.device.hid import WatchedDevice
 from tokenprov.device.watch import Limits, Watch
 from tokenprov.errors import TokenError
 from tokenprov.sim.bench import VirtualBench
@@ -104,3 +111,78 @@ def test_a_watch() -> None:
     watch.given_up = "too long"
     with pytest.raises(TokenError, match="too long"):
         watch.sending()
+
+
+def test_nobody_touches_and_it_is_put_in_again(
+    station: Station, two: tuple[TokenUnderTest, TokenUnderTest], shared_bench: VirtualBench
+) -> None:
+    """A token that is not touched in time stops alone; put in again in the same run, it goes on."""
+    missed, other = two
+    control = shared_bench.control
+    control.set_touch(int(missed.serial), "never", patience=0.3)
+    running = station.start(*station.batch(holders=2), "--wait", "20")
+    assert running.stderr is not None
+    while '"OrderFailed"' not in (line := running.stderr.readline()):
+        assert line, "it ended before the touch was missed"
+    assert "nobody touched" in line
+    control.set_touch(int(missed.serial), "auto")
+    control.remove(int(missed.serial))
+    control.insert(int(missed.serial))
+    said = ended(running)
+    assert said.code == 0, said.err
+    assert {str(one["token"]["serial"]) for one in station.entries()} == {
+        missed.serial,
+        other.serial,
+    }
+
+
+def test_a_wipe_that_never_ends_is_given_up(
+    station: Station, two: tuple[TokenUnderTest, TokenUnderTest], shared_bench: VirtualBench
+) -> None:
+    """The limit holds on the connections of a wipe too; the other token is issued meanwhile."""
+    used, fresh = two
+    control = shared_bench.control
+    with used.connection() as connection:
+        piv = PivSession(connection)
+        piv.authenticate(DEFAULT_MANAGEMENT_KEY)
+        piv.generate_key(SLOT.AUTHENTICATION, KEY_TYPE.ECCP256)
+    control.fault(int(used.serial), FaultKind.DELAY, ins=Ins.RESET_PIV, seconds=NEVER)
+    options = ("--wipe", used.serial, "--reason", "from the drawer", "--command-limit", "3")
+    said = station.run(*station.batch(holders=2), *options)
+    assert said.code == 8
+    assert said.only("TokenGivenUp")["label"] == used.serial
+    assert said.only("TokenIssued")["label"] == fresh.serial
+
+
+class _Waits(CtapDevice):
+    """A HID authenticator that waits for a touch until it is cancelled (CTAP 2.1, 11.2.9.1.5)."""
+
+    capabilities = 0
+
+    def call(
+        self, cmd: int, data: bytes = b"", event: Event | None = None, on_keepalive: Any = None
+    ) -> bytes:
+        assert event is not None
+        while not event.is_set():
+            time.sleep(0.01)
+        raise CtapError(CtapError.ERR.KEEPALIVE_CANCEL)
+
+    @classmethod
+    def list_devices(cls) -> Iterator[CtapDevice]:
+        return iter(())
+
+
+def test_a_command_over_hid_is_watched() -> None:
+    """It counts from its start, and is cancelled when the token is given up."""
+    watch = Watch()
+    device = WatchedDevice(_Waits(), watch)
+    with ThreadPoolExecutor(1) as pool:
+        command = pool.submit(device.call, 0x10)
+        deadline = time.monotonic() + 10
+        while not watch.overdue(Limits(command=0.1, token=100)):
+            assert time.monotonic() < deadline, "the command does not count"
+            time.sleep(0.02)
+        assert not command.done()
+        watch.given_up = "too long"
+        with pytest.raises(TokenError, match="too long"):
+            command.result(10)

@@ -10,7 +10,9 @@ import click
 from tokenprov.cli.output import as_json, print_json, print_table
 from tokenprov.errors import InputError
 from tokenprov.home import Home
+from tokenprov.issuance import catch_up
 from tokenprov.model import Json
+from tokenprov.receiving import receive
 from tokenprov.stock import expand, load_serials
 
 _operator = click.option(
@@ -31,12 +33,14 @@ def stock() -> None:
 def import_(home_path: Path, file: Path, operator: str, as_json: bool) -> None:
     """Take the serials of FILE into stock: one a line, ranges, or a CSV with a column `serial`.
 
-    From then on `batch run` takes no token that is not in stock.
+    Each that is new is an entry of the manifest. From then on `batch run` takes no token that is
+    not in stock.
     """
     home = Home.open(home_path)
     serials = load_serials(file)
     with home.working():
-        fresh = home.ledger.stock.receive(serials, file.name, operator, home.clock())
+        catch_up(home)
+        fresh = receive(home, serials, source=file.name, operator=operator)
     _tell(as_json, "in stock", len(serials), fresh)
 
 

@@ -2,14 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from threading import Event
 
-from fido2.ctap import CtapDevice, CtapError
+from fido2.ctap import STATUS, CtapDevice, CtapError
 from fido2.hid import CtapHidDevice, list_descriptors, open_connection
 from yubikit.core import CommandError
 from yubikit.management import ManagementSession
 
+from tokenprov.device.watch import Watch
 from tokenprov.errors import NotSupported
+
+
+class WatchedDevice(CtapDevice):
+    """Tells a watch of each command; one that is given up is cancelled at the token."""
+
+    def __init__(self, device: CtapDevice, watch: Watch) -> None:
+        self._device, self._watch = device, watch
+
+    @property
+    def capabilities(self) -> int:
+        """Those of the device."""
+        capabilities: int = self._device.capabilities
+        return capabilities
+
+    def call(
+        self,
+        cmd: int,
+        data: bytes = b"",
+        event: Event | None = None,
+        on_keepalive: Callable[[STATUS], None] | None = None,
+    ) -> bytes:
+        """As the device's. Raises `TokenError` where the turn was given up."""
+        self._watch.sending()
+        try:
+            answer: bytes = self._device.call(
+                cmd, data, event or _GivenUp(self._watch), on_keepalive
+            )
+        finally:
+            self._watch.answered()
+        return answer
+
+    def close(self) -> None:
+        """Close the device."""
+        self._device.close()
+
+    @classmethod
+    def list_devices(cls) -> Iterator[CtapDevice]:
+        """Those that there are, unwatched."""
+        return iter(_hid_devices())
+
+
+class _GivenUp(Event):
+    """Set when the turn is given up: fido2 then cancels the command (CTAP 2.1, 11.2.9.1.5)."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def is_set(self) -> bool:
+        return super().is_set() or bool(self._watch.given_up)
 
 
 def over_hid(serial: str, devices: Iterable[CtapDevice] | None = None) -> CtapDevice:

@@ -226,7 +226,7 @@ class PcscConnection(SmartCardConnection):
 
     def __init__(self, card: int, protocol: int, reader: str, watch: Watch | None = None) -> None:
         self._card: int | None = card
-        self._watch = watch
+        self.watch = watch
         self._protocol = protocol
         self.reader = reader
         hresult, _, _, _, atr = scard.SCardStatus(card)
@@ -252,11 +252,11 @@ class PcscConnection(SmartCardConnection):
                 f"reader {self.reader}: the connection is closed",
                 remedy="Insert the same token again; the work goes on where it was.",
             )
-        if self._watch is not None:
-            self._watch.sending()
+        if self.watch is not None:
+            self.watch.sending()
         hresult, response = scard.SCardTransmit(self._card, self._protocol, list(apdu))
-        if self._watch is not None:
-            self._watch.answered()
+        if self.watch is not None:
+            self.watch.answered()
         if hresult != scard.SCARD_S_SUCCESS:
             self.close()
             _raise(hresult, self.reader, "sending a command")

@@ -22,6 +22,7 @@ from fido2.ctap import CtapError
 
 from tokenprov.device.pcsc import Context, ReaderState
 from tokenprov.device.token import AnyToken, opened
+from tokenprov.device.watch import Watch
 from tokenprov.errors import (
     NotSupported,
     PcscUnavailable,
@@ -66,18 +67,26 @@ def reset_fido2(
     *,
     passing: Time | None = None,
     patience: float = PATIENCE,
+    watch: Watch | None = None,
 ) -> str:
     """Reset the FIDO2 applet of that token, which is in that reader and on no connection now.
 
-    Gives the reader that it is in afterwards. Raises `NotSupported` for a token without a serial,
-    `TouchTimeout` when it was not put in again or not touched, and every other `TokenError`.
+    Gives the reader that it is in afterwards; `watch` hears of each command. Raises
+    `NotSupported` for a token without a serial, `TouchTimeout` when it was not put in again or not
+    touched, and every other `TokenError`.
     """
     passing = passing or Time()
     failed: TokenError | None = None
     for _ in range(TRIES):
         reason = "reset FIDO2" if failed is None else f"reset FIDO2, again: {failed.message}"
         with reinserted(
-            token, reader, operator, reason=reason, passing=passing, patience=patience
+            token,
+            reader,
+            operator,
+            reason=reason,
+            passing=passing,
+            patience=patience,
+            watch=watch,
         ) as here:
             reader = here.token.reader
             fido = here.token.fido2()
@@ -106,6 +115,7 @@ def reinserted(
     reason: str,
     passing: Time,
     patience: float = PATIENCE,
+    watch: Watch | None = None,
 ) -> Iterator[Reinserted]:
     """Have that token taken out and put in again; gives it on a new connection."""
     if token.serial is None:
@@ -113,27 +123,27 @@ def reinserted(
             "a token without a serial cannot be told from another one when it comes back",
             remedy="Reset it by hand, alone in its reader: ykman fido reset.",
         )
-    with _Watch(passing) as watch, ExitStack() as waiting:
+    with _Readers(passing) as readers, ExitStack() as waiting:
         waiting.enter_context(operator.reinsert(reader, token.label, reason, patience))
-        for state in watch.insertions(patience, token.label):
+        for state in readers.insertions(patience, token.label):
             at = passing.clock()
             with ExitStack() as connection:
                 try:
-                    here = connection.enter_context(opened(state.name, operator))
+                    here = connection.enter_context(opened(state.name, operator, watch=watch))
                 except (TokenGone, ReaderBusy, PcscUnavailable):  # perhaps at the next look
                     continue
                 except TokenError:  # whatever it is, it is not ours
-                    watch.settle(state)
+                    readers.settle(state)
                     continue
                 if here.id.serial != token.serial:
-                    watch.settle(state)
+                    readers.settle(state)
                     continue
                 waiting.close()
                 yield Reinserted(token=here, at=at)
                 return
 
 
-class _Watch:
+class _Readers:
     """The readers, and which insertions in them are known not to be the awaited one."""
 
     def __init__(self, passing: Time) -> None:
@@ -141,7 +151,7 @@ class _Watch:
         self._context: Context | None = None
         self._settled = {state.name: state.events for state in self._states()}
 
-    def __enter__(self) -> _Watch:
+    def __enter__(self) -> _Readers:
         return self
 
     def __exit__(self, *_: object) -> None:

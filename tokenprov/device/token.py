@@ -24,7 +24,7 @@ from tokenprov.device.card import PivCard
 from tokenprov.device.comeback import Link
 from tokenprov.device.fido2 import Fido2, Surroundings
 from tokenprov.device.fido2_card import CardDevice
-from tokenprov.device.hid import over_hid
+from tokenprov.device.hid import WatchedDevice, over_hid
 from tokenprov.device.hsmauth import HsmAuth
 from tokenprov.device.kept import KeptConnection, Selection
 from tokenprov.device.management import Management, NotAYubiKey, device_info
@@ -61,7 +61,7 @@ class YubiKey:
         self._selection = Selection()
         self._forget_kept()
         self.keyring = Keyring()
-        self.reader = connection.reader
+        self.reader, self._watch = connection.reader, connection.watch
         self._management = Management(
             self._deselected, device_info(connection), connection.transport, self._restarting
         )
@@ -238,7 +238,8 @@ class YubiKey:
             except (ApplicationNotAvailableError, ValueError):  # not over CCID
                 if self.id.serial is None:
                     raise
-        return over_hid(self.id.serial)
+        device = over_hid(self.id.serial)
+        return device if self._watch is None else WatchedDevice(device, self._watch)
 
     @property
     def applications(self) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ class Watch:
 
     clock: Callable[[], float] = time.monotonic
     given_up: str = ""  # why
+    label: str = ""  # of the token, once it is known
     _since: float | None = None  # when the command began that is not answered
     _began: float = field(default=0.0, init=False)
 

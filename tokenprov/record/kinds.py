@@ -118,6 +118,16 @@ _LABELLED = shape.record(  # a token as far as it is known: an unfinished order 
     },
 )
 
+_LISTED = shape.record(  # a token as a list names it: nobody has asked it yet
+    {"maker": shape.text, "serial": shape.nullable(shape.text), "virtual": shape.flag},
+    {
+        "model": shape.text,
+        "firmware": shape.text_or_empty,
+        "mark": shape.text,
+        "grade": shape.one_of(*map(str, Grade)),
+    },
+)
+
 
 def _steps(*states: str) -> shape.Check:
     return shape.list_of(
@@ -136,19 +146,20 @@ _HOLDER = shape.record({"commitment": _DIGEST})
 _EVENT = {**_HEAD, "token": _TOKEN, "reason": shape.text}
 _HOLDERS = {**_EVENT, "holder": _HOLDER}
 _WORK = {"work": shape.text}
-_ENDED = {  # what became of what relies on the token
+_CREDENTIALS = shape.list_of(  # what became of what relies on the token
+    shape.record(
+        {
+            "id": shape.text,
+            "kind": _WORD,
+            "outcome": shape.one_of("done", "elsewhere", "kept"),
+            "facts": shape.document,
+        }
+    )
+)
+_ENDED = {
     **_WORK,
     "cause": _WORD,
-    "credentials": shape.list_of(
-        shape.record(
-            {
-                "id": shape.text,
-                "kind": _WORD,
-                "outcome": shape.one_of("done", "elsewhere", "kept"),
-                "facts": shape.document,
-            }
-        )
-    ),
+    "credentials": _CREDENTIALS,
     "evidence": _EVIDENCE,
 }
 _READ = {"steps": _steps("match", "skipped"), "secrets": _SECRETS}
@@ -203,6 +214,7 @@ KINDS: Mapping[str, shape.Check] = {
             "order": shape.text,
             "steps": _steps("absent", "match", "skipped", "conflict", "unknown"),
             "secrets": _SECRETS,
+            "credentials": _CREDENTIALS,
         },
     ),
     **_made(
@@ -238,7 +250,7 @@ KINDS: Mapping[str, shape.Check] = {
     ),
     **_made(
         Kind.RECEIVED,
-        {**_HEAD, "token": _TOKEN, "source": shape.text},
+        {**_HEAD, "token": _LISTED, "source": shape.text},
         {"evidence": _EVIDENCE},
     ),
     **_made(Kind.REPLACED, {**_HOLDERS, "by": _TOKEN}, {**_WORK, "cause": _WORD}),
