@@ -145,6 +145,9 @@ def test_every_command_prints_what_is_documented(
     ask("trust list", "trust", "list")
     ask("trust check", "trust", "check")
     ask("ca list", "ca", "list")
+    signed = ("ca", "ssh", "sign", "--token", token.serial, "--principal", "ada")
+    assert station.tell(*signed).code == 0
+    ask("ca ssh list", "ca", "ssh", "list")
     ask("escrow list", "escrow", "list")
     custodian = ("--purpose", "help-desk", "--key", key, "--reason", "a test")
     ask("escrow open", "escrow", "open", token.serial, *custodian)

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.issued import openssl
 from tests.proof_of_use import IDS, MODULE, Card, Proof, tokens_in_use
 from tests.servers import HOST, free_port, serving
+from tests.stations import Said, tell
 
 SECONDS = 30.0
 REALM = "corp.example.test"  # as the holders' user principal names have it
@@ -77,6 +78,7 @@ AuthorizedKeysFile {folder}/authorized
 AuthenticationMethods publickey
 UsePAM no
 StrictModes no
+{more}
 PermitRootLogin prohibit-password
 """
 
@@ -194,14 +196,14 @@ def test_revoked_gets_no_ticket(proof: Proof) -> None:
 
 
 @contextmanager
-def ssh_server(proof: Proof, authorized: str) -> Iterator[int]:
+def ssh_server(proof: Proof, authorized: str, more: str = "") -> Iterator[int]:
     """sshd, which lets this very user in with that key; gives its port."""
     port, folder = free_port(), proof.folder
     if not (folder / "host").exists():
         make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "host")]
         subprocess.run(make, check=True)
     (folder / "authorized").write_text(f"{authorized}\n")
-    words = {"port": port, "host": HOST, "folder": folder}
+    words = {"port": port, "host": HOST, "folder": folder, "more": more}
     (folder / "sshd_config").write_text(SSHD_CONFIG.format(**words))
     if os.geteuid() == 0:  # Debian's unit makes it; sshd as root wants it
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
@@ -210,14 +212,14 @@ def ssh_server(proof: Proof, authorized: str) -> Iterator[int]:
         yield port
 
 
-def say(proof: Proof, card: Card, port: int) -> subprocess.CompletedProcess[str]:
+def say(proof: Proof, card: Card, port: int, *options: str) -> subprocess.CompletedProcess[str]:
     """Log in with the keys of the card and have the other side say whose login it is."""
     asking = proof.folder / "askpass"
     asking.write_text(f"#!/bin/sh\nexec cat {shlex.quote(str(card.pin_file()))}\n")
     asking.chmod(0o700)
     return subprocess.run(
         [
-            *("ssh", "-F", "/dev/null", "-I", MODULE, "-p", str(port)),
+            *("ssh", "-F", "/dev/null", "-I", MODULE, "-p", str(port), *options),
             *("-o", "IdentityFile=none", "-o", "IdentityAgent=none"),
             *("-o", f"UserKnownHostsFile={proof.folder / 'known_hosts'}"),
             *("-o", "StrictHostKeyChecking=accept-new", HOST, "echo welcome $USER"),
@@ -248,5 +250,32 @@ def test_ssh_login_with_the_key(proof: Proof) -> None:
             refused = say(proof, proof.revoked, port)
         finally:
             control.insert(int(proof.good.serial))
+    assert refused.returncode == 255
+    assert "Permission denied (publickey)" in refused.stderr
+
+
+def test_ssh_login_by_certificate(proof: Proof) -> None:
+    """The station's authority signs for the token's key; sshd trusts that alone, until revoked."""
+    home, folder = proof.good.issued.station.home, proof.folder
+    user, signed, krl = getpass.getuser(), folder / "ssh-cert.pub", folder / "revoked.krl"
+
+    def ca_ssh(*arguments: str | Path) -> Said:
+        said = tell("--home", home, "ca", "ssh", *arguments)
+        assert said.code == 0, said.err
+        return said
+
+    (folder / "trusted").write_text(ca_ssh("public").out)
+    ca_ssh("sign", "--token", proof.good.serial, "--principal", user, "--out", signed)
+    ca_ssh("revoked", "--out", krl)
+    more = f"TrustedUserCAKeys {folder / 'trusted'}\nRevokedKeys {krl}\nMaxAuthTries 20\n"
+    with ssh_server(proof, "", more) as port:
+        with_it = (proof, proof.good, port, "-o", f"CertificateFile={signed}")
+        assert say(*with_it).stdout == f"welcome {user}\n"
+        assert say(proof, proof.good, port).returncode == 255
+        (row,) = ca_ssh("list", "--json").document
+        assert row["keyId"] == f"{proof.good.holder['id']} {proof.good.serial}"
+        ca_ssh("revoke", row["serial"])
+        ca_ssh("revoked", "--out", krl)
+        refused = say(*with_it)
     assert refused.returncode == 255
     assert "Permission denied (publickey)" in refused.stderr

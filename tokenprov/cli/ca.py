@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tokenprov.cli.ca_authority import authority, opened
 from tokenprov.cli.ca_issue import issue, read_csr
 from tokenprov.cli.ca_serve import serve_ocsp
+from tokenprov.cli.ca_ssh import ssh
 from tokenprov.cli.output import as_json, print_json, print_table
 from tokenprov.errors import InputError
 from tokenprov.home import Home, now
@@ -42,6 +43,7 @@ def ca() -> None:
 
 ca.add_command(issue)
 ca.add_command(serve_ocsp)
+ca.add_command(ssh)
 
 
 @ca.command()

@@ -19,6 +19,7 @@ command      a program of the station's owner
 offline      files that somebody carries
 told         what programs and people are told of a request
 ca           an authority of the station's own
+ssh          one for SSH certificates, in its folder
 """
 
 from tokenprov.issuer.ca import LocalCa

@@ -8,6 +8,7 @@
     requests/       what it issued (`issued`)
     crl/            number, whole.crl, delta.crl: what it published (`lists`)
     ocsp.key        the private key of its OCSP responder (`responder`)
+    ssh/            its authority for SSH (`issuer.ssh`)
     lock            held while the authority changes something
 
 Settings, in TOML; a key that is not here is refused:
