@@ -38,6 +38,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "number": (int,),
     "number or null": (int, type(None)),
     "true or false": (bool,),
+    "true, false or null": (bool, type(None)),
     "object": (dict,),
     "object or null": (dict, type(None)),
     "any": (object,),
@@ -162,9 +163,13 @@ def test_every_command_prints_what_is_documented(
     other = station.home / "custodians" / "private" / "token-administration.pem"
     ask("renew SERIAL", "renew", token.serial, "--within", "400", "--key", other, "--dry-run")
     ask("renew SERIAL", "renew", token.serial, "--within", "400", "--key", other)
+    ask("trace", "trace", token.serial)
+    ask("holder show", "holder", "show", "E1")
+    ask("holder tokens", "holder", "tokens", "E1")
     ask("replace", "replace", token.serial, "--reason", "lost", code=8)
     shared_bench.control.replace(0, model="piv-card-t0")
     ask("token name", "token", "name", "--all")
+    ask("holder leave", "holder", "leave", "E1", *desk)
     destroyed = ("--means", "destroyed", "--witness", "walter")
     ask("return, retire", "retire", token.serial, *destroyed, *desk)
     assert station.tell("policy", "use", "office", "--reason", "a test").code == 0

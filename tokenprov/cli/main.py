@@ -23,6 +23,7 @@ COMMANDS = (
     "token",
     "manifest",
     "holder",
+    "trace",
     "replace",
     "suspend",
     "resume",

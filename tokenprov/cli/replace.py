@@ -134,7 +134,11 @@ def _make(
     profile: Profile = made.profile
     with screen(as_json) as listener:
         work = BatchWork(
-            *(home, profile, made.batch), operator=operator, listener=listener, history=history
+            *(home, profile, made.batch),
+            operator=operator,
+            listener=listener,
+            history=history,
+            clearance=made.work.clearance,
         )
         if work.left:
             listener(
