@@ -255,7 +255,10 @@ def test_ssh_login_with_the_key(proof: Proof) -> None:
 
 
 def test_ssh_login_by_certificate(proof: Proof) -> None:
-    """The station's authority signs for the token's key; sshd trusts that alone, until revoked."""
+    """The station's authority signs for the token's key; sshd trusts that alone, until revoked.
+
+    While the token is suspended, its certificate lets nobody in.
+    """
     home, folder = proof.good.issued.station.home, proof.folder
     user, signed, krl = getpass.getuser(), folder / "ssh-cert.pub", folder / "revoked.krl"
 
@@ -274,8 +277,16 @@ def test_ssh_login_by_certificate(proof: Proof) -> None:
         assert say(proof, proof.good, port).returncode == 255
         (row,) = ca_ssh("list", "--json").document
         assert row["keyId"] == f"{proof.good.holder['id']} {proof.good.serial}"
+        suspend = ("--reason", "forgotten at home", "--operator", "olga")
+        assert tell("--home", home, "suspend", proof.good.serial, *suspend).code == 0
+        ca_ssh("revoked", "--out", krl)
+        suspended = say(*with_it)
+        assert tell("--home", home, "resume", proof.good.serial, *suspend).code == 0
+        ca_ssh("revoked", "--out", krl)
+        assert say(*with_it).stdout == f"welcome {user}\n"
         ca_ssh("revoke", row["serial"])
         ca_ssh("revoked", "--out", krl)
         refused = say(*with_it)
+    assert suspended.returncode == 255
     assert refused.returncode == 255
     assert "Permission denied (publickey)" in refused.stderr

@@ -231,3 +231,24 @@ def verdict(ca: LocalCa, issued: IssuedCertificate, folder: Path) -> str:
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     said = ran.stdout + ran.stderr
     return "OK" if ran.returncode == 0 else said.partition("lookup: ")[2].partition("\n")[0]
+
+
+def test_a_revocation_that_was_cut_off_is_finished_by_another(
+    ca: LocalCa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recorded and not published, it is not confirmed; told again, it is, as of the first time."""
+    serial = issued_by(ca, "o/9a").serial_hex
+    ca.publish(NOW, whole=True)
+
+    def full(path: Path, data: bytes) -> None:
+        raise DurabilityError("the disk is full", remedy="Free some space.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tokenprov.issuer.ca.lists, "write_durable", full)
+        with pytest.raises(DurabilityError):
+            ca.revoke(serial, Reason.key_compromise, NOW)
+    assert ca.find("o/9a") is None
+    assert ca.status(serial, NOW).standing is Standing.GOOD  # as everybody else sees it
+    ca.revoke(serial, Reason.superseded, NOW + HOUR)
+    status = ca.status(serial, NOW + HOUR)
+    assert (status.reason, status.at) == (Reason.key_compromise, NOW)

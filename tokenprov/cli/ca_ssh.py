@@ -21,7 +21,7 @@ from tokenprov.issuer.choose import local_folder
 from tokenprov.issuer.possession import Demand
 from tokenprov.issuer.ssh import SshAuthority, SshIssued, SshRequest
 from tokenprov.issuer.ssh.authority import PublicKey
-from tokenprov.lifecycle.subject import the_one
+from tokenprov.lifecycle.subject import find_token, the_one
 from tokenprov.model import Holder, Json
 from tokenprov.record.files import write_durable
 from tokenprov.record.history import State
@@ -134,8 +134,17 @@ def revoke(home_path: Path, serial: str, name: str) -> None:
 @authority
 @click.pass_obj
 def revoked(home_path: Path, out: Path | None, name: str) -> None:
-    """The list of what is revoked, for RevokedKeys of sshd_config."""
-    data = _opened(home_path, name).revoked(now())
+    """The list of what is revoked, for RevokedKeys of sshd_config.
+
+    Certificates for a token are on it, too, while the token is suspended, and once it was revoked,
+    replaced or given back.
+    """
+    home = Home.open(home_path)
+
+    def is_not_held(one: SshIssued) -> bool:
+        return bool(one.token) and find_token(home, one.token).state is not State.HELD
+
+    data = _opened(home_path, name).revoked(now(), is_not_held)
     if out is not None:
         write_durable(out, data)
     else:

@@ -4,7 +4,7 @@
     ssh/ca.pub              what servers name in TrustedUserCAKeys
     ssh/issued/<serial>.json   canonical JSON (RFC 8785), one a certificate
     {"v": 1, "serial": hex, "keyId": "1001 12345678", "certificate": "ecdsa-…", "issued": "…Z",
-     "until": "…Z", "revoked": "…Z"}
+     "until": "…Z", "token": "12345678", "revoked": "…Z"}
     ssh/number              the number of the last list of what is revoked
 
 Rules:
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -79,7 +79,12 @@ class SshIssued:
     certificate: str  # one line, as in id_ecdsa-cert.pub
     issued: datetime
     until: datetime
+    token: str = ""  # serial of the one that holds the key
     revoked: datetime | None = None
+
+
+def _none(issued: SshIssued) -> bool:
+    return False
 
 
 class SshAuthority:
@@ -134,6 +139,7 @@ class SshAuthority:
             certificate=builder.sign(self._key).public_bytes().decode(),
             issued=now,
             until=until,
+            token=request.token_serial,
         )
         try:
             create_durable(self._path(serial), _dump(issued))
@@ -164,9 +170,14 @@ class SshAuthority:
                 write_durable(path, _dump(issued))
         return issued
 
-    def revoked(self, now: datetime) -> bytes:
-        """The list of what is revoked and has not ended, under a new number, for sshd."""
-        serials = [one.serial for one in self.all() if one.revoked and one.until > now]
+    def revoked(self, now: datetime, also: Callable[[SshIssued], bool] = _none) -> bytes:
+        """The list of what is revoked and has not ended, under a new number, for sshd.
+
+        `also` tells of a certificate that is not to let anybody in for another reason.
+        """
+        serials = [
+            one.serial for one in self.all() if one.until > now and (one.revoked or also(one))
+        ]
         authority = self._key.public_key()
         return revoked_list(serials, authority, number=self._next_number(now), now=now)
 
@@ -230,7 +241,11 @@ def _dump(issued: SshIssued) -> bytes:
         "issued": timestamp(issued.issued),
         "until": timestamp(issued.until),
     }
-    return canonical(document | ({"revoked": timestamp(issued.revoked)} if issued.revoked else {}))
+    if issued.token:
+        document["token"] = issued.token
+    if issued.revoked:
+        document["revoked"] = timestamp(issued.revoked)
+    return canonical(document)
 
 
 def _parse(path: Path) -> SshIssued:
@@ -249,6 +264,7 @@ def _parse(path: Path) -> SshIssued:
             certificate=document["certificate"],
             issued=moments["issued"],
             until=moments["until"],
+            token=document.get("token", ""),
             revoked=moments.get("revoked"),
         )
     except (EvidenceError, KeyError, TypeError, ValueError) as exc:
