@@ -39,7 +39,8 @@ def make_tls(folder: Path) -> None:
 
 def publish_list(folder: Path, serials: Iterable[str] = ()) -> None:
     """The list of what the authority `ca` revoked (serial numbers in hex), in crl.pem."""
-    lines = [f"R\t301231235959Z\t261124000000Z\t{one.upper()}\tunknown\t/CN=x" for one in serials]
+    whole = [one.upper().zfill(len(one) + len(one) % 2) for one in serials]  # bytes
+    lines = [f"R\t301231235959Z\t261124000000Z\t{one}\tunknown\t/CN=x" for one in whole]
     (folder / "index.txt").write_text("\n".join([*lines, ""]))
     (folder / "ca.cnf").write_text(
         "[ca]\ndefault_ca = own\n[own]\ndatabase = index.txt\ndefault_md = sha256\n"
