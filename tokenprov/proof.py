@@ -126,7 +126,8 @@ class _Proving:
         challenge = self._random(CHALLENGE_SIZE)
         self._unlock(slot, key.pin_policy if key else None)
         touch = key.touch_policy if key else None
-        may_wait = touch is not TOUCH_POLICY.NEVER  # some do not tell
+        # some do not tell; a card of the standard knows of no touch
+        may_wait = touch is not TOUCH_POLICY.NEVER and self._token.piv().has_extensions
         wants = f"sign with the key in {slot:02x}{'' if touch else ', if it blinks'}"
         try:
             with self._token.touch(wants) if may_wait else nullcontext():

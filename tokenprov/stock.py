@@ -6,6 +6,9 @@ Rules:
 - A serial is the number that the token says: 1 to 4294967295 (32 bits), and zeros that a label
   prints before it count for nothing. A range is FIRST-LAST or FIRST..LAST, both ends included, of
   at most 10,000 tokens.
+- A card's serial is what the card says: the GUID in its CHUID (32 hex digits, or as a UUID with
+  dashes), or agency, system and credential number of its FASC-N (9999-9999-999999). One behind a
+  PKCS#11 module has 16 letters and digits; shorter ones would take in many a slip of the pen.
 - A serial that stands twice is a problem: somebody counted wrong. Every problem is told with its
   line, and with one problem nothing is taken from the file.
 - Empty lines, and lines that begin with #, are passed over.
@@ -27,6 +30,9 @@ SHOWN = 20  # problems that are told; the others are counted
 
 _NAMES = frozenset({"serial", "serials", "serialnumber", "serialnumbers", "serialno", "sn"})
 _NUMBER = re.compile(r"[0-9]{1,12}", re.ASCII)
+_GUID = re.compile(r"[0-9a-fA-F]{8}(-?)(?:[0-9a-fA-F]{4}\1){3}[0-9a-fA-F]{12}")
+_FASC_N = re.compile(r"[0-9]{4}-[0-9]{4}-[0-9]{6}", re.ASCII)
+_SIXTEEN = re.compile(r"(?=.*[A-Za-z])[0-9A-Za-z]{16}")  # CK_TOKEN_INFO.serialNumber
 _RANGE = re.compile(r"([0-9]{1,12})\s*(?:-|\.\.|\u2013)\s*([0-9]{1,12})", re.ASCII)
 
 
@@ -75,11 +81,16 @@ def expand(cell: str) -> tuple[str, ...]:
     text = cell.strip()
     if _NUMBER.fullmatch(text):
         return (str(_number(text)),)
+    if _GUID.fullmatch(text):
+        return (text.replace("-", "").lower(),)
+    if _FASC_N.fullmatch(text) or _SIXTEEN.fullmatch(text):
+        return (text,)
     found = _RANGE.fullmatch(text)
     if found is None:
         raise InputError(
             f"{text[:40]!r} is no serial and no range",
-            remedy="Write digits only, as 12345678, or a range, as 12345678-12345690.",
+            remedy="Write digits only, as 12345678, or a range, as 12345678-12345690; for a card"
+            " the GUID in its CHUID.",
         )
     low, high = _number(found[1]), _number(found[2])
     if high < low:

@@ -19,10 +19,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.piv_peers import Peers
 from tests.stations import Said, Station, make_station
+from tokenprov.pkcs11 import Module
+from tokenprov.secret import Secret
 from tokenprov.sim.bench import VirtualBench
 
 MODELS = ("yubikey-5.7.4", "piv-card", "piv-card-t0")
 CARDS = (1, 2)  # their readers
+PIV_AUTHENTICATION = b"\1"  # the id of 9a in both modules
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +163,64 @@ def test_yubico_piv_tool_reads_the_card(
     assert serial in peers.run(*tool, "--action", "status", code=None)
     said = peers.run(*tool, "--action", "verify-pin", "--pin", pin, code=None)
     assert "Successfully verified PIN" in said
+
+
+def test_each_key_proves_itself(station: Station, entries: dict[str, Any], tmp_path: Path) -> None:
+    """`token prove` has a card's key sign, with the PIN out of escrow."""
+    serial = entries["VirtPIV"]["token"]["serial"]
+    key = station.home / "custodians" / "private" / "help-desk.pem"
+    said = station.run(
+        *("token", "prove", serial, "--key", key, "--reason", "the test asks", "--json")
+    )
+    assert said.code == 0, said.err
+    assert [(one["slot"], one["proved"]) for one in said.document["keys"]] == [("9a", True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "makers"),
+    [("opensc-pkcs11.so", ("yubico", "IRTPIV", "VirtPIV")), ("libykcs11.so", ("yubico",))],
+)
+def test_modules_of_others_use_the_keys(
+    station: Station,
+    bench: VirtualBench,
+    entries: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    makers: tuple[str, ...],
+) -> None:
+    """OpenSC's module and the maker's own find each token and key, and what they sign verifies."""
+    for variable, value in bench.environment.items():
+        monkeypatch.setenv(variable, value)
+    with Module(Path("/usr/lib/x86_64-linux-gnu") / name) as module:
+        by_reader = {token.reader: token for token in module.tokens()}
+        for maker in makers:
+            number = ("yubico", "IRTPIV", "VirtPIV").index(maker)
+            token = by_reader[readers(bench)[number]]
+            pin = Secret(station.secrets(entries[maker]["token"]["serial"])["piv/pin"])
+            found = module.objects(token, pin)
+            (public,) = found.of("PUBLIC_KEY", PIV_AUTHENTICATION)
+            assert isinstance(public.public, ec.EllipticCurvePublicKey)
+            signature = module.sign(
+                token.serial, pin, public.public, b"proof", id=PIV_AUTHENTICATION
+            )
+            steps = {step["id"]: step for step in entries[maker]["steps"]}
+            der = station.blob(steps["piv/9a/certificate"]["facts"]["sha256"])
+            assert der in {one.value for one in found.of("CERTIFICATE", PIV_AUTHENTICATION)}
+            key = x509.load_der_x509_certificate(der).public_key()
+            assert isinstance(key, ec.EllipticCurvePublicKey)
+            key.verify(signature, b"proof", ec.ECDSA(hashes.SHA256()))
+
+
+def test_a_card_is_not_made_through_a_module_that_cannot(
+    station: Station, bench: VirtualBench, entries: dict[str, Any], tmp_path: Path
+) -> None:
+    """To OpenSC's module every PIV card is one in use: it is refused, and stays as it is."""
+    profile = tmp_path / "through.toml"
+    profile.write_text('name = "through"\n[pkcs11]\nmodule = "opensc-pkcs11"\n')
+    before = bench.control.snapshot(CARDS[0])
+    said = station.run(*station.batch(profile=profile, holders=len(MODELS), name="another"))
+    assert said.code == 8, said.err
+    reasons = [one["reason"] for one in said.events if one["event"] == "OrderFailed"]
+    assert len(reasons) == len(MODELS)
+    assert all("it has a user PIN" in reason for reason in reasons)
+    assert bench.control.snapshot(CARDS[0]) == before

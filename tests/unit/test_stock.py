@@ -55,6 +55,20 @@ BAD = {
 }
 
 
+@pytest.mark.parametrize(
+    ("cell", "serial"),
+    [
+        ("0123456789ABCDEF0123456789abcdef", "0123456789abcdef0123456789abcdef"),
+        ("01234567-89ab-cdef-0123-456789abcdef", "0123456789abcdef0123456789abcdef"),
+        ("0032-0001-092446", "0032-0001-092446"),
+        ("9dfa3f3fb9238499", "9dfa3f3fb9238499"),
+    ],
+)
+def test_serials_of_cards(cell: str, serial: str) -> None:
+    """GUID, FASC-N, and what PKCS#11 has room for, each as the token says it."""
+    assert parse_serials(f"{cell}\n12345678\n".encode(), "list") == (serial, "12345678")
+
+
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
 def test_refused(bad: Bad) -> None:
     """Each is refused whole, with its line."""

@@ -12,6 +12,7 @@ _WORDS = {
     "SECRET_KEY": "a secret key",
     "DATA": "data",
 }
+_OF_THE_MODULE = frozenset({"PROFILE", "HW_FEATURE", "MECHANISM"})  # 4.3 to 4.5: not put there
 _LOCKED = {  # CK_TOKEN_INFO.flags; of a blank token they mean nothing
     "USER_PIN_LOCKED": "its user PIN is locked: whoever has its SO PIN can set it anew",
     "SO_PIN_LOCKED": "its SO PIN is locked: nothing can be set on it any more",
@@ -28,6 +29,8 @@ def pkcs11_inventory(token: Token, used: list[str]) -> Json:
     objects: list[Json] = []
     if info.initialised:
         for one in applet.objects().objects:
+            if one.kind in _OF_THE_MODULE:
+                continue
             objects.append({"kind": one.kind.lower(), "label": one.label, "id": one.id.hex()})
             what = _WORDS.get(one.kind, "an object")
             used.append(f"it holds {what} called {one.label or one.id.hex() or 'nothing'!r}")
