@@ -68,10 +68,11 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TouchWanted:
-    """The token waits to be touched."""
+    """The token waits to be touched; `holder` is "" where it is nobody's yet."""
 
     reader: str
     label: str
+    holder: str
     reason: str
 
 
@@ -88,6 +89,7 @@ class ReinsertWanted:
 
     reader: str
     label: str
+    holder: str
     reason: str
     seconds: float
 
@@ -203,6 +205,14 @@ class ServiceLost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted:
+    """The operator ends the line: the tokens in hand are finished, and no other one is taken."""
+
+    in_hand: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPaused:
     """No token in any reader is left to work on, and that many orders are not issued."""
 
@@ -231,6 +241,7 @@ Event = (
     | HolderNamed
     | ScanIgnored
     | ServiceLost
+    | Interrupted
     | BatchPaused
 )
 Listener = Callable[[Event], None]

@@ -62,8 +62,8 @@ def issue(
 def catch_up(home: Home) -> int:
     """Finish what was cut off between an entry and its clearing away; gives how many it was."""
     behind = 0
-    for index in range(home.ledger.manifest_size(), home.manifest.size):
-        entry = home.manifest.entry(index)
+    known = home.ledger.manifest_size()
+    for index, entry in enumerate(home.manifest.entries(known), start=known):
         if entry["kind"] == Kind.ISSUED:
             _settle(home, entry["order"], index)
             behind += 1

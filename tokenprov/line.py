@@ -85,7 +85,9 @@ class Line:
         self._returned: set[tuple[str, int]] = set()  # reader and insertion of restarted ones
         self._taking_up = threading.Lock()
         self._unnumbered = Unnumbered(home, without_serial)
-        self._operator = StationOperator(self._listener)
+        self._operator = StationOperator(
+            self._listener, holder=lambda: getattr(self._mine, "holder", "")
+        )
         self._lanes: dict[str, _Lane] = {}
         self._context: Readers | None = None
 
@@ -117,6 +119,8 @@ class Line:
                     if interrupted:
                         raise
                     interrupted = True
+                    in_hand = len(self._running())
+                    self._listener(events.Interrupted(in_hand=in_hand, left=self._work.left))
 
     def _wait(self) -> None:
         """Until a token comes or goes, or a turn ends."""
@@ -211,7 +215,7 @@ class Line:
 
     def _turn(self, reader: str, insertion: int, watch: Watch) -> None:
         """One token from insertion to its end; only what stops the whole line is raised."""
-        self._mine.watch = watch
+        self._mine.watch, self._mine.holder = watch, ""
         resets, told, busy_since = 0, False, time.monotonic()
         while not self._came_back(reader, insertion):
             try:
@@ -342,6 +346,7 @@ class Line:
         return back
 
     def _make(self, token: AnyToken, order: Order, begun: bool, started: float) -> None:
+        self._mine.holder = order.holder.name
         self._listener(
             events.OrderStarted(
                 reader=token.reader,

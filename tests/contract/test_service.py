@@ -123,6 +123,8 @@ def test_an_interrupt_finishes_what_is_in_hand(
     said = ended(running)
     assert "Traceback" not in said.err
     assert said.code == 0, said.err
+    told = said.only("Interrupted")
+    assert (told["in_hand"], told["left"]) == (2, 2)
     assert len(station.entries()) == 2
 
 

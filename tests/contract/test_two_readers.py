@@ -137,8 +137,9 @@ def test_the_line_waits_for_a_touch_that_is_asked_for(
         shared_bench.control.set_touch(int(token.serial), "after 0.3")
     said = station.tell(*station.batch(holders=2))
     assert said.code == 0, said.err
-    wanted = {event["label"] for event in events(said, "TouchWanted")}
-    assert wanted == {token.serial for token in two}
+    wanted = {event["label"]: event["holder"] for event in events(said, "TouchWanted")}
+    assert wanted == {event["label"]: event["holder"] for event in events(said, "TokenIssued")}
+    assert wanted.keys() == {token.serial for token in two}
 
 
 def test_a_token_is_begun_in_one_batch_only(

@@ -11,6 +11,7 @@ from tests.in_process import READER, Desk, Line
 from tokenprov.device.pcsc import ReaderState
 from tokenprov.device.token import YubiKey
 from tokenprov.line import Line as ProductionLine
+from tokenprov.profile import load_profile
 
 BACK = ReaderState(name="another reader", present=True, in_use=False, events=7)
 
@@ -18,7 +19,8 @@ BACK = ReaderState(name="another reader", present=True, in_use=False, events=7)
 @pytest.fixture
 def line() -> ProductionLine:
     """A line that nothing was put into; it has nobody to tell anything."""
-    return ProductionLine(*(cast(Any, None) for _ in range(4)))
+    nobody = cast(Any, None)
+    return ProductionLine(nobody, nobody, load_profile("security-key"), nobody)
 
 
 @pytest.fixture

@@ -26,12 +26,18 @@ def test_the_board_asks_for_that_token_alone() -> None:
 
 
 def test_lines_and_json_say_it() -> None:
-    """A person reads the serial and the seconds; a program gets both events."""
+    """A person reads serial, reader, holder and seconds; a program gets both events."""
     lines, documents = io.StringIO(), io.StringIO()
     with line_screen(lines) as listen, StationOperator(listen).reinsert(*WANTED):
         pass
+    with (
+        line_screen(lines) as listen,
+        StationOperator(listen, lambda: "Ada Okonkwo").touch("reader 2", "28557047", "sign"),
+    ):
+        pass
     assert lines.getvalue() == (
-        "28557046: take it out and put it in again within 60 s (reset FIDO2)\n"
+        "28557046 in reader 1: take it out and put it in again within 60 s (reset FIDO2)\n"
+        "28557047 in reader 2 for Ada Okonkwo: touch it now (sign)\n"
     )
     with json_screen(documents) as listen, StationOperator(listen).reinsert(*WANTED):
         pass

@@ -65,7 +65,7 @@ class Board:
                 self.note = f"next: {event.holder}"
             case events.ScanIgnored():
                 self.note = f"not a badge: {event.reason}"
-            case events.ServiceLost() | events.BatchPaused():
+            case events.ServiceLost() | events.Interrupted() | events.BatchPaused():
                 pass
             case _:
                 self._row(event, self.rows.setdefault(event.reader, Row(reader=event.reader)))
@@ -74,6 +74,7 @@ class Board:
         match event:
             case events.TokenSeen():
                 row.label, row.light, row.text = event.label, Light.WORKING, event.model
+                row.holder, row.step, row.steps = "", 0, 0  # those of the token before
             case events.OrderStarted():
                 row.holder, row.position = event.holder, event.position
                 row.text = "goes on" if event.resumed else "starts"

@@ -31,6 +31,13 @@ _STYLES = {
     Light.READY: "bold green",
     Light.STOPPED: "bold red",
 }
+_ABOVE = (  # told above the table, where they stay to be read
+    events.OrderFailed,
+    events.TokenPassedOver,
+    events.TokenGivenUp,
+    events.ServiceLost,
+    events.Interrupted,
+)
 REFRESH = 8  # a second
 
 
@@ -49,7 +56,7 @@ def table_screen(console: Console) -> Iterator[Listener]:
         def listen(event: Event) -> None:
             with lock:
                 board(event)
-            if isinstance(event, events.OrderFailed | events.TokenPassedOver | events.ServiceLost):
+            if isinstance(event, _ABOVE):
                 live.console.print(Text(_line(event), style="red"))
 
         yield listen
@@ -123,15 +130,21 @@ def kit_name(position: int) -> str:
     return "primary" if position == 0 else f"spare {position}"
 
 
+def _asked(event: events.TouchWanted | events.ReinsertWanted) -> str:
+    """Which token in which reader a person is asked about, and whose it is."""
+    whose = f" for {event.holder}" if event.holder else ""
+    return f"{event.label} in {_short(event.reader)}{whose}"
+
+
 _LINES: dict[type[Event], Callable[..., str]] = {
     events.BatchStarted: lambda e: f"batch {e.batch}: {e.open} of {e.total} orders open",
     events.OrderStarted: lambda e: (
         f"{e.label}: {'goes on with' if e.resumed else 'begins'} {e.order} for {e.holder}"
         f" ({kit_name(e.position)}) in {_short(e.reader)}"
     ),
-    events.TouchWanted: lambda e: f"{e.label}: touch it now ({e.reason})",
+    events.TouchWanted: lambda e: f"{_asked(e)}: touch it now ({e.reason})",
     events.ReinsertWanted: lambda e: (
-        f"{e.label}: take it out and put it in again within {e.seconds:.0f} s ({e.reason})"
+        f"{_asked(e)}: take it out and put it in again within {e.seconds:.0f} s ({e.reason})"
     ),
     events.WipeStarted: lambda e: f"{e.label}: is being wiped: {'; '.join(e.used)}",
     events.TokenWiped: lambda e: f"{e.label}: wiped, entry {e.entry}",
@@ -148,6 +161,10 @@ _LINES: dict[type[Event], Callable[..., str]] = {
         f"{_short(e.reader)} is held by {', '.join(e.holders) or 'another program'}: waiting for it"
     ),
     events.TokenReady: lambda e: f"{e.reason}: take it out",
+    events.Interrupted: lambda e: (
+        f"it ends when the tokens in hand are done ({e.in_hand}); {e.left} orders are left;"
+        " a second interrupt ends it at once"
+    ),
     events.BatchPaused: lambda e: f"{e.left} orders are left and no reader has a token for them",
 }
 
