@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,7 +17,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.issued import Issued, issued_tokens
-from tokenprov.issuer import LocalCa
 
 MODULE = "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so"
 IDS = {"9a": "01", "9c": "02", "9d": "03"}  # OpenSC's, of the keys in PIV slots
@@ -111,27 +109,28 @@ class Proof:
 
 @contextmanager
 def tokens_in_use(folder: Path) -> Iterator[Proof]:
-    """Issue the tokens in `folder`, and revoke the second one's certificates."""
+    """Issue the tokens in `folder`, and have the second one revoked, as stolen."""
     profile = folder / "proof.toml"
     profile.write_text(PROFILE)
     with issued_tokens(folder, profile) as issued:
         good, revoked = (Card(issued=issued, serial=serial) for serial in issued.serials)
-        authority = LocalCa.open(issued.station.home / "ca")
-        before = _revoked_list(authority, folder / "before.pem")
-        for slot in IDS:
-            serial = f"{revoked.certificate(slot).serial_number:x}"
-            authority.revoke(serial, x509.ReasonFlags.key_compromise, datetime.now(UTC))
+        before = _revoked_list(issued, folder / "before.pem")
+        said = issued.station.run("revoke", revoked.serial, "--reason", "stolen")
+        assert said.code == 0, said.err
         yield Proof(
             good=good,
             revoked=revoked,
             folder=folder,
             authority=issued.station.home / "ca" / "ca.pem",
             before=before,
-            after=_revoked_list(authority, folder / "after.pem"),
+            after=_revoked_list(issued, folder / "after.pem"),
         )
 
 
-def _revoked_list(authority: LocalCa, path: Path) -> Path:
-    crl = x509.load_der_x509_crl(authority.publish(datetime.now(UTC), whole=True).whole)
+def _revoked_list(issued: Issued, path: Path) -> Path:
+    """What the authority publishes now, in PEM."""
+    said = issued.station.run("ca", "crl", "--out", path.with_suffix(".der"))
+    assert said.code == 0, said.err
+    crl = x509.load_der_x509_crl(path.with_suffix(".der").read_bytes())
     path.write_bytes(crl.public_bytes(Encoding.PEM))
     return path
