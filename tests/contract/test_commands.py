@@ -170,6 +170,7 @@ def test_every_command_prints_what_is_documented(
     shared_bench.control.replace(0, model="piv-card-t0")
     ask("token name", "token", "name", "--all")
     ask("holder leave", "holder", "leave", "E1", *desk)
+    ask("backup, restore", "backup", station.home.with_name("backup"))
     destroyed = ("--means", "destroyed", "--witness", "walter")
     ask("return, retire", "retire", token.serial, *destroyed, *desk)
     assert station.tell("policy", "use", "office", "--reason", "a test").code == 0

@@ -40,6 +40,8 @@ COMMANDS = (
     "witness",
     "root",
     "escrow",
+    "backup",
+    "restore",
     "trust",
     "ca",
     "issuer",
@@ -52,6 +54,7 @@ _TOGETHER = {  # commands that share a module
     "suspend": "standing",
     "resume": "standing",
     "revoke": "standing",
+    "restore": "backup",
     "return": "giving_back",
     "retire": "giving_back",
 }

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 from tokenprov.errors import DurabilityError, StationBusy
 
@@ -70,6 +71,28 @@ def create_durable(path: Path, data: bytes, mode: int = 0o644) -> None:
         _write(temporary, data, mode, sync=True)
         os.link(temporary, path)  # fails where the name is taken, which replace does not
         os.unlink(temporary)
+        _sync_path(path.parent)
+
+
+@contextlib.contextmanager
+def created_whole(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """A file that must not be there yet, written in pieces; whole and durable after the block.
+
+    Where the block raises there is none. Raises FileExistsError and DurabilityError.
+    """
+    with _explained(path):
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        temporary = temporary_of(path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            with open(os.open(temporary, flags, mode), "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(temporary, path)
+        finally:
+            os.unlink(temporary)
         _sync_path(path.parent)
 
 
