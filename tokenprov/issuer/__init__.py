@@ -7,7 +7,8 @@ possession   proof that a key is held where the request says
 journalled   any authority that is reached over a protocol, with its requests on disk first
 requests     that record, a file a request
 published    an authority's lists of what is revoked, read back
-listed       the same, fetched from where they lie
+listed       what another authority published, from where it says
+asked        the answer of its OCSP responder, judged
 settings     what a station's file says of an authority
 web          the connection to one that is asked over HTTP
 answers      which certificate is the answer, and which stand above it

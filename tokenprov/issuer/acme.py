@@ -97,7 +97,7 @@ class Acme:
         return Abilities(
             revokes=True,
             holds=False,
-            tells_status=bool(self._settings.crl),
+            tells_status=self._settings.publishes,
             takes_attestation=True,
             needs_csr=True,
             repeatable=True,

@@ -102,7 +102,7 @@ class Cmp:
         return Abilities(
             revokes=True,
             holds=True,
-            tells_status=bool(self._settings.crl),
+            tells_status=self._settings.publishes,
             takes_attestation=False,
             needs_csr=True,
             repeatable=False,

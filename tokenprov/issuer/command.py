@@ -92,7 +92,7 @@ class Program:
         return Abilities(
             revokes=self._settings.revokes,
             holds=self._settings.revokes,
-            tells_status=bool(self._settings.crl),
+            tells_status=self._settings.publishes,
             takes_attestation=True,
             needs_csr=True,
             repeatable=self._settings.repeatable,

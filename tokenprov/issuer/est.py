@@ -76,7 +76,7 @@ class Est:
         return Abilities(
             revokes=False,
             holds=False,
-            tells_status=bool(self._settings.crl),
+            tells_status=self._settings.publishes,
             takes_attestation=False,
             needs_csr=True,
             repeatable=False,

@@ -1,4 +1,4 @@
-"""An authority's list of revoked certificates, fetched from where the station is told it lies."""
+"""What an authority published of a certificate, from where the station is told: OCSP, or a list."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tokenprov.errors import IssuerError, IssuerUnanswered
+from tokenprov.issuer.asked import ask_responder
 from tokenprov.issuer.protocol import CertificateStatus
 from tokenprov.issuer.published import status_in_lists
 from tokenprov.issuer.requests import Certified
@@ -18,9 +19,10 @@ _PEM = b"-----BEGIN"
 
 
 def read_status(settings: WebSettings, issued: Certified, now: datetime) -> CertificateStatus:
-    """Where a certificate stands by the list at `settings.crl`, which must be there and in force.
+    """Where a certificate stands by the responder at `settings.ocsp`, else the list at `crl`.
 
-    Raises `IssuerUnanswered` where it cannot be had, `IssuerError` where it is not the authority's.
+    A list must be there and in force. Raises `IssuerUnanswered` where what counts cannot be had,
+    `IssuerError` where it is not the authority's.
     """
     if not issued.chain:
         raise IssuerError(
@@ -28,6 +30,8 @@ def read_status(settings: WebSettings, issued: Certified, now: datetime) -> Cert
             remedy="Have the authority send its chain: the list is checked by it.",
         )
     authority = x509.load_der_x509_certificate(issued.chain[0])
+    if settings.ocsp:
+        return ask_responder(settings, x509.load_der_x509_certificate(issued.der), authority, now)
     return status_in_lists(_fetched(settings), None, authority, issued.serial_hex, now)
 
 

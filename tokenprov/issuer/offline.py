@@ -119,7 +119,7 @@ class Offline:
         return Abilities(
             revokes=False,
             holds=False,
-            tells_status=bool(self._settings.crl),
+            tells_status=self._settings.publishes,
             takes_attestation=True,
             needs_csr=True,
             repeatable=True,

@@ -43,9 +43,15 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=_dashed)
 
+    ocsp: str = ""  # http(s)://… of its OCSP responder, which is asked before the list is
     crl: AddressOrFile = ""  # where its list of revoked certificates lies: a file, or http(s)://…
     timeout: float = 30.0  # seconds for one answer
     wait: float = 30.0  # seconds that a request is waited for which is not decided at once
+
+    @property
+    def publishes(self) -> bool:
+        """Whether it is known where the authority tells what it revoked."""
+        return bool(self.ocsp or self.crl)
 
 
 def read(kind: type[S], given: IssuerSettings) -> S:
