@@ -241,6 +241,29 @@ def test_a_wrong_management_key_is_said_to_be_wrong(made: Desk, tmp_path: Path) 
     assert desk.token.dump()["applets"]["piv"]["left"]["9b"] == 5 - 2  # each key once
 
 
+def test_a_pin_and_a_puk_that_the_maker_published(made: Desk, tmp_path: Path) -> None:
+    """Cards of another delivery come with others than the usual ones; the profile tells which."""
+    desk = fresh(made, tmp_path, "piv-card-t0")
+    values = {"80": b"000000\xff\xff".hex(), "81": b"00000000".hex()}
+    inside(desk, lambda state: state.update({"values": values}))
+    assert "its PIN is not the factory's" in refused_after_a_try(desk)
+    published = '[piv.pin]\npublished = "000000"\n[piv.puk]\npublished = "00000000"\n'
+    desk.run(PROFILE + published)
+    sealed = desk.sealed(Purpose.HELP_DESK)
+    piv = desk.connected(Line(desk.token)).piv()
+    piv.verify_pin(sealed["piv/pin"].decode())
+    piv.change_puk(sealed["piv/puk"].decode(), "00000000")
+
+
+def refused_after_a_try(desk: Desk) -> str:
+    """The words with which a card is refused whose PIN was tried, and nothing written."""
+    with pytest.raises(TokenConflict) as caught:
+        desk.run(PROFILE)
+    assert not [apdu[:4].hex() for apdu in desk.commands if apdu[1] in WRITES]
+    assert desk.token.dump()["applets"]["piv"]["left"]["80"] == 5 - 1
+    return str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [

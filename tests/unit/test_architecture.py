@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "record": WORDS | TO_MODULES | {"attestation"},
     "directory": WORDS | {"attestation", "record"},
     "issuer": WORDS | TO_MODULES | {"attestation", "record", "directory"},
+    "pkcs11": WORDS,
     "device": WORDS | TO_MODULES | {"step", "token"},
     "roster": WORDS,
     "sim": frozenset[str](),

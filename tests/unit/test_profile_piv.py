@@ -46,6 +46,20 @@ ESCROWED = 'origin = "escrowed"'
 LOGON = 'client-auth", "smartcard-logon'
 CASES = (
     Case(
+        name="published PIN of no card",
+        text='[piv.pin]\npublished = "12345"\n',
+        at="piv.pin.published",
+        says="no value of 5 characters",
+        remedy="6 to 8 characters",
+    ),
+    Case(
+        name="published PUK of no card",
+        text='[piv.puk]\npublished = "123456"\n',
+        at="piv.puk.published",
+        says="no value of 6 characters",
+        remedy="8 characters",
+    ),
+    Case(
         name="signing key in escrow",
         text=key("9c", more=ESCROWED),
         at="piv.keys[0].origin",

@@ -91,9 +91,11 @@ class PivPin(Section):
 
     length: StrictInt = 8
     retries: StrictInt = 8
+    published: Text | None = None  # the one that cards of another maker came with
 
     def rules(self) -> Iterator[Fault]:
         """Length by SP 800-73-4 part 2, 2.4.3; tries by FIPS 201-3."""
+        yield from _check_published(self.published, PIV_PIN_LENGTH)
         yield from check_length(self.length, PIV_PIN_LENGTH, "PIV PIN", "SP 800-73-4 part 2, 2.4.3")
         yield from check_tries(self.retries)
 
@@ -103,11 +105,24 @@ class PivPuk(Section):
 
     length: StrictInt = 8
     retries: StrictInt = 5
+    published: Text | None = None  # the one that cards of another maker came with
 
     def rules(self) -> Iterator[Fault]:
         """As the PIN; a standard card takes eight characters exactly."""
+        yield from _check_published(self.published, PIV_PIN_LENGTH[-1:])
         yield from check_length(self.length, PIV_PIN_LENGTH, "PUK", "SP 800-73-4 part 2, 2.4.3")
         yield from check_tries(self.retries)
+
+
+def _check_published(value: str | None, lengths: range) -> Iterator[Fault]:
+    if value is not None and not (value.isascii() and len(value) in lengths):
+        wanted = f"{lengths[0]} to {lengths[-1]}" if len(lengths) > 1 else f"{lengths[0]}"
+        yield Fault(
+            at=("published",),
+            message=f"a card came with no value of {len(value)} characters (SP 800-73-4 part 2,"
+            " 2.4.3)",
+            remedy=f"Write the {wanted} characters that the maker published.",
+        )
 
 
 class ManagementKey(Section):

@@ -11,11 +11,14 @@ from tokenprov.secret import Secret
 class Keyring:
     """The secrets that this token may hold by now: the journalled ones, by kind and name.
 
-    The factory values are not here: they are in the standards, and steps know them.
+    The factory values are not here: they are in the standards, and steps know them. Where cards
+    came with others, those are published, too.
     """
 
     def __init__(self) -> None:
         self._held: dict[tuple[SecretKind, str], Secret] = {}
+        # what cards of this delivery came with, by kind, where it is not the usual factory value
+        self.published: dict[SecretKind, str] = {}
         self.by_touch: set[SecretKind] = set()  # kinds whose use waits for a touch, where known
 
     def put(self, kind: SecretKind, name: str, value: Secret) -> None:

@@ -20,6 +20,16 @@ FACTORY_PUK = "12345678"
 FACTORY_MANAGEMENT_KEY = bytes.fromhex("010203040506070801020304050607080102030405060708")
 
 
+def factory_pin(token: Token) -> str:
+    """The PIN that the token came with."""
+    return token.keyring.published.get(SecretKind.PIV_PIN, FACTORY_PIN)
+
+
+def factory_puk(token: Token) -> str:
+    """The PUK that the token came with."""
+    return token.keyring.published.get(SecretKind.PIV_PUK, FACTORY_PUK)
+
+
 def factory_management_key(token: Token) -> bytes:
     """The published one, as long as the algorithm of this token's wants it."""
     return (FACTORY_MANAGEMENT_KEY * 2)[: token.piv().management_key_type.key_len]
@@ -43,7 +53,7 @@ def verify_pin(token: Token, *, again: bool = False) -> None:
     held = token.keyring.get(SecretKind.PIV_PIN)
     candidates = [held.reveal_text()] if held is not None and tries.is_default is not True else []
     if tries.is_default is not False:
-        candidates.append(FACTORY_PIN)
+        candidates.append(factory_pin(token))
     remaining = tries.remaining
     for pin in candidates:
         if not affordable(remaining):

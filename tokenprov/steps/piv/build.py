@@ -53,8 +53,8 @@ def piv_steps(
 ) -> Iterator[Step]:
     """Reference data, objects, then each key with its certificate, and those of `history`."""
     yield TriesStep(pin=section.pin.retries, puk=section.puk.retries)
-    yield PinStep(length=section.pin.length)
-    yield PukStep(length=section.puk.length)
+    yield PinStep(length=section.pin.length, published=section.pin.published)
+    yield PukStep(length=section.puk.length, published=section.puk.published)
     yield ManagementKeyStep(
         algorithm=management_key_algorithm(section.management_key),
         touch=section.management_key.touch,

@@ -10,10 +10,10 @@ from tokenprov.model import SecretKind
 from tokenprov.secret import RandomBytes, draw_digits
 from tokenprov.step import Drawn, DrawnSecret, Finding, Intent, State
 from tokenprov.steps.piv.access import (
-    FACTORY_PIN,
-    FACTORY_PUK,
     affordable,
     authenticate,
+    factory_pin,
+    factory_puk,
     verify_pin,
 )
 from tokenprov.token import PivApplet, Token
@@ -76,8 +76,9 @@ class PinStep:
     id = "piv/pin"
     title = "PIV PIN"
 
-    def __init__(self, *, length: int) -> None:
-        self.length = length
+    def __init__(self, *, length: int, published: str | None = None) -> None:
+        """`published`: what cards of another maker came with, where it is not the usual value."""
+        self.length, self._published = length, published
 
     def draw(self, random: RandomBytes) -> Drawn:
         """Decimal digits."""
@@ -87,6 +88,7 @@ class PinStep:
     def observe(self, token: Token, intent: Intent | None) -> Finding:
         """By metadata, and with an intent by verifying ours."""
         piv = token.piv()
+        _publish(token, SecretKind.PIV_PIN, self._published)
         tries = piv.pin_tries()
         facts = {"length": self.length}
         if tries.is_default is True:
@@ -108,14 +110,14 @@ class PinStep:
         if not affordable(remaining):
             return _unaffordable("PIN")
         try:
-            piv.verify_pin(FACTORY_PIN)
+            piv.verify_pin(factory_pin(token))
         except AuthenticationFailed:
             return _conflict("its PIN is not the factory's")
         return Finding(state=State.ABSENT)
 
     def apply(self, token: Token, intent: Intent) -> None:
         """From the factory's to ours, in one command."""
-        token.piv().change_pin(FACTORY_PIN, intent.secret(self.id).reveal_text())
+        token.piv().change_pin(factory_pin(token), intent.secret(self.id).reveal_text())
 
 
 class PukStep:
@@ -124,8 +126,9 @@ class PukStep:
     id = "piv/puk"
     title = "PIV PUK"
 
-    def __init__(self, *, length: int) -> None:
-        self.length = length
+    def __init__(self, *, length: int, published: str | None = None) -> None:
+        """`published`: what cards of another maker came with, where it is not the usual value."""
+        self.length, self._published = length, published
 
     def draw(self, random: RandomBytes) -> Drawn:
         """Decimal digits."""
@@ -135,6 +138,7 @@ class PukStep:
     def observe(self, token: Token, intent: Intent | None) -> Finding:
         """By metadata, and with an intent by changing ours to ours, which changes nothing."""
         piv = token.piv()
+        _publish(token, SecretKind.PIV_PUK, self._published)
         tries = piv.puk_tries()
         if tries.is_default is True:
             return Finding(state=State.ABSENT)
@@ -152,13 +156,13 @@ class PukStep:
         if tries.is_default is None:
             if not affordable(refused.retries_left):
                 return _unaffordable("PUK")
-            if refusal_of_puk(piv, FACTORY_PUK) is None:
+            if refusal_of_puk(piv, factory_puk(token)) is None:
                 return Finding(state=State.ABSENT)
         return _conflict("its PUK is neither the factory's nor ours")
 
     def apply(self, token: Token, intent: Intent) -> None:
         """From the factory's to ours, in one command."""
-        token.piv().change_puk(FACTORY_PUK, intent.secret(self.id).reveal_text())
+        token.piv().change_puk(factory_puk(token), intent.secret(self.id).reveal_text())
 
 
 def refusal_of_puk(piv: PivApplet, puk: str) -> AuthenticationFailed | None:
@@ -168,6 +172,12 @@ def refusal_of_puk(piv: PivApplet, puk: str) -> AuthenticationFailed | None:
     except AuthenticationFailed as error:
         return error
     return None
+
+
+def _publish(token: Token, kind: SecretKind, value: str | None) -> None:
+    """On a card of another maker; a YubiKey comes with the usual value."""
+    if value is not None and not token.piv().has_extensions:
+        token.keyring.published[kind] = value
 
 
 def _conflict(reason: str) -> Finding:
