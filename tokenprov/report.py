@@ -25,19 +25,22 @@ class OrderLine:
 
     @property
     def serial(self) -> str:
-        """The token that it is bound to, if it is."""
+        """The token that it is bound to, if it is: its mark where it has no serial."""
         return self.record.token.label if self.record.token else ""
 
     def to_json(self) -> dict[str, Json]:
         """For programs; no secret is in it."""
+        token = self.record.token
         document: dict[str, Json] = {
             "order": self.record.id,
             "holder": self.holder.to_json(),
             "position": self.record.order.position,
             "state": str(self.record.state),
-            "serial": self.serial or None,
+            "serial": token.serial if token else None,
             "entry": self.record.entry_index,
         }
+        if token and token.mark:
+            document["mark"] = token.mark
         if self.record.reason:
             document["reason"] = self.record.reason
         if self.entry is not None:

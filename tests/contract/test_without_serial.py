@@ -54,6 +54,8 @@ def test_it_is_issued_by_its_mark(station: Station, keys: VirtualBench) -> None:
     said = station.tell(*batch(station, "--without-serial", "1"))
     assert said.code == 0, said.err
     mark = str(said.only("TokenIssued")["label"])
+    (order,) = said.document["orders"]
+    assert (order["serial"], order["mark"]) == (None, mark)
     (entry,) = station.entries()
     assert entry["token"]["serial"] is None
     assert entry["token"]["mark"] == mark
@@ -89,6 +91,27 @@ def test_pulled_it_goes_on_with_its_own_order(station: Station, keys: VirtualBen
     assert done.only("TokenIssued")["order"] == failed["order"]
     assert done.only("TokenIssued")["label"] == failed["label"]
     assert len(station.entries()) == 2
+
+
+def test_a_bad_one_is_set_aside_by_its_mark(station: Station, keys: VirtualBench) -> None:
+    """It is never taken again, and its order goes to the next one."""
+    keys.control.set_touch(0, "after 0.01", patience=0.3)
+    keys.control.fault(0, FaultKind.MEMORY_FULL, at=12, ins=Ins.CTAP)
+    cut = station.tell(*batch(station, "--without-serial", "1"))
+    failed = cut.only("OrderFailed")
+    mark = str(failed["label"])
+    done = station.tell("batch", "set-aside", mark, "--reason", "it has no memory")
+    assert done.code == 0, done.err
+    (entry,) = station.entries("set-aside")
+    assert (entry["token"]["serial"], entry["token"]["mark"]) == (None, mark)
+    assert entry["token"]["virtual"] is True
+    again = station.tell(*batch(station, "--without-serial", "1"))
+    assert "was set aside" in str(again.only("TokenPassedOver")["reason"])
+    keys.control.replace(0, model=MODEL)
+    last = station.tell(*batch(station, "--without-serial", "1"))
+    assert last.code == 0, last.err
+    assert last.only("TokenIssued")["order"] == failed["order"]
+    assert station.tell("manifest", "verify").code == 0
 
 
 def test_one_more_than_was_announced_stops_the_line(station: Station, keys: VirtualBench) -> None:

@@ -7,6 +7,7 @@ disturbed at once, each at a command of its own.
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ FIRST_WRITE = 62  # the command by which every order is bound to its token
 TOKENS = 4
 LINE_SECONDS = 20.0  # that the line waits for what is to come
 NEVER = 100.0  # seconds until an answer
+UNPLUGGED = 8  # times, one reader after another
 LIMIT = "0.5"  # seconds for a command
 
 Place = int  # where a fault happens; what it counts differs with the kind
@@ -155,6 +157,19 @@ def _swapped(bench: Bench, place: Place) -> Run:
     return run
 
 
+def _hot_plugged(bench: Bench, place: Place) -> Run:
+    """All the while readers are unplugged with their tokens, and plugged in again."""
+    control, draw = bench.station.control, random.Random(place)
+    bench.station.begin_issue(wait=LINE_SECONDS)
+    for _ in range(UNPLUGGED):
+        number = draw.randrange(TOKENS)
+        time.sleep(draw.uniform(0, 0.1))
+        control.unplug_reader(number)
+        time.sleep(draw.uniform(0, 0.1))
+        control.plug_reader(number)
+    return bench.station.end_issue()
+
+
 def _endless(bench: Bench, place: Place) -> Run:
     """A token never answers; it is given up, and the others are issued."""
     serial = bench.station.serials[place % TOKENS]
@@ -200,6 +215,7 @@ FAULTS: dict[str, Fault] = {
         Fault(name="pcscd restarted", places=range(2, COMMANDS), meet=_service, fresh=True),
         Fault(name="reader grabbed", places=range(TOKENS), meet=_grabbed, fresh=True),
         Fault(name="token swapped", places=range(FIRST_WRITE, COMMANDS), meet=_swapped, fresh=True),
+        Fault(name="hot-plug", places=range(100), meet=_hot_plugged, codes=frozenset({0})),
         Fault(name="token without an end", places=range(2, COMMANDS), meet=_endless),
     )
 }

@@ -19,6 +19,7 @@ from tests.crash.station import Station
 from tests.faults.catalogue import Bench, Fault, Place
 from tests.leaks import Needles
 from tokenprov.model import Purpose
+from tokenprov.record.head import Held
 from tokenprov.record.manifest import verify_manifest
 from tokenprov.sim.control import SimControl
 
@@ -67,7 +68,7 @@ def survive(
     before = (station.home / "manifest" / "checkpoint").read_bytes()
     again = max((fault.certificates for fault, _ in meetings), default=1)
     at_last = [one for one in finished(station, factory) if not _expected(one, again)]
-    report = verify_manifest(station.home / "manifest", pin=before)
+    report = verify_manifest(station.home / "manifest", held=Held(pin=before))
     at_last += [f"manifest: {finding}" for finding in report.findings]
     if search:
         at_last += _readable(bench, said)

@@ -29,6 +29,7 @@ TRIED = {
     "pcscd restarted": 3,
     "reader grabbed": 1,
     "token swapped": 3,
+    "hot-plug": 3,
     "token without an end": 3,
 }
 
