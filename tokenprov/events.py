@@ -172,6 +172,18 @@ class OrderFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderWaits:
+    """The token is done up to a certificate that its authority has not decided on."""
+
+    reader: str
+    label: str
+    order: str
+    holder: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenGivenUp:
     """The token took too long; its reader takes the next one."""
 
@@ -237,6 +249,7 @@ Event = (
     | TokenReady
     | TokenPassedOver
     | OrderFailed
+    | OrderWaits
     | TokenGivenUp
     | HolderNamed
     | ScanIgnored

@@ -29,6 +29,7 @@ from tokenprov.device.sources import Readers
 from tokenprov.device.token import AnyToken
 from tokenprov.device.watch import Limits, Watch
 from tokenprov.errors import (
+    IssuerPending,
     PcscUnavailable,
     ReaderBusy,
     StationError,
@@ -362,8 +363,9 @@ class Line:
         except (TokenReset, StationError, WipeFirst):
             raise
         except TokenprovError as error:
+            tell = events.OrderWaits if isinstance(error, IssuerPending) else events.OrderFailed
             self._listener(
-                events.OrderFailed(
+                tell(
                     reader=token.reader,
                     label=token.id.label,
                     order=order.id,

@@ -28,6 +28,12 @@ class OrderLine:
         """The token that it is bound to, if it is: its mark where it has no serial."""
         return self.record.token.label if self.record.token else ""
 
+    @property
+    def standing(self) -> str:
+        """Its state, and that it waits where it does: for a certificate, and its token is sound."""
+        waits = self.record.state is OrderState.WORKING and self.record.reason
+        return "waits" if waits else str(self.record.state)
+
     def to_json(self) -> dict[str, Json]:
         """For programs; no secret is in it."""
         token = self.record.token

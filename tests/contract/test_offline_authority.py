@@ -99,14 +99,14 @@ def test_requests_out_certificates_in(site: Site) -> None:
     """
     said = site.batch()
     assert said.code == ORDERS_LEFT, said.err
+    told = [one["event"] for one in said.events]
+    assert (told.count("OrderWaits"), told.count("OrderFailed")) == (2, 0)
     for order in site.orders():
         assert order["state"] == "working"
-        assert (
-            f"certificate for {order['order']}/9a has not come from file:vault" in order["reason"]
-        )
-    assert (
-        site.station.tell("batch", "retry", site.orders()[0]["order"][:15], "--json").document == []
-    )
+        assert f"{order['order']}/9a has not come from file:vault" in order["reason"]
+    batch = site.orders()[0]["order"].rpartition("-")[0]
+    assert site.station.tell("batch", "status", batch).out.count(" waits ") == 2
+    assert site.station.tell("batch", "retry", batch, "--json").document == []
 
     first, second = site.export()
     for request in (first, second):

@@ -318,7 +318,7 @@ def _print_report(made: Report, as_json: bool) -> None:
                 line.holder.name,
                 kit_name(line.record.order.position),
                 line.serial,
-                str(line.record.state),
+                line.standing,
                 line.record.reason or ("" if alike else _contents(line)),
             )
             for line in made.lines()

@@ -1,7 +1,8 @@
 """Authorities that are asked over HTTP: the connection, and what its failures mean.
 
 Rules:
-- A server is known by the authority that the station names for it (`trust`), and by no other.
+- A server is known by the authority that the station names for it (`trust`), and by no other; by
+  the system's where it names none.
 - No redirection is followed, no proxy taken from the environment: a request goes where the profile
   says, or nowhere.
 - What never reached the server was not carried out: `IssuerError`. What may have reached it:
@@ -37,11 +38,8 @@ class WebSettings(Settings):
 @contextmanager
 def connection(settings: WebSettings) -> Iterator[httpx.Client]:
     """A client that goes by the settings. Raises `StationError` where their files are wrong."""
-    context = ssl.create_default_context(cafile=None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        if settings.trust is not None:
-            context = ssl.create_default_context(cafile=str(settings.trust))
+        context = ssl.create_default_context(cafile=settings.trust)  # TLS 1.2 and newer
         if settings.certificate is not None:
             context.load_cert_chain(settings.certificate, settings.key)
     except OSError as exc:  # ssl.SSLError is one

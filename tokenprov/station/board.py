@@ -106,6 +106,8 @@ class Board:
                 row.light, row.text = Light.STOPPED, event.reason
             case events.TokenGivenUp():
                 row.light, row.text = Light.STOPPED, f"take it out: {event.reason}"
+            case events.OrderWaits():
+                row.light, row.text = Light.READY, f"take it out: {event.reason}"
             case events.OrderFailed():
                 self.failed += 1
                 row.light, row.text = Light.STOPPED, event.reason

@@ -154,6 +154,7 @@ _LINES: dict[type[Event], Callable[..., str]] = {
     events.TokenPassedOver: lambda e: f"{e.label}: passed over: {e.reason}\n  {e.remedy}",
     events.TokenGivenUp: lambda e: f"{e.label}: given up: {e.reason}\n  {e.remedy}",
     events.OrderFailed: lambda e: f"{e.label}: stopped: {e.reason}\n  {e.remedy}",
+    events.OrderWaits: lambda e: f"{e.label}: waits: {e.reason}\n  {e.remedy}",
     events.HolderNamed: lambda e: f"the next tokens are for {e.holder}: {e.orders}",
     events.ScanIgnored: lambda e: f"what was scanned is passed over: {e.reason}",
     events.ServiceLost: lambda e: f"the PC/SC service is gone ({e.reason}); try {e.attempt}",
