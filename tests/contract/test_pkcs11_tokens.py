@@ -159,6 +159,11 @@ def test_looking_at_it_afterwards(
     standing = {setting["setting"]: setting["standing"] for setting in one["settings"]}
     assert standing["pkcs11/01/certificate"] == "same"
     assert standing["pkcs11/user-pin"] == standing["pkcs11/01/key"] == "unknown"
+    key = station.home / "custodians" / "private" / "help-desk.pem"
+    prove = ("token", "prove", serial, "--module", "softhsm2", "--key", key, "--reason", "a test")
+    proved = station.tell(*prove, "--json")
+    assert proved.code == 0, proved.err
+    assert [(one["slot"], one["proved"]) for one in proved.document["keys"]] == [("01", True)]
     again = run()
     assert again.code == 0
     assert len(station.entries()) == 1
@@ -268,6 +273,22 @@ def test_a_module_that_misbehaves_stops_its_token_only(
     else:
         assert again.code == 0, again.err
         assert len(station.entries()) == 1
+
+
+def test_a_module_that_cannot_be_asked_ends_the_line(
+    station: Station,
+    delivered: SoftHsm,
+    shim: Path,
+    run: Callable[..., Said],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that crashes whenever it is asked for its tokens is given up with the reason."""
+    monkeypatch.setenv("SHIM", "crash 4 0")  # C_GetSlotList
+    said = run(shim)
+    assert said.code == 4
+    assert "looking for tokens: the PKCS#11 module shim.so crashed (signal 11)" in said.err
+    monkeypatch.delenv("SHIM")
+    assert run(shim).code == 0
 
 
 class Cut(BaseException):

@@ -22,9 +22,11 @@ from tests.stations import Said, Station, make_station
 from tokenprov.pkcs11 import Module
 from tokenprov.secret import Secret
 from tokenprov.sim.bench import VirtualBench
+from tokenprov.sim.faults import FaultKind
 
 MODELS = ("yubikey-5.7.4", "piv-card", "piv-card-t0")
 CARDS = (1, 2)  # their readers
+GENERATE = 0x47  # SP 800-73-4 part 2, 3.3.2
 PIV_AUTHENTICATION = b"\1"  # the id of 9a in both modules
 
 
@@ -224,3 +226,26 @@ def test_a_card_is_not_made_through_a_module_that_cannot(
     assert len(reasons) == len(MODELS)
     assert all("it has a user PIN" in reason for reason in reasons)
     assert bench.control.snapshot(CARDS[0]) == before
+
+
+@pytest.mark.parametrize("kind", [FaultKind.UNPLUG_DURING, FaultKind.UNPLUG_AFTER])
+def test_a_card_that_is_pulled_goes_on(
+    station: Station, bench: VirtualBench, entries: dict[str, Any], kind: FaultKind
+) -> None:
+    """Pulled while it makes its key, it fails with the reason; put in again it is finished."""
+    bench.control.replace(CARDS[0], model="piv-card")
+    bench.control.fault(CARDS[0], kind, ins=GENERATE)
+    batch = station.batch(profile="piv-card", name=f"pulled-{kind.name.lower()}")
+    # another roster, so another batch than the first one
+    roster = Path(batch[2])
+    roster.write_text(roster.read_text().replace("E1,", f"{kind.name},"))
+    cut = station.run(*batch)
+    assert cut.code == 8, cut.err
+    (failed,) = [one for one in cut.events if one["event"] == "OrderFailed"]
+    assert "Insert the same token again" in failed["remedy"]
+    bench.control.insert(CARDS[0])
+    said = station.run(*batch)
+    assert said.code == 0, said.err
+    assert {entry["token"]["serial"] for entry in station.entries()} > {
+        entry["token"]["serial"] for entry in entries.values()
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import secrets
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -12,15 +13,16 @@ import click
 from tokenprov.cli.custodians import custodian_key
 from tokenprov.cli.lifecycle import bench_at
 from tokenprov.cli.output import as_json, print_json, print_table
-from tokenprov.cli.readers import choose_reader
+from tokenprov.cli.readers import choose_reader, module_option
 from tokenprov.custody import Form, Opened, Reason, open_sealed, sealed
-from tokenprov.device.token import opened
 from tokenprov.errors import EscrowError, InputError, TokenError
 from tokenprov.home import Home, now
 from tokenprov.model import Purpose, SecretKind
+from tokenprov.module_proof import prove_keys
 from tokenprov.proof import Proof, prove
 from tokenprov.secret import Secret
 from tokenprov.signing import ask_unseen
+from tokenprov.source import source_of
 
 
 @click.command("prove")
@@ -31,6 +33,7 @@ from tokenprov.signing import ask_unseen
     metavar="KEY",
     help="Take the PIN out of escrow with this custodian's key; left out: the PIN is asked for.",
 )
+@module_option
 @click.option("--passphrase", is_flag=True, help="Ask for the key's passphrase.")
 @click.option("--reason", help="With --key: why; it is recorded in the manifest.")
 @click.option("--operator", default=getpass.getuser, help="Who you are.  [default: your login]")
@@ -40,6 +43,7 @@ def prove_(
     home_path: Path,
     serial: str,
     key_given: str | None,
+    module: str | None,
     passphrase: bool,
     reason: str | None,
     operator: str,
@@ -47,20 +51,25 @@ def prove_(
 ) -> None:
     """Have each PIV key sign, and check it against the certificate in its slot.
 
+    With --module, each key that the module has.
+
     Nothing is written to the token. Exit code 4: a key is not proved.
     """
-    reader = choose_reader(None, serial)
     if key_given is not None and not (reason and reason.strip()):
         raise InputError("nothing is opened without a reason", remedy="Give --reason.")
 
     def pin() -> Secret:
         if key_given is None:
-            return ask_unseen(f"PIV PIN of token {serial}: ")
+            return ask_unseen(f"{'PIV' if module is None else 'User'} PIN of token {serial}: ")
         why = Reason(operator=operator, text=reason or "")
-        return _pin_in_escrow(Home.open(home_path), serial, key_given, passphrase, why)
+        kind = SecretKind.PIV_PIN if module is None else SecretKind.PKCS11_USER_PIN
+        return _pin_in_escrow(Home.open(home_path), serial, kind, key_given, passphrase, why)
 
-    with bench_at(reader, as_json) as bench, opened(reader, bench.operator) as token:
-        proofs = prove(token, pin, now=now(), random=secrets.token_bytes)
+    with closing(source_of(module)) as source:
+        reader = choose_reader(None, serial, source)
+        proving = prove if module is None else prove_keys
+        with bench_at(reader, as_json) as bench, source.opened(reader, bench.operator) as token:
+            proofs = proving(token, pin, now=now(), random=secrets.token_bytes)
     if as_json:
         print_json({"serial": serial, "keys": [one.to_json() for one in proofs]})
     else:
@@ -69,7 +78,9 @@ def prove_(
         sys.exit(TokenError.exit_code)
 
 
-def _pin_in_escrow(home: Home, serial: str, given: str, passphrase: bool, why: Reason) -> Secret:
+def _pin_in_escrow(
+    home: Home, serial: str, kind: SecretKind, given: str, passphrase: bool, why: Reason
+) -> Secret:
     """The PIN as it was sealed; its opening is on the record. Raises `EscrowError`."""
 
     def only(found: list[Opened]) -> Secret:
@@ -79,7 +90,7 @@ def _pin_in_escrow(home: Home, serial: str, given: str, passphrase: bool, why: R
         envelopes = [
             one
             for one in sealed(home, token=serial)
-            if one.kind is SecretKind.PIV_PIN and one.kid == key.recipient.kid
+            if one.kind is kind and one.kid == key.recipient.kid
         ]
         if not envelopes:
             raise EscrowError(

@@ -18,11 +18,12 @@ from tokenprov.device.pcsc import Context, ReaderState
 from tokenprov.device.pkcs11 import Pkcs11Token
 from tokenprov.device.token import AnyToken, opened
 from tokenprov.device.watch import Watch
-from tokenprov.errors import TokenGone
+from tokenprov.errors import TokenError, TokenGone
 from tokenprov.model import TokenId
 from tokenprov.pkcs11 import Module, TokenInfo
 from tokenprov.step import Operator
 
+FAILURES = 3  # looks in a row that a module may fail at
 LOOK = 0.5  # seconds between looks at a module's tokens, each of which asks the module
 
 
@@ -144,11 +145,16 @@ class ModuleReaders:
         self._present: set[str] = set()
         self._stopped = threading.Event()
         self._looked = -LOOK
+        # looks in a row at which the module crashed or hung; the first one must not
+        self._failures = FAILURES - 1
 
     def states(self) -> tuple[ReaderState, ...]:
-        """Every token that is there, or was; at most so often as `LOOK` says."""
+        """Every token that is there, or was; at most so often as `LOOK` says.
+
+        Raises `TokenError` for a module that cannot be asked.
+        """
         if time.monotonic() - self._looked >= LOOK:
-            found = self._tokens()
+            found = self._look()
             self._looked = time.monotonic()
             if found is not None:
                 for reader in found.keys() - self._present:
@@ -158,6 +164,18 @@ class ModuleReaders:
             ReaderState(name=name, present=name in self._present, in_use=False, events=events)
             for name, events in self._events.items()
         )
+
+    def _look(self) -> dict[str, TokenInfo] | None:
+        """As `tokens`. A module that fails is asked again next time, and given up in the end."""
+        try:
+            found = self._tokens()
+        except TokenError:
+            self._failures += 1
+            if self._failures >= FAILURES:
+                raise
+            return None
+        self._failures = 0
+        return found
 
     def wait(self, seconds: float) -> None:
         """No module is waited on (it would serve nothing meanwhile): just the time."""
