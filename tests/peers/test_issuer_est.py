@@ -263,10 +263,15 @@ usages = ["client-auth", "smartcard-logon"]
 
 
 def test_a_token_is_issued_by_it(server: EstServer, home: Home, tmp_path: Path) -> None:
-    """The answer is lost at first: then the token gets one, and its entry tells of the doubt."""
+    """The answer is lost at first: then the token gets one, and its entry tells of the doubt.
+
+    The password that lets the station in is in no file of the home.
+    """
     desk = Desk(tmp_path / "desk", "yubikey-5.7.4")
     home.issuer(**{"password-file": str(home.path / "issuers" / "password")})
-    shutil.copytree(home.path / "issuers", desk.home.path / "issuers", dirs_exist_ok=True)
+    station = tmp_path / "desk" / "station"
+    (station / "issuers").mkdir(exist_ok=True)
+    shutil.copy(home.path / "issuers" / "est.toml", station / "issuers")
     server.behaviours += ["lost"]
     with pytest.raises(IssuerUnanswered):
         desk.run(PROFILE.format(url=server.url))
@@ -276,5 +281,8 @@ def test_a_token_is_issued_by_it(server: EstServer, home: Home, tmp_path: Path) 
     assert len(step["facts"]["doubts"]) == 1
     (server.folder / "token.der").write_bytes(desk.blob(step["evidence"][0]["sha256"]))
     text = openssl("x509", "-in", "token.der", "-noout", "-text", folder=server.folder)
+    files = [path for path in station.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    assert [path for path in files if PASSWORD.encode() in path.read_bytes()] == []
     for words in ("UPN::ada@corp.example.test", "email:ada@example.test", "Microsoft Smartcard"):
         assert words in text
