@@ -102,6 +102,25 @@ def test_threads_asking_at_once_get_one_certificate(ca: LocalCa) -> None:
     assert len(set(given)) == 1
 
 
+def test_processes_asking_at_once_get_one_certificate(ca: LocalCa, tmp_path: Path) -> None:
+    """Each opens the folder for itself, as processes do: the same bytes, and one number a list."""
+    key, given, numbers = p256(), list[bytes](), list[bytes]()
+
+    def ask() -> None:
+        mine = LocalCa.open(tmp_path / "ca")
+        given.append(mine.issue(request_for(key), NOW).der)
+        numbers.append(mine.publish(NOW, whole=True).whole)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(given) == 8
+    assert len(set(given)) == 1
+    assert len(set(numbers)) == 8
+
+
 def test_openssl_reads_the_crl(ca: LocalCa, tmp_path: Path) -> None:
     """OpenSSL verifies the list, finds both reasons in it, and refuses the revoked certificate."""
     first = ca.issue(request_for(p256()), NOW)
