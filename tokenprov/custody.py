@@ -43,6 +43,7 @@ class Form(StrEnum):
     PSKC = "pskc"
     PIN_LETTER = "pin-letter"  # PDF for the holders
     TOKEN = "token"  # to tell it to a token, and to nobody
+    DRILL = "drill"  # to try it, and to nobody
 
 
 SERVERS = (Form.YUBICO_CSV, Form.OKTA_CSV, Form.KSM, Form.PSKC)  # files of seeds

@@ -166,6 +166,7 @@ def test_every_command_prints_what_is_documented(
     ask("trace", "trace", token.serial)
     ask("holder show", "holder", "show", "E1")
     ask("holder tokens", "holder", "tokens", "E1")
+    ask("drill", "drill", "puk", "--key", key)
     ask("replace", "replace", token.serial, "--reason", "lost", code=8)
     shared_bench.control.replace(0, model="piv-card-t0")
     ask("token name", "token", "name", "--all")

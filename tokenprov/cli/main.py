@@ -42,6 +42,7 @@ COMMANDS = (
     "escrow",
     "backup",
     "restore",
+    "drill",
     "trust",
     "ca",
     "issuer",
