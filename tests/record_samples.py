@@ -68,7 +68,7 @@ def issued(number: int, **changes: Any) -> Entry:
                 "state": "match",
                 "facts": {"algorithm": "ECCP256", "tries": 5},
                 "unread": ["piv/puk"],
-                "evidence": [{"type": "piv-attestation", "sha256": attestation}],
+                "evidence": [{"type": "statement", "sha256": attestation}],
             }
         ],
         "secrets": [

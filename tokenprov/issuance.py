@@ -16,6 +16,7 @@ from tokenprov import aside, closing
 from tokenprov.home import Home
 from tokenprov.model import Json, Order, TokenId
 from tokenprov.policy import Clearance
+from tokenprov.record.attested import named_by_maker
 from tokenprov.record.entry import Entry, Grade, Kind, entry_head
 from tokenprov.record.escrow import STATION
 from tokenprov.record.manifest import Addition
@@ -127,17 +128,10 @@ def grade(token: TokenId, outcomes: Sequence[Outcome]) -> Grade:
     PIV keys and FIDO2 credentials can. The steps have verified the attestations, and refused a
     serial that is another than the token's own; a FIDO2 one names it only for enterprises.
     """
-    named: dict[str, bool] = {}
-    for outcome in outcomes:
-        finding, application = outcome.finding, outcome.step.id.partition("/")[0]
-        attestation = finding.facts.get("attestation")
-        if attestation is not None or "attestation" in finding.unread:
-            serial = attestation.get("serial") if isinstance(attestation, dict) else None
-            by_maker = serial is not None and serial == token.serial
-            named[application] = named.get(application, False) or by_maker
-    if not any(named.values()):
-        return Grade.ASSERTED
-    return Grade.ATTESTED if all(named.values()) else Grade.PARTLY
+    return named_by_maker(
+        token.serial,
+        ((o.step.id, o.finding.facts, "attestation" in o.finding.unread) for o in outcomes),
+    )
 
 
 def step_read(outcome: Outcome) -> dict[str, Json]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from tokenprov.attestation import Anchors
 from tokenprov.cli import entries, manifest_key
 from tokenprov.cli.output import as_json, print_json
 from tokenprov.cli.signing import verifier_key
@@ -54,6 +55,13 @@ for command in (
     help="Your file with the last checkpoint you saw: nothing may be gone or another since. It is"
     " made the first time, and moved on when the manifest holds.",
 )
+@click.option(
+    "--trust",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A further root of attestation (PEM), beside the makers'; those of the station home count"
+    " for its own manifest.",
+)
 @click.option("--witness", multiple=True, help="A witness' verifier key, or a file with it.")
 @click.option(
     "--quorum", type=click.IntRange(1), help="How many of them must have cosigned.  [default: all]"
@@ -66,6 +74,7 @@ def verify(
     given: tuple[str, ...],
     root: str | None,
     pin: Path | None,
+    trust: tuple[Path, ...],
     witness: tuple[str, ...],
     quorum: int | None,
     as_json: bool,
@@ -82,6 +91,7 @@ def verify(
         pin=pin.read_bytes() if pin is not None and pin.exists() else None,
         witnesses=[verifier_key(key) for key in witness],
         quorum=quorum or len(witness),
+        anchors=_anchors(home, what, trust),
     )
     if len(what) == 1 and what[0].is_file():
         _verify_proof(home, what[0], held, as_json)
@@ -93,7 +103,7 @@ def verify(
                 "--pin, --root, --witness and --quorum are for one manifest",
                 remedy="Verify each alone.",
             )
-        reports = verify_together(folders, keys)
+        reports = verify_together(folders, held)
     else:
         (folder,) = folders
         report = verify_manifest(folder, held=held)
@@ -234,3 +244,11 @@ def _best_note(log: Manifest, index: int) -> tuple[bytes, int]:
             if size > index:
                 return log.cosigned_note(size), size
     return log.note(), log.size
+
+
+def _anchors(home: Path, what: tuple[Path, ...], trust: tuple[Path, ...]) -> Anchors:
+    """The makers' roots, those that were given, and for a station's own manifest its own."""
+    anchors = Anchors.vendor() if what else Anchors.load(home / "trust")
+    for path in trust:
+        anchors = anchors.with_pem(path.read_bytes(), where=str(path))
+    return anchors

@@ -22,14 +22,11 @@ from tokenprov.record.memory import MemoryOfLog
 from tokenprov.record.note import parse_note
 from tokenprov.record.pin import continues
 from tokenprov.record.verdict import VerifyFinding, VerifyReport
-from tokenprov.record.verifier_key import VerifierKey
 from tokenprov.record.verify import verify_with_memory
 
 
-def verify_together(
-    folders: Sequence[Path], keys: Sequence[VerifierKey]
-) -> dict[Path, VerifyReport]:
-    """Judge each folder by the keys of its origin among `keys`, or by its own; then all together.
+def verify_together(folders: Sequence[Path], held: Held) -> dict[Path, VerifyReport]:
+    """Judge each folder by the keys held of its origin, or by its own; then all together.
 
     A finding about two folders stands with the later one.
     """
@@ -37,7 +34,7 @@ def verify_together(
     memories: dict[Path, MemoryOfLog] = {}
     for folder in folders:
         reports[folder], memories[folder] = verify_with_memory(
-            folder, Held(keys=[key for key in keys if key.name == _origin(folder)])
+            folder, replace(held, keys=[key for key in held.keys if key.name == _origin(folder)])
         )
     found: dict[Path, list[VerifyFinding]] = {folder: [] for folder in folders}
     for number, folder in enumerate(folders):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tokenprov.attestation import Anchors
 from tokenprov.errors import ManifestError
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.entry import Entry
@@ -32,6 +33,7 @@ class Held:
     pin: bytes | None = None  # the last checkpoint that was seen
     witnesses: Sequence[VerifierKey] = ()
     quorum: int = 0  # how many of them must have cosigned
+    anchors: Anchors | None = None  # roots by which attestations are judged; None: they are not
 
 
 def cosigners(note: bytes, held: Held) -> int:

@@ -18,6 +18,7 @@
                    an entry can follow those before it; see `history`
     approval       what was approved is what was done, by people who could; see `approval`
     cosigned       an earlier checkpoint that is kept is one of this log
+    attestation    the makers vouch for what an entry says of a token; see `attested`
     quorum         enough witnesses cosigned the checkpoint
     pin, rollback, fork    the log continues what this auditor saw before; see `pin`
     blob           a blob is what its name says
@@ -35,6 +36,7 @@ from pathlib import Path
 
 from tokenprov.errors import ManifestError
 from tokenprov.record.approval import judge_approvals
+from tokenprov.record.attested import judge_attestations
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.entry import Entry, Kind, blobs_of, commitment_of, decode_entry
 from tokenprov.record.folder import CHECKPOINT, ManifestFolder, blob_path
@@ -88,6 +90,7 @@ class _Verification:
     def __init__(self, folder: Path, held: Held) -> None:
         self._folder = ManifestFolder(folder)
         self._findings = Findings()
+        self._anchors = held.anchors
         self._head = Head(self._folder, self._findings, held)
         self.memory = MemoryOfLog()
         self._history = History(self.memory)
@@ -231,7 +234,15 @@ class _Verification:
                 judge_approvals(index, entry, self._folder.blob, self._history.person)
             except ManifestError as exc:
                 self._findings.caught(exc, index=index, file=name)
+            self._attested(index, entry)
             self._refer(index, entry)
+
+    def _attested(self, index: int, entry: Entry) -> None:
+        if self._anchors is not None:
+            try:
+                judge_attestations(entry, self._folder.blob, self._anchors)
+            except ManifestError as exc:
+                self._findings.caught(exc, index=index)
 
     def _refer(self, index: int, entry: Entry) -> None:
         if entry["kind"] in CHANGES:

@@ -82,7 +82,10 @@ class CredentialStep:
         if record is None or intent is None:
             return Finding(state=State.ABSENT)
         facts = _facts(record)
-        evidence = (Evidence(type="fido2-attestation", data=record.attestation_object),)
+        evidence = (
+            Evidence(type="fido2-attestation", data=record.attestation_object),
+            Evidence(type="fido2-client-data", data=record.client_data),
+        )
         fido = token.fido2()
         pin = None if fido.info.force_pin_change else held_pin(token)
         if pin is None and self._wanted.protection is Protection.REQUIRED and record.asserted:
