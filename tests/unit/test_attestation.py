@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from yubikit.management import FORM_FACTOR
 from yubikit.piv import KEY_TYPE, PIN_POLICY, SLOT, TOUCH_POLICY
 
-from tests.attestation_leaves import ARC, NOW, SPKI, TRUST, Leaf, der, make, real
+from tests.attestation_leaves import ARC, NOW, SPKI, TRUST, VECTORS, Leaf, der, make, real
 from tests.piv_contact import Contact
 from tests.piv_contact import roots as contact_roots
 from tokenprov.attestation import AnchorKind, Anchors, NoAnchor, PivAttestation
@@ -61,6 +61,7 @@ def test_a_real_fips_token_is_attested_by_the_maker(vendor: Anchors) -> None:
         ),
         anchor_fingerprint="63ece914e54dd87915f34033c85af4c0696ba1512f8add66ced738331207b546",
         anchor_kind=AnchorKind.VENDOR,
+        certificates=(leaf, f9, der(VECTORS / "attestation-root.crt")),
     )
     assert not found.virtual
     assert found.to_json()["serial"] == "28557046"
