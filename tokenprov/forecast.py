@@ -211,7 +211,7 @@ def _touches(
         return 1
     if name.endswith("/certificate") and firmware < _ATTESTS_SINCE:
         key = _wanted(document, name.replace("/certificate", "/key"))
-        return int(key.get("touch-policy", "never") != "never")
+        return int(key.get("touch-policy", "never") not in ("never", "default"))
     return int(wanted.get("touch") is True)
 
 

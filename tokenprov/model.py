@@ -149,6 +149,12 @@ class TokenId:
         """One word for tables and messages."""
         return self.serial or self.mark or "without serial"
 
+    @property
+    def described(self) -> str:
+        """Model, serial, and the firmware where it is known, for people."""
+        firmware = f", firmware {self.firmware}" if self.firmware else ""
+        return f"{self.model}, serial {self.label}{firmware}"
+
     def to_json(self) -> dict[str, Json]:
         """As it stands in an entry; a mark only where there is one."""
         document: dict[str, Json] = {

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from yubikit.core import Tlv
-from yubikit.piv import OBJECT_ID
+from yubikit.piv import KEY_TYPE, OBJECT_ID, PIN_POLICY, TOUCH_POLICY
 
 from tests.in_process import READER, SELECT, Cut, Desk, Line
 from tokenprov.audit import audit
@@ -107,6 +107,23 @@ def test_a_card_is_made_by_the_standard_alone(made: Desk, tmp_path: Path, model:
     assert sealed.keys() == {"piv/pin", "piv/puk"}
     piv.verify_pin(sealed["piv/pin"].decode())
     piv.change_puk(sealed["piv/puk"].decode(), "12345678")
+
+
+def test_nothing_is_read_twice(made: Desk, tmp_path: Path) -> None:
+    """An empty slot and an object are asked for once; what was written is read back."""
+    desk = fresh(made, tmp_path, "piv-card")
+    line = Line(desk.token)
+    piv = desk.connected(line).piv()
+    assert (piv.key(0x9A), piv.object(OBJECT_ID.CAPABILITY)) == (None, None)
+    before = len(line.commands)
+    assert (piv.key(0x9A), piv.object(OBJECT_ID.CAPABILITY)) == (None, None)
+    assert len(line.commands) == before
+    piv.authenticate(bytes.fromhex("0102030405060708" * 2))
+    piv.put_object(OBJECT_ID.CAPABILITY, b"\xf0\x00")
+    assert piv.object(OBJECT_ID.CAPABILITY) == b"\xf0\x00"
+    piv.generate_key(0x9A, KEY_TYPE.ECCP256, PIN_POLICY.DEFAULT, TOUCH_POLICY.DEFAULT)
+    with pytest.raises(NotSupported):
+        piv.key(0x9A)
 
 
 @pytest.mark.parametrize("model", CARDS)

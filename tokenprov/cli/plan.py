@@ -124,7 +124,7 @@ class Shown:
     def print(self, holder: Holder) -> None:
         """For people, as a version control tool shows a difference."""
         token = self.token
-        click.echo(f"--- {token.model}, serial {token.label}, firmware {token.firmware}")
+        click.echo(f"--- {token.described}")
         click.echo(f"+++ profile {self.profile.name}, for {holder.name}")
         for text in self.plan.reasons:
             click.echo(f"! {text}")

@@ -91,7 +91,7 @@ def show(home_path: Path, serial: str, module: str | None, as_json: bool) -> Non
             }
         )
         return
-    click.echo(f"{here.id.model}, serial {serial}, firmware {here.id.firmware}, in {here.reader}")
+    click.echo(f"{here.id.described}, in {here.reader}")
     rows = [
         (applet, name, facts_line(value))
         for applet, facts in inventory.facts.items()
@@ -151,7 +151,7 @@ _SIGNS = {Standing.SAME: "=", Standing.DRIFT: "!", Standing.UNKNOWN: "?"}
 
 def _print_audit(made: Audit) -> None:
     token_id = made.token
-    click.echo(f"{token_id.model}, serial {token_id.label}, firmware {token_id.firmware}")
+    click.echo(token_id.described)
     if made.index is None:
         click.echo("The manifest does not have this token: there is nothing to compare it with.")
     elif made.holder:

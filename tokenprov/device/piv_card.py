@@ -5,6 +5,8 @@ Rules:
   `NotSupported`, and nothing is sent for it.
 - Whether a slot holds a key is asked by a signature: a key answers, or says that security is
   missing. What its public half is, the card never tells again: a certificate beside it may.
+- An empty slot and an object are asked for once, until they are written: nobody else writes on an
+  exclusive connection.
 - PIN and management key are 9B's and 80's of this application; a Global PIN is never tried.
 """
 
@@ -70,6 +72,8 @@ class PivCardApplet:
         self._management = ManagementKey(exchange)
         self._pin_verified = False
         self._tries: int | None = None  # of the PIN, as the card said last
+        self._empty: set[SLOT] = set()  # slots that were seen without a key
+        self._objects: dict[int, bytes | None] = {}  # as they were read
         self._check_pin_usage()
 
     def _select(self) -> None:
@@ -188,8 +192,9 @@ class PivCardApplet:
 
     def key(self, slot: SLOT) -> KeyState | None:
         """None for an empty slot; `NotSupported` for a key, as the card does not show it."""
-        if self._holds_key(slot):
+        if slot not in self._empty and self._holds_key(slot):
             raise _beyond(f"reading the key in {slot:02x}")
+        self._empty.add(slot)
         return None
 
     def _holds_key(self, slot: SLOT) -> bool:
@@ -209,8 +214,8 @@ class PivCardApplet:
         """Generate, overwriting; the caller has looked. Only slots' own policies."""
         if pin is not PIN_POLICY.DEFAULT or touch is not TOUCH_POLICY.DEFAULT:
             raise _beyond(f"a policy for the key in {slot:02x}")
-        doing = f"generating a key in {slot:02x}"
-        with translated(doing):
+        self._empty.discard(slot)
+        with translated(f"generating a key in {slot:02x}"):
             template = Tlv(TAG_TEMPLATE, Tlv(TAG_ALGORITHM, bytes([algorithm])))
             answer = self._exchange.send(INS_GENERATE, 0, slot, template, answers=True)
             return public_key(algorithm, answer)
@@ -242,6 +247,11 @@ class PivCardApplet:
 
     def object(self, object_id: int) -> bytes | None:
         """The object's value; one that the card has no place for, or an empty one, is absent."""
+        if object_id not in self._objects:
+            self._objects[object_id] = self._read(object_id)
+        return self._objects[object_id]
+
+    def _read(self, object_id: int) -> bytes | None:
         identifier = object_id.to_bytes(1 if object_id == DISCOVERY else 3)
         with translated(f"reading object {object_id:06x}"):
             try:
@@ -257,6 +267,7 @@ class PivCardApplet:
 
     def put_object(self, object_id: int, data: bytes) -> None:
         """Write an object; needs the management key."""
+        self._objects.pop(object_id, None)
         with translated(f"writing object {object_id:06x}"):
             body = Tlv(TAG_OBJECT_ID, object_id.to_bytes(3)) + Tlv(TAG_OBJECT, data)
             self._exchange.send(INS_PUT_DATA, *CURRENT_APPLICATION, body)

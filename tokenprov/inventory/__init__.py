@@ -30,6 +30,10 @@ _APPLETS = {
     "hsmauth": hsmauth_inventory,
     "otp": otp_inventory,  # the last, because it is the first to be written: still selected then
 }
+_ALONE = {  # tokens that have one application and no other
+    TokenKind.PIV_CARD: {"piv": piv_inventory},
+    TokenKind.PKCS11: {"pkcs11": pkcs11_inventory},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +49,7 @@ def take_inventory(token: Token) -> Inventory:
     """Look at every applet that the token has. Raises a `TokenError` when it cannot be read."""
     facts: dict[str, Json] = {}
     contents: dict[str, tuple[str, ...]] = {}
-    looks = {"pkcs11": pkcs11_inventory} if token.kind is TokenKind.PKCS11 else _APPLETS
-    for name, look in looks.items():
+    for name, look in _ALONE.get(token.kind, _APPLETS).items():
         used: list[str] = []
         try:
             facts[name] = look(token, used)
