@@ -34,15 +34,15 @@ def test_a_token_that_is_waited_for_is_left_to_its_turn(
     line: ProductionLine, token: YubiKey
 ) -> None:
     """Seen in another reader while it restarts, it gets no turn there; at other times it does."""
-    with line._taken_up(token) as ours:
+    with line._in_hand.taken_up(token) as ours:
         assert ours
         token.restarting = True
-        with line._taken_up(token) as theirs:
+        with line._in_hand.taken_up(token) as theirs:
             assert not theirs
         token.restarting = False
-        with line._taken_up(token) as another:  # a second token that says the same serial
+        with line._in_hand.taken_up(token) as another:  # a second token that says the same serial
             assert another
-    with line._taken_up(token) as again:
+    with line._in_hand.taken_up(token) as again:
         assert again
 
 
@@ -51,11 +51,11 @@ def test_its_return_is_no_insertion(
 ) -> None:
     """The insertion that it came back by gets no turn, during its own and after; others do."""
     monkeypatch.setattr(YubiKey, "moved", None)
-    with line._taken_up(token):
-        assert not line._came_back(BACK.name, BACK.events)
+    with line._in_hand.taken_up(token):
+        assert not line._in_hand.came_back(BACK.name, BACK.events)
         monkeypatch.setattr(YubiKey, "moved", BACK)
-        assert line._came_back(BACK.name, BACK.events)
-        assert not line._came_back(BACK.name, BACK.events + 2)
-        assert not line._came_back(READER, BACK.events)
-    assert line._came_back(BACK.name, BACK.events)
+        assert line._in_hand.came_back(BACK.name, BACK.events)
+        assert not line._in_hand.came_back(BACK.name, BACK.events + 2)
+        assert not line._in_hand.came_back(READER, BACK.events)
+    assert line._in_hand.came_back(BACK.name, BACK.events)
     line._turn(BACK.name, BACK.events, cast(Any, None))  # would tell somebody, were it one
