@@ -31,7 +31,7 @@ from tokenprov.errors import (
 from tokenprov.events import Listener
 from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
-from tokenprov.issuance import issue
+from tokenprov.issuance import Issuance, Issuing
 from tokenprov.model import Order, OrderState, TokenId
 from tokenprov.plan import steps_on
 from tokenprov.policy import Act, Action, Agreement, Clearance, enforce
@@ -184,7 +184,8 @@ class BatchWork:
         self._open = deque(home.ledger.open_orders(batch.id))
         self._named: deque[str] = deque()  # orders that come before those that are open
         self._handing_out = threading.Lock()
-        self.recording = threading.Lock()  # one entry at a time
+        self.recording = threading.Lock()  # one append at a time
+        self._issuing = Issuing(home, self.recording)
 
     @property
     def left(self) -> int:
@@ -348,18 +349,19 @@ class BatchWork:
                 progress=StepProgress(reader=token.reader, listener=self._listener),
                 begin=begin,
             )
-            with self.recording:
-                index = issue(
-                    self._home,
-                    order,
-                    token.id,
-                    outcomes,
+            index = self._issuing(
+                Issuance(
+                    order=order,
+                    token=token.id,
+                    outcomes=outcomes,
                     kit_size=self._batch.kit_size,
                     operator=self._operator,
                     clearance=self._clearance,
                 )
+            )
+            with self._handing_out:
                 self._left -= 1
-                return index
+            return index
         except StationError:
             raise
         except IssuerPending as error:  # the token has no fault: `batch retry` leaves it alone

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tokenprov import aside, closing
+from tokenprov.errors import ManifestError
 from tokenprov.home import Home
 from tokenprov.model import Json, Order, TokenId
 from tokenprov.policy import Clearance
@@ -21,43 +24,88 @@ from tokenprov.record.entry import Entry, Grade, Kind, entry_head
 from tokenprov.record.escrow import STATION
 from tokenprov.record.manifest import Addition
 from tokenprov.record.opening import SALT_SIZE, Opening, commit_holder
+from tokenprov.record.together import Part, Together
 from tokenprov.run import Outcome
 
 
-def issue(
-    home: Home,
-    order: Order,
-    token: TokenId,
-    outcomes: Sequence[Outcome],
-    *,
-    kit_size: int,
-    operator: str,
-    clearance: Clearance | None = None,
-) -> int:
-    """Record the token as issued and clear up; gives the entry's index. One caller at a time.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuance:
+    """A token that reads back right, and for which order."""
 
-    Raises `DurabilityError`: the token is then issued at the next try, which looks at it again.
-    """
-    opening = _opening(home, order)
+    order: Order
+    token: TokenId
+    outcomes: Sequence[Outcome]
+    kit_size: int
+    operator: str
+    clearance: Clearance | None = None
+
+
+class Issuing:
+    """Records tokens as issued: all those that are ready at a moment under one checkpoint."""
+
+    def __init__(self, home: Home, lock: threading.Lock) -> None:
+        """`lock` is held while it appends."""
+        self._home = home
+        self._together = Together[Issuance, int](self._issue, lock)
+
+    def __call__(self, issuance: Issuance) -> int:
+        """Record the token as issued and clear up; gives the entry's index. Safe for threads.
+
+        Raises `DurabilityError`: the token is then issued at the next try, which looks at it
+        again.
+        """
+        index = self._together(issuance)
+        self._home.resume_keys.destroy(issuance.order.id)
+        return index
+
+    def _issue(self, group: Sequence[Part[Issuance, int]]) -> None:
+        try:
+            indices = _issue(self._home, [part.work for part in group])
+        except ManifestError as error:
+            if len(group) == 1:
+                group[0].error = error
+            else:  # it cannot be issued, and the others are none the worse for it
+                for part in group:
+                    self._issue([part])
+            return
+        for part, index in zip(group, indices, strict=True):
+            part.result = index
+
+
+def _issue(home: Home, issuances: Sequence[Issuance]) -> Sequence[int]:
+    known: dict[str, Opening] = {}  # of holders, who may have several tokens here
+    additions = []
+    for one in issuances:
+        holder = one.order.holder.id
+        if holder not in known:
+            known[holder] = _opening(home, one.order)
+        additions.append(_addition(home, one, known[holder]))
+    first = home.manifest.append_many(additions)
+    indices = range(first, first + len(issuances))
+    orders = [one.order.id for one in issuances]
+    home.ledger.complete_all(zip(orders, indices, strict=True), home.clock())
+    return indices
+
+
+def _addition(home: Home, one: Issuance, opening: Opening) -> Addition:
+    order, token = one.order, one.token
     envelopes = [e for e in home.ledger.envelopes(order=order.id) if e.purpose != STATION]
     mine = [e for e in envelopes if e.token_label == token.label]
     entry: Entry = {
-        **entry_head(Kind.ISSUED, time=home.clock(), station=home.name, operator=operator),
+        **entry_head(Kind.ISSUED, time=home.clock(), station=home.name, operator=one.operator),
         "batch": order.batch,
         "order": order.id,
         "holder": {"commitment": opening.commitment},
-        "kit": {"position": order.position, "size": kit_size},
+        "kit": {"position": order.position, "size": one.kit_size},
         "profile": {"name": order.profile, "digest": order.profile_digest},
-        "token": _token(token, outcomes),
-        "steps": [step_read(outcome) for outcome in outcomes],
+        "token": _token(token, one.outcomes),
+        "steps": [step_read(outcome) for outcome in one.outcomes],
         "secrets": [envelope.to_json() for envelope in mine],
     }
-    evidence = [one.data for outcome in outcomes for one in outcome.finding.evidence]
-    blobs = [*evidence, *(envelope.blob for envelope in mine)]
+    evidence = [item.data for outcome in one.outcomes for item in outcome.finding.evidence]
+    blobs = (*evidence, *(envelope.blob for envelope in mine))
     addition = Addition(entry=entry, blobs=blobs, opening=opening)
-    index = home.manifest.append_many([clearance.cover(addition) if clearance else addition])
-    _settle(home, order.id, index)
-    return index
+    return one.clearance.cover(addition) if one.clearance else addition
 
 
 def catch_up(home: Home) -> int:

@@ -17,7 +17,7 @@ import pytest
 from tests.contract.test_ready_profiles import BUT_FOR, READY, WHOLE
 from tests.in_process import Cut, Desk
 from tests.token_under_test import Wire
-from tokenprov import batch
+from tokenprov.issuance import Issuing
 from tokenprov.profile import ready_folders
 from tokenprov.profile.load import find_profile
 
@@ -58,7 +58,7 @@ def test_a_second_run_writes_nothing_that_can_be_seen(
         raise Cut
 
     with monkeypatch.context() as patch:
-        patch.setattr(batch, "issue", fail)
+        patch.setattr(Issuing, "__call__", fail)
         with pytest.raises(Cut):
             desk.run(profile, roster=ROSTER)
     first = Wire(list(desk.commands)).writes

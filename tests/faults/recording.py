@@ -16,7 +16,7 @@ from typing import Any
 
 from smartcard import scard
 
-from tokenprov import batch
+from tokenprov.issuance import Issuance, Issuing
 from tokenprov.sim.control import CONTROL_VARIABLE, SimControl
 
 LOG = "FAULTS_LOG"  # the variable that names the file, as machine.c has it
@@ -28,7 +28,7 @@ def marked() -> None:
     serials = {line["reader"]: line["serial"] for line in control.tokens()}
     cards: dict[int, int] = {}
     log = os.open(os.environ[LOG], os.O_WRONLY | os.O_APPEND)
-    connect, transmit, issue = scard.SCardConnect, scard.SCardTransmit, batch.issue
+    connect, transmit, issue = scard.SCardConnect, scard.SCardTransmit, Issuing.__call__
 
     def mark(kind: str, number: int, data: bytes = b"") -> None:
         os.write(log, kind.encode() + struct.pack("<QQQQ", 0, 0, number, len(data)) + data)
@@ -44,10 +44,10 @@ def marked() -> None:
         mark("q", cards[card], json.dumps(control.snapshot(cards[card])).encode())
         return answer
 
-    def issuing(*arguments: Any, **options: Any) -> int:
-        index = issue(*arguments, **options)
+    def issuing(self: Issuing, issuance: Issuance) -> int:
+        index = issue(self, issuance)
         mark("i", index)
         return index
 
     scard.SCardConnect, scard.SCardTransmit = connecting, transmitting
-    batch.issue = issuing
+    Issuing.__call__ = issuing  # type: ignore[method-assign]  # what it does is marked

@@ -271,7 +271,7 @@ def journal_from_threads(ledger: Ledger, orders: list[str]) -> dict[str, str]:
             token = dataclasses.replace(TOKEN_A, serial=str(number))
             threads.append(threading.Thread(target=work, args=(order, token)))
             threads[-1].start()
-        while len(ledger._database._waiting) < len(orders):
+        while ledger._database.together.waiting < len(orders):
             time.sleep(0.001)
     for thread in threads:
         thread.join()

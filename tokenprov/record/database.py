@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +23,14 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_
 from tokenprov.errors import DurabilityError, StationBusy, StationError, TokenprovError
 from tokenprov.record.files import make_folder
 from tokenprov.record.tables import SCHEMA, meta, metadata
+from tokenprov.record.together import Part, Together
 
 _BUSY = 10_000  # milliseconds to wait for another process's transaction
 _IS_SCHEMA = meta.c.name == "schema"
 _EARLIER = frozenset(map(str, range(1, SCHEMA)))  # see tables.py
 
 
-@dataclass(slots=True, kw_only=True)
-class _Waiting:
-    """A part of a transaction that several threads share."""
-
-    work: Callable[[Connection], None]
-    ended: bool = False  # committed, or `error` says why not
-    error: BaseException | None = None
+_Work = Callable[[Connection], None]  # a part of a transaction
 
 
 class Database:
@@ -51,8 +44,7 @@ class Database:
         parsed = make_url(url)
         self._where = parsed.render_as_string(hide_password=True)
         self._writing = threading.Lock()
-        self._waiting: list[_Waiting] = []
-        self._queueing = threading.Lock()
+        self.together = Together[_Work, None](self._commit, self._writing)
         if parsed.get_backend_name() == "sqlite":
             self._engine = _sqlite(parsed)
         else:
@@ -92,41 +84,24 @@ class Database:
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def write_together(self, work: Callable[[Connection], None]) -> None:
+    def write_together(self, work: _Work) -> None:
         """Do a part of a transaction; durable on return, or not done and the error raised.
 
         The others' parts may be in the same transaction, so `work` looks at rows of its own.
         """
-        mine = _Waiting(work=work)
-        with self._queueing:
-            self._waiting.append(mine)
         with self._explained():
-            with self._writing:
-                if not mine.ended:
-                    with self._queueing:
-                        group, self._waiting = self._waiting, []
-                    self._commit(group)
-            if mine.error is not None:
-                raise mine.error
+            self.together(work)
 
-    def _commit(self, group: Sequence[_Waiting]) -> None:
+    def _commit(self, group: Sequence[Part[_Work, None]]) -> None:
         """Commit what waits, but for what is refused; a commit that fails fails them all."""
-        committed = False
-        try:
-            with self._transaction() as connection:
-                if len(group) == 1:
-                    group[0].work(connection)
-                else:
-                    self._do_each(connection, group)
-            committed = True
-        finally:
-            failure = None if committed else sys.exception()
-            for one in group:
-                one.error = one.error or failure
-                one.ended = True
+        with self._transaction() as connection:
+            if len(group) == 1:
+                group[0].work(connection)
+            else:
+                self._do_each(connection, group)
 
     @staticmethod
-    def _do_each(connection: Connection, group: Sequence[_Waiting]) -> None:
+    def _do_each(connection: Connection, group: Sequence[Part[_Work, None]]) -> None:
         for one in group:
             try:
                 with connection.begin_nested():

@@ -293,8 +293,13 @@ class Ledger:
         A second call with the same index does nothing. Raises StationError: bound to no token, or
         issued with another index.
         """
+        self.complete_all([(order_id, entry_index)], at)
+
+    def complete_all(self, issued: Iterable[tuple[str, int]], at: datetime) -> None:
+        """The same for several orders and their entries: all of them, or none."""
         with self._database.write() as connection:
-            bindings.complete(connection, order_id, entry_index, at, self._station)
+            for order_id, entry_index in issued:
+                bindings.complete(connection, order_id, entry_index, at, self._station)
 
     def manifest_size(self) -> int:
         """How far this station's manifest is known here: the highest entry completed, plus one."""
