@@ -1,4 +1,4 @@
-"""The folder of an authority: its files, its settings, and the lock that its writers take.
+"""The folder of an authority: its files, its settings, and the lock that its writers hold.
 
     ca.toml         settings; left out: the defaults
     ca.key          its private key, mode 0600; not there where the key is in a PKCS#11 token
@@ -9,7 +9,8 @@
     crl/            number, whole.crl, delta.crl: what it published (`lists`)
     ocsp.key        the private key of its OCSP responder (`responder`)
     ssh/            its authority for SSH (`issuer.ssh`)
-    lock            held while the authority changes something
+
+The folder itself is locked while the authority changes something.
 
 Settings, in TOML; a key that is not here is refused:
 
@@ -148,9 +149,7 @@ class CaFolder:
     def writing(self) -> Iterator[None]:
         """Wait for the others who change something here, in this process or another."""
         try:
-            descriptor = os.open(
-                self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode=0o600
-            )
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as exc:
             raise DurabilityError(
                 f"{self.path} cannot be written to: {exc.strerror}",
