@@ -15,8 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from tokenprov.errors import NotSupported
-from tokenprov.issuer import CertificateRequest, CertificateSettings, Issuer, Sign
-from tokenprov.issuer.requested import requested_extensions
+from tokenprov.issuer import CertificateRequest, CertificateSettings, Issuer
 from tokenprov.model import Holder, Json
 from tokenprov.profile.piv_certificate import CardNames
 from tokenprov.secret import RandomBytes
@@ -24,7 +23,7 @@ from tokenprov.step import Drawn, Evidence, Finding, Intent, State
 from tokenprov.steps.piv.access import authenticate
 from tokenprov.steps.piv.key import Clock
 from tokenprov.steps.piv.objects import read_identifiers
-from tokenprov.steps.piv.signature import certification_request
+from tokenprov.steps.piv.signature import with_csr
 from tokenprov.steps.piv.slot_key import SlotKey, certified_key, conflict
 from tokenprov.token import Token
 
@@ -95,8 +94,9 @@ class CertificateStep:
             settings=self._settings_for(token),
             sign=sign,
         )
-        if attested is None or self._issuer.abilities.needs_csr:
-            request = replace(request, csr=self._signed(request, sign))
+        able = self._issuer.abilities
+        if attested is None or able.needs_csr:
+            request = with_csr(request, self._key.algorithm, sign, names_token=able.names_token)
         issued = self._issuer.issue(request, self._clock())
         put_certificate(token, self._key, issued.der, compress=self._compress)
 
@@ -108,16 +108,6 @@ class CertificateStep:
         if self._card_names is CardNames.UUID:
             card = replace(card, fasc_n=None)
         return replace(self._settings, card=card)
-
-    def _signed(self, request: CertificateRequest, sign: Sign) -> bytes:
-        names_token = self._issuer.abilities.names_token
-        return certification_request(
-            request.public_key,
-            self._key.algorithm,
-            request.settings.subject,
-            sign,
-            requested_extensions(request, names_token=names_token),
-        )
 
 
 def found_certificate(token: Token, key: SlotKey, there: bytes, *, compressed: bool) -> Finding:

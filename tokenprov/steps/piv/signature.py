@@ -5,7 +5,8 @@ RFC 2986 for the request, assembled with asn1crypto because the key that signs i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 from asn1crypto import csr as asn1_csr
 from asn1crypto.core import ParsableOctetString
@@ -17,6 +18,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from yubikit.piv import KEY_TYPE
+
+from tokenprov.issuer import CertificateRequest, Sign
+from tokenprov.issuer.requested import requested_extensions
 
 _SIGNATURE_ALGORITHMS = {
     KEY_TYPE.ECCP256: "sha256_ecdsa",
@@ -44,11 +48,21 @@ def verify_signature(public_key: bytes, signature: bytes, message: bytes) -> boo
     return True
 
 
+def with_csr(
+    request: CertificateRequest, algorithm: KEY_TYPE, sign: Sign, *, names_token: bool
+) -> CertificateRequest:
+    """The request with a PKCS#10 request in it that asks for what its settings want."""
+    extensions = requested_extensions(request, names_token=names_token)
+    subject = request.settings.subject
+    csr = certification_request(request.public_key, algorithm, subject, sign, extensions)
+    return replace(request, csr=csr, sign=sign)
+
+
 def certification_request(
     public_key: bytes,
     algorithm: KEY_TYPE,
     common_name: str,
-    sign: Callable[[bytes], bytes],
+    sign: Sign,
     extensions: Sequence[x509.Extension[x509.ExtensionType]] = (),
 ) -> bytes:
     """A PKCS#10 request, DER: `sign` gives the signature over the bytes that it is handed."""

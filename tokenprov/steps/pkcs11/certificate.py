@@ -19,7 +19,7 @@ from tokenprov.issuer import CertificateRequest, CertificateSettings, IssuedCert
 from tokenprov.model import Holder, Json
 from tokenprov.secret import RandomBytes
 from tokenprov.step import Drawn, Evidence, Finding, Intent, State
-from tokenprov.steps.piv.signature import certification_request
+from tokenprov.steps.piv.signature import with_csr
 from tokenprov.steps.piv.slot_key import certified_key
 from tokenprov.steps.pkcs11.key import KeyStep
 from tokenprov.steps.pkcs11.user_pin import USER_PIN, held
@@ -90,21 +90,21 @@ class CertificateStep:
 
     def apply(self, token: Token, intent: Intent) -> None:
         """Ask the issuer, then write what is not there yet: from the top, the certificate last."""
-        public_key = self._key.public_key(token)
 
         def sign(message: bytes) -> bytes:
             return self._key.sign(token, message)
 
-        algorithm = KEY_TYPE[self._key.algorithm.upper()]
         request = CertificateRequest(
             request_id=self._request,
             holder=self._holder,
-            public_key=public_key,
-            csr=certification_request(public_key, algorithm, self._holder.name, sign),
+            public_key=self._key.public_key(token),
+            csr=None,
             attestation=None,
             token_serial=token.id.serial,
             settings=self._settings,
         )
+        algorithm, able = KEY_TYPE[self._key.algorithm.upper()], self._issuer.abilities
+        request = with_csr(request, algorithm, sign, names_token=able.names_token)
         issued = self._issuer.issue(request, self._clock())
         applet, pin = token.pkcs11(), held(token, USER_PIN)
         there = {one.value for one in applet.objects().of(CERTIFICATE)}
