@@ -39,7 +39,7 @@ MOVES = {
     "set-aside": ((*FREE, *HELD), "aside"),
 }
 ONCE = {"issued": "order", "wiped": "wipe", "waiver": "waiver", "batch-closed": "batch"}
-READ = re.compile("checkpoint|manifest[.](vkey|keys)|timestamps/[0-9]+-[0-9]+[.]tst")  # or not
+READ = re.compile("checkpoint|manifest[.](vkey|keys)|timestamps/[0-9]+-[0-9]+[.]tsr")  # or not
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 OTHERS = """station opened resealed custodian-changed erased waiver drill batch-closed key-rotated
 key-lost person-changed policy-changed custodian-split recovery-codes"""

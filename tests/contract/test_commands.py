@@ -163,6 +163,7 @@ def test_every_command_prints_what_is_documented(
     other = station.home / "custodians" / "private" / "token-administration.pem"
     ask("renew SERIAL", "renew", token.serial, "--within", "400", "--key", other, "--dry-run")
     ask("renew SERIAL", "renew", token.serial, "--within", "400", "--key", other)
+    ask("manifest keys", "manifest", "keys")
     ask("trace", "trace", token.serial)
     ask("holder show", "holder", "show", "E1")
     ask("holder tokens", "holder", "tokens", "E1")

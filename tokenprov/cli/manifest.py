@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from tokenprov.attestation import Anchors
-from tokenprov.cli import entries, manifest_key
+from tokenprov.cli import entries, manifest_key, manifest_time
 from tokenprov.cli.output import as_json, print_json
 from tokenprov.cli.signing import verifier_key
 from tokenprov.errors import InputError, ManifestError
@@ -32,7 +32,7 @@ def manifest() -> None:
 
 for command in (
     *(entries.show, entries.history, entries.search, entries.export),
-    *(manifest_key.rotate_key, manifest_key.keys),
+    *(manifest_key.rotate_key, manifest_key.keys, manifest_time.timestamp),
 ):
     manifest.add_command(command)
 
@@ -62,6 +62,7 @@ for command in (
     help="A further root of attestation (PEM), beside the makers'; those of the station home count"
     " for its own manifest.",
 )
+@manifest_time.tsa_root
 @click.option("--witness", multiple=True, help="A witness' verifier key, or a file with it.")
 @click.option(
     "--quorum", type=click.IntRange(1), help="How many of them must have cosigned.  [default: all]"
@@ -75,6 +76,7 @@ def verify(
     root: str | None,
     pin: Path | None,
     trust: tuple[Path, ...],
+    roots: tuple[Path, ...],
     witness: tuple[str, ...],
     quorum: int | None,
     as_json: bool,
@@ -91,6 +93,7 @@ def verify(
         pin=pin.read_bytes() if pin is not None and pin.exists() else None,
         witnesses=[verifier_key(key) for key in witness],
         quorum=quorum or len(witness),
+        tsa_roots=manifest_time.load_roots(roots),
         anchors=_anchors(home, what, trust),
     )
     if len(what) == 1 and what[0].is_file():
@@ -141,6 +144,9 @@ def _tell(folder: Path, report: VerifyReport) -> None:
         f"{folder} holds: {report.size} entries of station {report.station}, root"
         f" {report.root[:16]}…"
     )
+    if report.stamps:
+        last = report.stamps[-1]
+        click.echo(f"  {last.size} of them by {last.time}, says a time-stamp authority")
     real = report.issued - report.virtual
     click.echo(
         f"  {report.issued} tokens issued ({real} real, {report.virtual} virtual) to"

@@ -7,6 +7,7 @@
     blobs/sha256/<2 hex>/<hex>     certificates, attestations, envelopes
     openings/<commitment>.json     salt and holder
     cosigned/<size>                an earlier checkpoint that others cosigned
+    timestamps/<size>-<n>.tsr      time stamps on checkpoints
     pending                        only while an entry is being appended
 
 Nothing here is verified beyond what it takes to read it; see `verify`.
@@ -41,6 +42,9 @@ OPENING_PATH = re.compile(r"openings/([0-9a-f]{64})\.json", re.ASCII)
 COSIGNED_PATH = re.compile(r"cosigned/(0|[1-9][0-9]{0,18})", re.ASCII)
 
 
+STAMP_PATH = re.compile(r"timestamps/(0|[1-9][0-9]{0,18})-([1-9][0-9]{0,5})\.tsr", re.ASCII)
+
+
 def blob_path(digest: str) -> str:
     """The file of a blob below the folder."""
     return f"blobs/sha256/{digest[:2]}/{digest}"
@@ -54,6 +58,11 @@ def opening_path(commitment: str) -> str:
 def cosigned_path(size: int) -> str:
     """The file of an earlier checkpoint that others cosigned, below the folder."""
     return f"cosigned/{size}"
+
+
+def stamp_path(size: int, number: int) -> str:
+    """The file of a time stamp, one of several on the same checkpoint, below the folder."""
+    return f"timestamps/{size}-{number}.tsr"
 
 
 class ManifestFolder:
@@ -126,6 +135,12 @@ class ManifestFolder:
         """The sizes of the earlier checkpoints that are kept, the smallest first."""
         names = (f"cosigned/{path.name}" for path in (self.path / "cosigned").glob("*"))
         return sorted(int(found[1]) for name in names if (found := COSIGNED_PATH.fullmatch(name)))
+
+    def stamped(self) -> list[tuple[int, str]]:
+        """The sizes of checkpoints with time stamps, and the files, the smallest first."""
+        names = (f"timestamps/{path.name}" for path in (self.path / "timestamps").glob("*"))
+        found = ((STAMP_PATH.fullmatch(name), name) for name in names)
+        return sorted((int(match[1]), name) for match, name in found if match)
 
     def _is_there(self, name: str) -> bool:
         return (self.path / name).exists()

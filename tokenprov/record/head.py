@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cryptography import x509
+
 from tokenprov.attestation import Anchors
 from tokenprov.errors import ManifestError
+from tokenprov.record.canonical import timestamp
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.entry import Entry
 from tokenprov.record.folder import CHECKPOINT, VERIFIER_KEY, ManifestFolder, cosigned_path
@@ -20,7 +23,7 @@ from tokenprov.record.key_list import KEY_LIST, KeyList
 from tokenprov.record.note import open_note, parse_note
 from tokenprov.record.pin import check_pin
 from tokenprov.record.proof import Prover
-from tokenprov.record.verdict import Findings
+from tokenprov.record.verdict import Findings, Stamp
 from tokenprov.record.verifier_key import VerifierKey
 
 
@@ -33,6 +36,7 @@ class Held:
     pin: bytes | None = None  # the last checkpoint that was seen
     witnesses: Sequence[VerifierKey] = ()
     quorum: int = 0  # how many of them must have cosigned
+    tsa_roots: Sequence[x509.Certificate] = ()  # by which time stamps are judged
     anchors: Anchors | None = None  # roots by which attestations are judged; None: they are not
 
 
@@ -69,6 +73,7 @@ class Head:
         self._stored: VerifierKey | None = None
         self._note = b""
         self._changes: list[tuple[int, Entry]] = []
+        self.stamps: list[Stamp] = []
 
     def read(self) -> Checkpoint | None:
         """The checkpoint, its signatures not looked at yet."""
@@ -102,6 +107,7 @@ class Head:
         self._trust(head, keys)
         if whole:
             self._roots(head)
+            self._stamped(head)
         if self._held.pin is not None:
             try:
                 check_pin(self._held.pin, self._folder, head, lambda size: era_of(keys, size).key)
@@ -167,6 +173,32 @@ class Head:
                 index=unknown.since - 1 if unknown.since else None,
                 remedy="Ask the station why it began an epoch, and for its key: --key;"
                 " or verify by the root of its keys: --root.",
+            )
+
+    def _stamped(self, head: Checkpoint) -> None:
+        """Judge the time stamps, where a root of their authorities is held."""
+        if not self._held.tsa_roots:
+            return
+        # Loaded for those who ask: it brings a parser of its own.
+        from tokenprov.record.timestamp import read_stamp
+
+        prover = Prover(head.size, self._folder.hashes)
+        for size, name in self._folder.stamped():
+            if size > head.size:
+                continue  # a stray
+            try:
+                root = prover.root(size)
+                text = Checkpoint(origin=head.origin, size=size, root=root).text()
+                when = read_stamp(self._folder.read(name), text, self._held.tsa_roots)
+            except ManifestError as exc:
+                self._findings.caught(exc, file=name)
+                continue
+            self.stamps.append(Stamp(size=size, time=timestamp(when), file=name))
+        if not self.stamps:
+            self._findings.add(
+                "timestamp",
+                "no time stamp by these authorities",
+                remedy="Have the station ask for one: tokenprov manifest timestamp.",
             )
 
     def _roots(self, head: Checkpoint) -> None:

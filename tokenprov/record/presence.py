@@ -21,6 +21,7 @@ from tokenprov.record.folder import (
     COSIGNED_PATH,
     OPENING_PATH,
     PENDING,
+    STAMP_PATH,
     VERIFIER_KEY,
     ManifestFolder,
 )
@@ -102,6 +103,9 @@ class Presence:
         cosigned = COSIGNED_PATH.fullmatch(name)
         if cosigned:
             return int(cosigned[1]) < self._size  # `head` has judged it
+        stamp = STAMP_PATH.fullmatch(name)
+        if stamp:
+            return int(stamp[1]) <= self._size
         opening = OPENING_PATH.fullmatch(name)
         if opening:
             return self._opening(name, opening[1])

@@ -28,6 +28,15 @@ class VerifyFinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """That the log had `size` entries by that time, says a time-stamp authority."""
+
+    size: int
+    time: str  # RFC 3339, UTC
+    file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyReport:
     """What was found: no finding, and everything holds."""
 
@@ -40,6 +49,7 @@ class VerifyReport:
     identities: int  # different holders
     openings: int  # of these, whose identity is held here
     findings: tuple[VerifyFinding, ...]
+    stamps: tuple[Stamp, ...] = ()  # that hold, the smallest first; judged where roots are held
 
     @property
     def holds(self) -> bool:

@@ -19,6 +19,7 @@
     approval       what was approved is what was done, by people who could; see `approval`
     cosigned       an earlier checkpoint that is kept is one of this log
     attestation    the makers vouch for what an entry says of a token; see `attested`
+    timestamp      a time stamp is over the checkpoint of that size; see `timestamp`
     quorum         enough witnesses cosigned the checkpoint
     pin, rollback, fork    the log continues what this auditor saw before; see `pin`
     blob           a blob is what its name says
@@ -132,6 +133,7 @@ class _Verification:
             identities=len(self._commitments),
             openings=openings,
             findings=tuple(self._findings.all),
+            stamps=tuple(self._head.stamps),
         )
 
     # the tree
