@@ -25,10 +25,10 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from tokenprov.errors import EscrowError, EvidenceError, StationError
-from tokenprov.home import Home
+from tokenprov.home import Home, clear_cut_off, making
 from tokenprov.record.canonical import timestamp
 from tokenprov.record.escrow import CustodianKey, PrivateKey
-from tokenprov.record.files import created_whole, make_folder, sync_at_once, sync_each
+from tokenprov.record.files import created_whole, sync_at_once
 from tokenprov.record.sealed_file import SealedReader, SealedWriter
 from tokenprov.record.verify import Held, verify_manifest
 
@@ -79,25 +79,14 @@ def restore(source: BinaryIO, into: Path, key: PrivateKey, *, last: bytes | None
             f"{into} is there and not empty", remedy="Name a folder that is not there yet."
         )
     into = into.absolute()
-    made = into.with_name(f".{into.name}.{os.getpid()}.new")
-    shutil.rmtree(made, ignore_errors=True)
-    make_folder(made, 0o700)
-    restored = False
-    try:
+    clear_cut_off(into)
+    with making(into) as made:
         with SealedReader(source, key) as sealed:
             about = sealed.about
             if about.get("what") != "station home":
                 raise EscrowError("it is no backup of a station", remedy="Name another file.")
             count = _unpack(sealed, made)
         _judge(made, last)
-        if into.exists():
-            into.rmdir()
-        os.rename(made, into)
-        sync_each([], [into.parent])
-        restored = True
-    finally:
-        if not restored:
-            shutil.rmtree(made, ignore_errors=True)
     return Copy(
         station=about["station"],
         made=datetime.fromisoformat(about["made"]),

@@ -172,8 +172,8 @@ def create_home(
             f"{path} is there and not empty", remedy="Name a folder that is not there yet."
         )
     path = path.absolute()
-    _clear_cut_off(path)
-    with _making(path) as made:
+    clear_cut_off(path)
+    with making(path) as made:
         drawn = tuple(purpose for purpose in Purpose if purpose not in custodians)
         keys = dict(custodians) | {
             purpose: _draw_custodian(made, purpose, passphrase) for purpose in drawn
@@ -205,7 +205,7 @@ def create_home(
 
 
 @contextmanager
-def _making(path: Path) -> Iterator[Path]:
+def making(path: Path) -> Iterator[Path]:
     """A folder beside `path` that becomes it at the end, or is removed."""
     made = path.with_name(f".{path.name}.{os.getpid()}.new")
     make_folder(made, 0o700)
@@ -219,7 +219,7 @@ def _making(path: Path) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _clear_cut_off(path: Path) -> None:
+def clear_cut_off(path: Path) -> None:
     """Remove what makings that were cut off left beside `path`: private keys lie in it."""
     for left in path.parent.glob(f".{path.name}.*.new"):
         maker = left.name.removesuffix(".new").rpartition(".")[2]

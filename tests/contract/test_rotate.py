@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import io
+import threading
 from pathlib import Path
 
 import pytest
@@ -146,3 +148,33 @@ def test_all_that_come_by(station: Station, bench: VirtualBench) -> None:
     assert said.code == 0, said.err
     assert [one["serial"] for one in said.document] == [serial]
     assert f"no token {other} was issued" in said.only("TokenPassedOver")["reason"]
+
+
+def test_tokens_that_are_put_in_meanwhile(
+    station: Station, token: TokenUnderTest, issued: str, one_reader: VirtualBench
+) -> None:
+    """With --wait the next token is waited for: taken out and put in again, it is another turn."""
+
+    class Again(io.StringIO):
+        """Puts the token in again after its first turn."""
+
+        turns = 0
+
+        def write(self, text: str) -> int:
+            """Hear when its last step begins."""
+            if '"event": "StepStarted"' in text and '"piv/puk"' in text:
+                self.turns += 1
+                if self.turns == 1:
+                    threading.Timer(1.0, self._again).start()
+            return super().write(text)
+
+        def _again(self) -> None:
+            one_reader.control.remove(int(issued))
+            one_reader.control.insert(int(issued))
+
+    key = key_of(station, Purpose.HELP_DESK)
+    command = ("rotate", "--all", "--wait", "3", "--key", key, *WHY, "--json")
+    said = station.tell(*command, listener=Again())
+    assert said.code == 0, said.err
+    assert [one["serial"] for one in said.document] == [issued, issued]
+    assert len(station.entries("rotated")) == 2

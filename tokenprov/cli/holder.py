@@ -180,13 +180,14 @@ def _token(home: Home, token: Issued) -> dict[str, Json]:
         "kit": token.order.order.position,
         "profile": token.order.order.profile,
         "issued": token.entry["time"],
+        "unfinished": [str(one.kind) for one in home.ledger.works.unfinished(token.label)],
         "lastDay": token.holder.last_day.isoformat() if token.holder.last_day else None,
     }
 
 
 def _print_tokens(found: list[dict[str, Json]]) -> None:
     print_table(
-        ("serial", "kit", "state", "since", "profile", "issued"),
+        ("serial", "kit", "state", "since", "profile", "issued", "to be finished"),
         [
             (
                 one["serial"],
@@ -195,6 +196,7 @@ def _print_tokens(found: list[dict[str, Json]]) -> None:
                 one["since"],
                 one["profile"],
                 one["issued"],
+                ", ".join(one["unfinished"]),
             )
             for one in found
         ],

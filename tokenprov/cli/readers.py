@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
 from typing import Any
 
@@ -13,6 +14,8 @@ from tokenprov.errors import InputError, TokenError, TokenGone
 from tokenprov.model import TokenId
 
 SMART_CARDS = PcscSource()
+
+_POLL = 0.1  # seconds between looks at the readers, at most
 
 
 class Nobody:
@@ -72,3 +75,26 @@ def seen(source: Source = SMART_CARDS) -> list[tuple[str, TokenId | None, str]]:
         except TokenError as error:
             found.append((name, None, error.message))
     return found
+
+
+def come_by(patience: float) -> Iterator[str]:
+    """The readers of the tokens that are in, and of each that is put in after that.
+
+    It ends when none came for `patience` seconds.
+    """
+    served: dict[str, int] = {}
+    since = time.monotonic()
+    with closing(SMART_CARDS.readers()) as context:
+        while True:
+            here = {state.name: state.events for state in context.states() if state.present}
+            served = {name: events for name, events in served.items() if name in here}
+            fresh = [name for name, events in here.items() if served.get(name) != events]
+            if fresh:
+                yield fresh[0]
+                since = time.monotonic()
+                now = {state.name: state.events for state in context.states() if state.present}
+                served[fresh[0]] = now.get(fresh[0], here[fresh[0]])
+            elif time.monotonic() - since >= patience:
+                return
+            else:
+                context.wait(_POLL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -17,7 +17,7 @@ from tokenprov.cli.lifecycle import (
     told_json,
 )
 from tokenprov.cli.output import print_json
-from tokenprov.cli.readers import choose_reader, seen
+from tokenprov.cli.readers import choose_reader, come_by
 from tokenprov.custody import AnyKey
 from tokenprov.device.token import opened
 from tokenprov.errors import InputError, StationError, TokenprovError
@@ -38,6 +38,13 @@ from tokenprov.record.history import State
 @click.argument("subject", metavar="[SERIAL|HOLDER]", required=False)
 @click.option("--all", "every", is_flag=True, help="The tokens in all readers.")
 @click.option(
+    "--wait",
+    type=click.FloatRange(0),
+    default=0,
+    show_default=True,
+    help="With --all: go on with tokens that are put in, until none came for so many seconds.",
+)
+@click.option(
     "--what",
     "given",
     multiple=True,
@@ -51,6 +58,7 @@ def rotate(
     home_path: Path,
     subject: str | None,
     every: bool,
+    wait: float,
     given: tuple[str, ...],
     key_given: str,
     passphrase: bool,
@@ -71,8 +79,8 @@ def rotate(
     home = Home.open(home_path)
     what = [What(one) for one in given] or list(What)
     order = Order(operator=operator, reason=reason, agreement=agreement)
-    readers = (
-        [name for name, _, _ in seen()]
+    readers: Iterable[str] = (
+        come_by(wait)
         if subject is None
         else [choose_reader(None, the_one(home, subject, State.HELD).label)]
     )

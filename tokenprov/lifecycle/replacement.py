@@ -97,7 +97,8 @@ def begin(
                 remedy=f"See: tokenprov manifest show {old.since}",
             )
         order = order.with_(until=until.isoformat() if until else "")
-    found = work.begin(home, WorkKind.REPLACE, old, order.because(cause))
+    order = replace(order.because(cause), profile=profile or standing.issued_by(home, old))
+    found = work.begin(home, WorkKind.REPLACE, old, order)
     batch = home.ledger.batch(found.record.id) or _new_batch(home, found.record, old, profile)
     return Replacement(work=found, old=old, batch=batch, profile=profile_of(batch))
 

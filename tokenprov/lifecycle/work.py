@@ -19,6 +19,7 @@ from tokenprov.issuance import end_work
 from tokenprov.lifecycle.subject import Issued
 from tokenprov.model import Cause, Json
 from tokenprov.policy import NOBODY, Act, Action, Agreement, Clearance, enforce
+from tokenprov.profile import Profile
 from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.manifest import Addition
 from tokenprov.record.works import WorkKind, WorkRecord
@@ -33,6 +34,7 @@ class Order:
     agreement: Agreement = NOBODY
     clearance: Clearance | None = None  # of the act that it is part of: then it is not asked for
     parameters: Mapping[str, Json] = field(default_factory=dict)
+    profile: Profile | None = None  # what is to be issued
 
     def because(self, cause: Cause) -> Order:
         """The same, with the cause on the record."""
@@ -73,6 +75,7 @@ def begin(home: Home, kind: WorkKind, token: Issued, order: Order) -> Work:
         about=about,
         holder=token.entry["holder"]["commitment"],
         groups=token.holder.groups,
+        profile=order.profile,
     )
     clearance = order.clearance or enforce(home, act, order.agreement)
     now = home.clock()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from tokenprov.backup import backup, restore
 from tokenprov.batch import BatchWork, clear_batch, profile_of
 from tokenprov.errors import EvidenceError, IssuerError
-from tokenprov.home import Home
+from tokenprov.home import Home, clear_cut_off
 from tokenprov.lifecycle import replacement
 from tokenprov.lifecycle.standing import issued_by
 from tokenprov.lifecycle.subject import Issued, find_token
@@ -46,8 +47,8 @@ def copied(home: Home, key: PrivateKey | None, trust: Sequence[bytes]) -> Iterat
             KeyInMemory(private=private_from_pem(private)),
             CustodianKey.from_pem(public),
         )
-    with tempfile.TemporaryDirectory(dir=home.path.absolute().parent, prefix=".drill-") as folder:
-        file, restored = Path(folder) / "backup", Path(folder) / "station"
+    with _beside(home.path.absolute()) as folder:
+        file, restored = folder / "backup", folder / "station"
         backup(home, file, recipient)
         with file.open("rb") as source:
             restore(source, restored, key, last=home.manifest.note())
@@ -59,6 +60,18 @@ def copied(home: Home, key: PrivateKey | None, trust: Sequence[bytes]) -> Iterat
         finally:
             copy.ledger.close()
             copy.manifest.close()
+
+
+@contextmanager
+def _beside(home: Path) -> Iterator[Path]:
+    """A folder that only its owner sees; one that a killed drill left is cleared away first."""
+    clear_cut_off(home)
+    folder = home.with_name(f".{home.name}.{os.getpid()}.new")
+    folder.mkdir(0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def replace_lost(copy: Home, old: Issued, twin: Twin, order: Order) -> dict[str, Json]:
