@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.people import Somebody, added, agreed, approved, requested, somebody
+from tests.softhsm import SOFTHSM, SoftHsm
 from tests.stations import Said, Station
 from tests.token_under_test import TokenUnderTest
 from tokenprov.errors import ApprovalError
@@ -130,3 +131,28 @@ def test_seeds_for_a_server_are_approved_by_form(
     (entry,) = issued.entries("opened")
     assert [one["name"] for one in entry["approvers"]] == ["pavel"]
     assert issued.tell("manifest", "verify").code == 0
+
+
+def test_an_approver_with_an_hsm(
+    issued: Station, rita: Somebody, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An approver's key may be in a PKCS#11 token, where the module signs with it."""
+    hsm = SoftHsm.create(tmp_path / "hsm")
+    hsm.deliver("people", "12345678", "1234")
+    tool = ("pkcs11-tool", "--module", str(SOFTHSM), "--token-label", "people", "--pin", "1234")
+    hsm.run(*tool, "--keypairgen", "--key-type", "EC:prime256v1", "--label", "pavel", "--id", "01")
+    der, pem, pin = (tmp_path / name for name in ("pavel.der", "pavel.pem", "pin"))
+    read = ("--read-object", "--type", "pubkey", "--label", "pavel", "--output-file", str(der))
+    hsm.run(*tool, *read)
+    hsm.run("openssl", "pkey", "-pubin", "-inform", "DER", "-in", str(der), "-out", str(pem))
+    pin.write_text("1234\n")
+    monkeypatch.setenv("SOFTHSM2_CONF", hsm.environment["SOFTHSM2_CONF"])
+    said = issued.tell(
+        *("people", "add", "pavel", "--key", pem, "--role", "approver", "--reason", "new"),
+    )
+    assert said.code == 0, said.err
+    file = requested(issued, rita, "open", "token=1", *PUK)
+    uri = f"pkcs11:token=people;object=pavel?module-path={SOFTHSM}&pin-source={pin}"
+    said = issued.tell("approve", "sign", file, "--yes", "--as", "pavel", "--key", uri)
+    assert said.code == 0, said.err
+    assert issued.tell("approve", "show", file, "--json").document["approvers"] == ["pavel"]
