@@ -123,7 +123,7 @@ def open_sealed(
         ]
     )
     by_token = sorted(envelopes, key=lambda envelope: envelope.token_label)
-    with home.working():
+    with home.recording():
         home.manifest.append_many(
             [
                 clearance.cover(_addition(home, label, list(mine), reason, form))

@@ -15,11 +15,13 @@
     open/<order>.key        the station's own key to an order that is not finished
     ledger.sqlite           batches, orders, intents, sealed secrets
     manifest/               the log that auditors get
+    manifest.lock           held for the moment of an append
     manifest.index          which entry names whom; made again from the log where it is missing
 
 Rules:
 - A home is made beside its place and renamed into it: it is there whole or not at all.
-- One process at a time writes in a home (`working`); any number may look.
+- One process at a time works on tokens, orders and the home itself (`working`); any number may
+  look, and record what people do beside it (`recording`).
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ from tokenprov.model import Purpose
 from tokenprov.record.commit import key_in_use
 from tokenprov.record.database import sqlite_url
 from tokenprov.record.entry import station_entry
-from tokenprov.record.escrow import CustodianKey, generate_custodian, load_public
+from tokenprov.record.escrow import CustodianKey, CustodianKeys, generate_custodian
 from tokenprov.record.files import StationLock, create_durable, destroy, make_folder, sync_each
 from tokenprov.record.folder import ManifestFolder
 from tokenprov.record.ledger import Ledger
@@ -99,9 +101,7 @@ class Home:
             manifest=Manifest.open(path / "manifest", signer, alone=False),
             signer=signer,
             keys=keys,
-            custodians={
-                purpose: load_public(path / "custodians" / f"{purpose}.pem") for purpose in Purpose
-            },
+            custodians=CustodianKeys(path / "custodians"),
             resume_keys=ResumeKeys(path),
             anchors=Anchors.load(path / "trust"),
         )
@@ -112,6 +112,12 @@ class Home:
         with StationLock(self.path), self.signer.unlocked():
             self.manifest.take_up()  # another process may have appended since it was opened
             self._forget_old_keys()
+            yield
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Have the log's key open, to append while another process may be at work here."""
+        with self.signer.unlocked():
             yield
 
     def _forget_old_keys(self) -> None:

@@ -38,7 +38,7 @@ def change_person(
         "roles": ",".join(sorted(person.roles)) or "none",
     }
     act = Act(action=Action.PEOPLE, operator=operator, about=about)
-    with home.working():
+    with home.recording():
         clearance = enforce(home, act, agreement)
         entry = {
             **entry_head(

@@ -5,6 +5,8 @@ Rules:
   with the same context. Generations and states stay; the old envelopes are superseded and kept.
 - A token's move is an entry `resealed` that holds its new envelopes. It is durable first, then the
   ledger follows: cut off anywhere, the same command takes up what is on record, and goes on.
+- One process changes custodians' keys at a time. While another works on tokens, what is prepared
+  for them is left: the same command moves it afterwards.
 - Another key for what comes (`rotate`) is an entry `custodian-changed`, then the file in the home.
 """
 
@@ -12,20 +14,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import islice
 
-from tokenprov.custody import AnyKey, Reason, describe_token, sealed
-from tokenprov.errors import EscrowError, InputError
+from tokenprov.custody import AnyKey, Reason, describe_token
+from tokenprov.errors import EscrowError, InputError, StationBusy
 from tokenprov.home import Home
 from tokenprov.model import Purpose
 from tokenprov.policy import Act, Action, enforce
 from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.escrow import CustodianKey, open_envelope, read_context, seal
-from tokenprov.record.files import write_durable
-from tokenprov.record.journal import Move
+from tokenprov.record.files import StationLock, write_durable
 from tokenprov.record.manifest import Addition
-from tokenprov.record.rows import EnvelopeRecord
+from tokenprov.record.rows import EnvelopeRecord, EnvelopeState
+from tokenprov.record.sealed import Move
 
 PAGE = 50  # tokens under one checkpoint
 
@@ -56,37 +59,72 @@ def reseal(
         operator=reason.operator,
         about={"purpose": str(purpose), "from": old_kid, "to": new.kid},
     )
-    with home.working():
+    done, tokens, found = 0, 0, False
+    with _changing(home) as beside:
         clearance = enforce(home, act, reason.agreement)
         take_up(home)
-        there = sealed(home, purpose=purpose, superseded=True)
-        moved = {_secret(envelope) for envelope in there if envelope.kid == new.kid}
-        mine = [envelope for envelope in there if envelope.kid == old_kid]
-        if not mine:
-            raise EscrowError(
-                f"nothing is sealed to key {old_kid} for {purpose}",
-                remedy="See which keys are in use: tokenprov escrow list",
-            )
-        todo = [envelope for envelope in mine if _secret(envelope) not in moved]
-        tokens = 0
-        for page in _pages(todo):
-            moves = [[_move(envelope, old, new) for envelope in token] for token in page]
-            additions = [_addition(home, token, old_kid, reason) for token in moves]
-            home.manifest.append_many([clearance.cover(addition) for addition in additions])
-            home.ledger.reseal([move for token in moves for move in token])
-            tokens += len(page)
-    return Resealed(secrets=len(todo), tokens=tokens)
+        for labels in _pages(home.ledger.sealed.tokens(purpose, old_kid)):
+            found = True
+            todo = [_todo(home, purpose, label, old_kid, new.kid, beside) for label in labels]
+            moves = [[_move(envelope, old, new) for envelope in token] for token in todo if token]
+            if moves:
+                additions = [_addition(home, token, old_kid, reason) for token in moves]
+                home.manifest.append_many([clearance.cover(addition) for addition in additions])
+                home.ledger.sealed.move([move for token in moves for move in token])
+            done += sum(map(len, moves))
+            tokens += len(moves)
+    if not found:
+        raise EscrowError(
+            f"nothing is sealed to key {old_kid} for {purpose}",
+            remedy="See which keys are in use: tokenprov escrow list",
+        )
+    return Resealed(secrets=done, tokens=tokens)
+
+
+@contextmanager
+def _changing(home: Home) -> Iterator[bool]:
+    """Be the one who changes custodians' keys; whether another process works on tokens meanwhile.
+
+    Raises StationBusy where somebody else changes them.
+    """
+    with StationLock(home.path, "custody.lock"), home.recording(), ExitStack() as alone:
+        beside = False
+        try:
+            alone.enter_context(home.working())
+        except StationBusy:
+            beside = True
+        yield beside
+
+
+def _todo(
+    home: Home, purpose: Purpose, label: str, old_kid: str, new_kid: str, beside: bool
+) -> list[EnvelopeRecord]:
+    """What of a token is to be moved; not what another process may be telling it right now."""
+    there = home.ledger.envelopes(token_label=label, purpose=purpose)
+    moved = {_secret(envelope) for envelope in there if envelope.kid == new_kid}
+    return [
+        envelope
+        for envelope in there
+        if envelope.kid == old_kid
+        and _secret(envelope) not in moved
+        and not (beside and envelope.state is EnvelopeState.PREPARED)
+    ]
 
 
 def take_up(home: Home) -> None:
-    """Tell the ledger of moves that are on record and that it does not have: they were cut off."""
-    known = {e.sha256: e for e in home.ledger.envelopes()}
-    for entry in home.manifest.entries():
-        if entry["kind"] != Kind.RESEALED:
-            continue
-        missing = [s["sha256"] for s in entry["secrets"] if s["sha256"] not in known]
-        home.ledger.reseal(
-            [_found_again(home.manifest.blob(digest), entry, known) for digest in missing]
+    """Tell the ledger of moves that are on record and that it does not have: they were cut off.
+
+    Only the last append can be: it goes back from there to the first one that is known.
+    """
+    for index in reversed(home.manifest.found_by(f"kind {Kind.RESEALED}")):
+        entry = home.manifest.entry(index)
+        missing = [
+            one["sha256"] for one in entry["secrets"] if not home.ledger.sealed.has(one["sha256"])
+        ]
+        if not missing:
+            return
+        home.ledger.sealed.move(
+            [_found_again(home, home.manifest.blob(digest), entry) for digest in missing]
         )
 
 
@@ -107,7 +145,7 @@ def rotate(home: Home, purpose: Purpose, new: CustodianKey, reason: Reason) -> s
         operator=reason.operator,
         about={"purpose": str(purpose), "to": new.kid},
     )
-    with home.working():
+    with _changing(home):
         clearance = enforce(home, act, reason.agreement)
         if _last_change(home, purpose) != (old.kid, new.kid):
             entry: Entry = {
@@ -131,7 +169,7 @@ def record_split(home: Home, kid: str, threshold: int, shares: int, reason: Reas
         operator=reason.operator,
         about={"kid": kid, "shares": f"{threshold} of {shares}"},
     )
-    with home.working():
+    with home.recording():
         clearance = enforce(home, act, reason.agreement)
         entry: Entry = {
             **_head(home, Kind.CUSTODIAN_SPLIT, reason),
@@ -144,7 +182,7 @@ def record_split(home: Home, kid: str, threshold: int, shares: int, reason: Reas
 
 def record_joined(home: Home, kid: str, shares: int, operator: str) -> int:
     """That shares were tried and gave a key, as a drill. Raises StationBusy, DurabilityError."""
-    with home.working():
+    with home.recording():
         entry: Entry = {
             **entry_head(Kind.DRILL, time=home.clock(), station=home.name, operator=operator),
             "drill": "shares",
@@ -155,11 +193,11 @@ def record_joined(home: Home, kid: str, shares: int, operator: str) -> int:
 
 
 def _last_change(home: Home, purpose: Purpose) -> tuple[str, str] | None:
-    last = None
-    for entry in home.manifest.entries():
-        if entry["kind"] == Kind.CUSTODIAN_CHANGED and entry["purpose"] == purpose:
-            last = (entry["from"], entry["to"])
-    return last
+    for index in reversed(home.manifest.found_by(f"kind {Kind.CUSTODIAN_CHANGED}")):
+        entry = home.manifest.entry(index)
+        if entry["purpose"] == purpose:
+            return entry["from"], entry["to"]
+    return None
 
 
 def _head(home: Home, kind: Kind, reason: Reason) -> Entry:
@@ -173,12 +211,10 @@ def _secret(envelope: EnvelopeRecord) -> tuple[str, str, str, int]:
     return envelope.order, envelope.token_label, envelope.name, envelope.generation
 
 
-def _pages(todo: Sequence[EnvelopeRecord]) -> Iterator[list[list[EnvelopeRecord]]]:
-    """By token, so many tokens at a time."""
-    ordered = sorted(todo, key=lambda envelope: envelope.token_label)
-    tokens = [list(mine) for _, mine in groupby(ordered, lambda envelope: envelope.token_label)]
-    for start in range(0, len(tokens), PAGE):
-        yield tokens[start : start + PAGE]
+def _pages(labels: Iterator[str]) -> Iterator[list[str]]:
+    """So many tokens at a time."""
+    while page := list(islice(labels, PAGE)):
+        yield page
 
 
 def _move(envelope: EnvelopeRecord, old: AnyKey, new: CustodianKey) -> Move:
@@ -199,11 +235,11 @@ def _addition(home: Home, moves: Sequence[Move], old_kid: str, reason: Reason) -
     return Addition(entry=entry, blobs=tuple(envelope.blob for envelope in new))
 
 
-def _found_again(blob: bytes, entry: Entry, known: dict[str, EnvelopeRecord]) -> Move:
+def _found_again(home: Home, blob: bytes, entry: Entry) -> Move:
     """The move that an entry records, by what the new envelope says of itself."""
     context, kid = read_context(blob)
     wanted = (context.order, context.token, context.name, context.generation)
-    for old in known.values():
+    for old in home.ledger.envelopes(token_label=context.token, order=context.order):
         if (_secret(old), old.purpose, old.kid) == (wanted, context.purpose, entry["from"]):
             digest = hashlib.sha256(blob).hexdigest()
             return Move(old=old.sha256, new=replace(old, kid=kid, sha256=digest, blob=blob))

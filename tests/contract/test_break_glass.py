@@ -51,7 +51,7 @@ def test_shares_that_give_nothing() -> None:
         ([wrong, *shares[1:3]], "a word is wrong"),
         ([none, *shares[1:3]], "not on the list"),
         ([Secret("academic acid"), *shares[1:3]], "too few words"),
-        ([shares[0], *others[1:3]], "do not belong together"),
+        ([shares[0], *others[1:3]], "are not of one set"),
     ):
         with pytest.raises(EscrowError, match=why) as caught:
             join(given)

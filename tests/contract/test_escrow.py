@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.stations import Station
+from tests.contract.conftest import fresh_token
+from tests.stations import Station, ended
 from tests.token_under_test import TokenUnderTest
-from tokenprov.errors import StationBusy
-from tokenprov.record.files import StationLock
+from tokenprov.errors import DurabilityError
+from tokenprov.record import manifest
+from tokenprov.record.escrow import generate_custodian, load_public
 from tokenprov.sim.bench import VirtualBench
 
 REASON = "PUK for Ada, ticket 4711"
@@ -79,14 +81,62 @@ def test_what_does_not_open_is_not_recorded(issued: Station, token: TokenUnderTe
     assert issued.entries("opened") == []
 
 
-def test_no_secret_without_the_record(issued: Station, token: TokenUnderTest) -> None:
-    """Where the entry cannot be written, nothing is shown: another process holds the home."""
-    with StationLock(issued.home):
-        said = issued.tell("escrow", "open", token.serial, *custodian(issued, "help-desk"))
-    assert said.code == StationBusy.exit_code
-    assert said.out == ""
-    assert "is in use by process" in said.err
+def test_no_secret_without_the_record(
+    issued: Station, token: TokenUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the entry cannot be written, nothing is shown."""
+
+    def full(*_: object) -> None:
+        raise DurabilityError("no space left on the disk", remedy="Free some.")
+
+    monkeypatch.setattr(manifest, "commit", full)
+    said = issued.tell("escrow", "open", token.serial, *custodian(issued, "help-desk"))
+    assert (said.code, said.out) == (DurabilityError.exit_code, "")
+    assert "no space left" in said.err
+    monkeypatch.undo()
     assert issued.entries("opened") == []
+
+
+def test_custodians_work_while_a_batch_runs(
+    issued: Station, token: TokenUnderTest, one_reader: VirtualBench, tmp_path: Path
+) -> None:
+    """Opened and resealed beside a running batch: all of it is recorded, in one log that holds.
+
+    What the batch is just telling a token is left for later, and what comes is sealed to the new
+    key from the moment on that the record says so.
+    """
+    other = fresh_token(one_reader, "yubikey-5.7.4")
+    one_reader.control.set_touch(int(other.serial), "after 7")
+    batch = issued.batch(holders=2, name="two")
+    running = issued.start(*batch)
+    assert running.stderr is not None
+    for line in running.stderr:
+        if "TouchWanted" in line:
+            break
+    said = issued.tell("escrow", "open", token.serial, *custodian(issued, "help-desk"))
+    assert said.code == 0, said.err
+    private, public = generate_custodian()
+    (tmp_path / "new.key").write_bytes(private)
+    (tmp_path / "new.pem").write_bytes(public)
+    to = f"help-desk={tmp_path / 'new.pem'}"
+    old = issued.home / "custodians" / "private" / "help-desk.pem"
+    said = issued.tell("escrow", "rotate", to, "--reason", REASON)
+    assert said.code == 0, said.err
+    move = ("escrow", "reseal", "--from-key", old, "--to", to, "--reason", REASON)
+    said = issued.tell(*move)
+    assert said.code == 0, said.err
+    assert "of 1 tokens moved" in said.err
+    one_reader.control.set_touch(int(other.serial), "auto")
+    done = ended(running)
+    assert done.code == 8, done.err  # the other holder's token is to come
+    assert issued.tell(*move).code == 0
+    listed = issued.tell("escrow", "list", "--purpose", "help-desk", "--json").document
+    new = load_public(tmp_path / "new.pem").kid
+    assert {one["token"] for one in listed} == {token.serial, other.serial}
+    assert {one["kid"] for one in listed} == {new}
+    kinds = [one["kind"] for one in issued.tell("manifest", "show", "--json").document]
+    assert kinds[-4:] == ["custodian-changed", "resealed", "issued", "resealed"]
+    assert issued.tell("manifest", "verify").code == 0
 
 
 def test_secrets_of_an_unfinished_order_are_opened_too(

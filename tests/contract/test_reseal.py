@@ -18,8 +18,8 @@ from tokenprov.home import Home
 from tokenprov.model import Purpose
 from tokenprov.record.database import sqlite_url
 from tokenprov.record.escrow import generate_custodian, load_public
-from tokenprov.record.journal import Move
 from tokenprov.record.ledger import Ledger
+from tokenprov.record.sealed import Move, SealedBook
 from tokenprov.sim.bench import VirtualBench
 
 WHY = ("--reason", "hana has left", "--operator", "olga")
@@ -129,15 +129,15 @@ def test_a_move_fails_as_a_whole(
     issued: Station, new: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A ledger that cannot be written has moved nothing, and the next run does it all."""
-    real = Ledger.reseal
+    real = SealedBook.move
 
-    def fail(self: Ledger, moves: Sequence[Move]) -> None:
+    def fail(self: SealedBook, moves: Sequence[Move]) -> None:
         stranger = [
             replace(move, old="0" * 64, new=replace(move.new, sha256="f" * 64)) for move in moves
         ]
         real(self, [*moves, *stranger])
 
-    monkeypatch.setattr(Ledger, "reseal", fail)
+    monkeypatch.setattr(SealedBook, "move", fail)
     assert reseal(issued, new).code == 3
     ledger = Ledger(sqlite_url(issued.home / "ledger.sqlite"), station="bench")
     old = load_public(issued.home / "custodians" / "help-desk.pem").kid

@@ -16,7 +16,7 @@ from tokenprov.home import Home
 from tokenprov.issuance import catch_up
 from tokenprov.model import Purpose
 from tokenprov.policy import Agreement
-from tokenprov.record.escrow import load_private
+from tokenprov.record.escrow import load_key
 from tokenprov.record.rows import Batch
 from tokenprov.secret import Secret
 
@@ -103,7 +103,7 @@ def export_(
     else:
         why = Reason(operator=operator, text=reason, agreement=agreement)
         secret = Secret(getpass.getpass("Passphrase: ")) if passphrase else None
-        key = load_private(key_file, secret)
+        key = load_key(key_file, secret)
         written = (export_letters(home, found, folder, key, why, purpose=Purpose(purpose)),)
     if as_json:
         print_json({"files": [str(path) for path in written]})

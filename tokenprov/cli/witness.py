@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from tokenprov.cli.signing import find_reader, key_elsewhere, verifier_key
 from tokenprov.home import now
-from tokenprov.record.files import StationLock
+from tokenprov.record.files import StationLock, turn
+from tokenprov.record.manifest import lock_path
 from tokenprov.record.signer import Cosigner
 from tokenprov.record.witness import Witness
 from tokenprov.signing.own import make_own, own_key, own_verifier
@@ -50,8 +51,11 @@ def cosign(state: Path, folder: Path, key: str | None) -> None:
     writes (exit code 3). Exit code 6: a rollback or a fork; nothing is signed.
     """
     home = folder.resolve().parent
-    writing = StationLock(home) if (home / "station.toml").exists() else nullcontext()
-    with own_key(state, _ROLE, find_reader=find_reader) as own, writing:
+    with ExitStack() as held:
+        own = held.enter_context(own_key(state, _ROLE, find_reader=find_reader))
+        if (home / "station.toml").exists():
+            held.enter_context(StationLock(home))
+            held.enter_context(turn(lock_path(folder.resolve())))
         cosigner = Cosigner(own_verifier(state, _ROLE).name, own, now)
         head = Witness(state, cosigner).cosign(folder, verifier_key(key) if key else None)
     click.echo(f"{head.origin}: {head.size} entries cosigned")

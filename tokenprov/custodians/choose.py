@@ -1,6 +1,6 @@
 """Where a custodian's private key is, by what was given for `--key`.
 
-    FILE                    PKCS#8 PEM, its passphrase asked for where that was said
+    FILE                    PKCS#8 PEM of either kind, its passphrase asked for where that was said
     pkcs11:token=…;object=… a PKCS#11 token (RFC 7512); its PIN is asked for, or in `pin-source`
     piv:SERIAL              slot 9d of the PIV token with that serial; its PIN is asked for
     words:                  SLIP-39 shares, which are asked for; or words:FILE,FILE,…
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tokenprov.pkcs11.uri import SCHEME, Pkcs11Uri
-from tokenprov.record.escrow import KeyInMemory, PrivateKey, load_private
+from tokenprov.record.escrow import PrivateKey, load_key
 from tokenprov.secret import Secret
 
 PIV = "piv:"
@@ -53,4 +53,4 @@ def opened_key(
         yield join([read_share(Path(f)) for f in files.split(",")] if files else ask_shares(ask))
     else:
         phrase = ask("Passphrase: ") if has_passphrase else None
-        yield KeyInMemory(private=load_private(Path(given), phrase))
+        yield load_key(Path(given), phrase)

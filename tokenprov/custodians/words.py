@@ -89,4 +89,4 @@ def _why(error: Exception) -> str:
         return "it has too few words"
     if "threshold" in text or "insufficient" in text or "wrong number" in text:
         return "more are needed"
-    return "they do not belong together"
+    return "they are not of one set"

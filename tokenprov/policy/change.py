@@ -32,7 +32,7 @@ def use_policy(
         about={"policy": policy.name, "digest": policy.digest},
     )
     kept = Evidence(type=EVIDENCE, data=policy.to_bytes())
-    with home.working():
+    with home.recording():
         entry: Entry = {
             **_head(home, Kind.POLICY_CHANGED, operator, reason),
             "policy": {"name": policy.name, "digest": policy.digest},
@@ -66,7 +66,7 @@ def grant(
         )
     about = {"rule": rule, "until": until.isoformat(), **narrowed}
     act = Act(action=Action.WAIVE, operator=operator, about=about)
-    with home.working():
+    with home.recording():
         clearance = enforce(home, act, agreement)
         entry: Entry = {
             **_head(home, Kind.WAIVER, operator, reason),

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from tokenprov.model import Purpose
 from tokenprov.policy.finding import Finding
 from tokenprov.policy.parity import Group, Parity
@@ -190,7 +192,8 @@ def _custodians_who_operate(rule: Independence, seen: Survey) -> Iterator[Findin
     public = {one.key.key: name for name, one in seen.people.items() if one.roles}
     names = {Purpose(purpose): name for purpose, name in rule.custodians.items()}
     for purpose, key in seen.home.custodians.items():
-        names.setdefault(purpose, public.get(spki(key.public), ""))
+        if isinstance(key.public, ec.EllipticCurvePublicKey):  # the kind that also signs
+            names.setdefault(purpose, public.get(spki(key.public), ""))
     for purpose, name in sorted(names.items()):
         if name in operators:
             yield Finding(

@@ -38,7 +38,7 @@ from tokenprov.record.approval import (
 from tokenprov.record.kinds import Kind
 from tokenprov.record.note import sign_note
 from tokenprov.record.people import Person
-from tokenprov.record.request import CAUSES, NONCE, OPERATION, Action, Request
+from tokenprov.record.request import CAUSES, MANY, NONCE, OPERATION, Action, Request
 from tokenprov.record.signer import NoteSigner
 
 _SIGNED = timedelta(hours=12)  # how long an act may take that its operator signed
@@ -109,7 +109,7 @@ def _agreed(home: Home, act: Act, people: Mapping[str, Person], note: bytes) -> 
         station=home.name,
         at=home.clock(),
     )
-    last = CAUSES[act.action][:1]
+    last = () if act.action in MANY else CAUSES[act.action][:1]
     for index in home.manifest.found_by(f"request {approval.request.digest}"):
         if home.manifest.entry(index)["kind"] in last:
             raise ApprovalError(

@@ -18,6 +18,7 @@ growth     what an append adds          commit      and how it becomes durable
 across     several of them together     handout     one entry that proves itself
 export     entries for other tools         erasure     a holder forgotten
 witness    cosigns what only grew
-escrow     HPKE envelopes               resume      the station's key of an open order
+escrow     HPKE envelopes               custodian_key  and who opens them
+sealed     envelopes by their key       resume      the station's key of an open order
 ledger     batches, orders, intents, sealed secrets; tables and rows beside it
 """

@@ -187,8 +187,8 @@ def temporary_of(path: Path) -> Path:
 class StationLock:
     """Holds a station home for one process; the system lets go when the process ends, however."""
 
-    def __init__(self, home: Path) -> None:
-        self._path = home / "lock"
+    def __init__(self, home: Path, name: str = "lock") -> None:
+        self._path = home / name
         self._descriptor = -1
 
     def __enter__(self) -> StationLock:
@@ -220,6 +220,22 @@ class StationLock:
         os.ftruncate(self._descriptor, 0)
         os.close(self._descriptor)
         self._descriptor = -1
+
+
+@contextlib.contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """Wait for other processes to be done with what a lock file stands for; then it is ours.
+
+    For moments: who waits is not told by whom. The system lets go when the process ends, however.
+    Raises DurabilityError.
+    """
+    with _explained(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

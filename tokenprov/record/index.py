@@ -20,7 +20,8 @@ from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.entry import Entry, Kind, commitment_of
 from tokenprov.record.history import History, Life, State, TokenName
 
-_SCHEMA = 2
+_FOUND = (Kind.WAIVER, Kind.RESEALED)  # by their kind, though they may name a token
+_SCHEMA = 3
 _TABLES = """
 CREATE TABLE once (name TEXT PRIMARY KEY, entry INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE lives (name TEXT PRIMARY KEY, state TEXT NOT NULL, holder TEXT NOT NULL,
@@ -40,8 +41,8 @@ def names_in(entry: Entry) -> Iterator[str]:
     """What an entry is found by.
 
     `serial N` for each token (its mark where it has none), `holder C` for the commitment, `kind K`
-    where it is about no token or grants a waiver, `request D` for what was approved, `evidence D`
-    for what else was shown.
+    where it is about no token, grants a waiver or reseals, `request D` for what was approved,
+    `evidence D` for what else was shown.
     """
     for token in (entry.get("token"), entry.get("by")):
         named = token and (token.get("serial") or token.get("mark"))
@@ -50,7 +51,7 @@ def names_in(entry: Entry) -> Iterator[str]:
     commitment = commitment_of(entry)
     if commitment:
         yield f"holder {commitment}"
-    if "token" not in entry or entry["kind"] == Kind.WAIVER:
+    if "token" not in entry or entry["kind"] in _FOUND:
         yield f"kind {entry['kind']}"
     clearance = entry.get("clearance", {})
     if "request" in clearance:

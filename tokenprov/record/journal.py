@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -43,7 +42,7 @@ from tokenprov.record.rows import (
     to_text,
 )
 
-_NEW_INTENT, _NEW_ENVELOPES = insert(t.intents), insert(t.envelopes)
+_NEW_INTENT, NEW_ENVELOPES = insert(t.intents), insert(t.envelopes)
 
 
 def _superseding() -> Update:
@@ -126,7 +125,7 @@ def journal(
         ) from error
     if envelopes:
         rows = [envelope_to_row(envelope, intent) for envelope in envelopes]
-        connection.execute(_NEW_ENVELOPES, rows)
+        connection.execute(NEW_ENVELOPES, rows)
 
 
 def _told_again(connection: Connection, intent: IntentRecord) -> bool:
@@ -177,34 +176,3 @@ def settle_envelopes(connection: Connection, order_id: str, label: str) -> None:
     connection.execute(_DELETE_OWN, {"order": order_id})
     connection.execute(_SUPERSEDE, values)
     connection.execute(_ACTIVATE, values)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
-    """An envelope and what the same secret is sealed in from now on."""
-
-    old: str  # SHA-256, hex
-    new: EnvelopeRecord
-
-
-def reseal(connection: Connection, moves: Sequence[Move]) -> None:
-    """Put new envelopes in the place of old ones; what was done already is left as it is.
-
-    Raises StationError: there is no such old envelope.
-    """
-    e = t.envelopes
-    for move in moves:
-        new = e.c.sha256 == move.new.sha256
-        if connection.execute(select(e.c.id).where(new)).first() is not None:
-            continue
-        mine = and_(e.c.sha256 == move.old, e.c.token_label == move.new.token_label)
-        old = connection.execute(select(e).where(mine)).mappings().first()
-        if old is None:
-            raise StationError(
-                f"the ledger has no envelope {move.old[:16]} to replace",
-                remedy="Verify the manifest; the ledger may be older than it.",
-            )
-        changed = {"kid": move.new.kid, "sha256": move.new.sha256, "blob": move.new.blob}
-        row = {name: value for name, value in old.items() if name != "id"} | changed
-        connection.execute(_NEW_ENVELOPES, row)
-        connection.execute(update(e).where(mine).values(state=EnvelopeState.SUPERSEDED.value))

@@ -24,7 +24,6 @@ from tokenprov.record import tables as t
 from tokenprov.record.aside import AsideRecord
 from tokenprov.record.canonical import timestamp
 from tokenprov.record.database import Database
-from tokenprov.record.journal import Move
 from tokenprov.record.rows import (
     Batch,
     EnvelopeRecord,
@@ -38,6 +37,7 @@ from tokenprov.record.rows import (
     order_from_row,
     order_to_row,
 )
+from tokenprov.record.sealed import SealedBook
 from tokenprov.record.stock import StockBook
 from tokenprov.record.wipes import WipeRecord
 from tokenprov.record.works import WorkBook
@@ -66,6 +66,7 @@ class Ledger:
         self._database = Database(url)
         self._station = station
         self.stock = StockBook(self._database)
+        self.sealed = SealedBook(self._database)
         self.works = WorkBook(self._database, station)
 
     def close(self) -> None:
@@ -379,11 +380,6 @@ class Ledger:
             token_label=token_label, order=order, purpose=purpose, state=state
         )
         return list(map(envelope_from_row, self._rows(statement)))
-
-    def reseal(self, moves: Sequence[Move]) -> None:
-        """New envelopes take the place and state of old ones, which are superseded: all or none."""
-        with self._database.write() as connection:
-            journal.reseal(connection, moves)
 
     def _rows(self, statement: Select[Any]) -> list[dict[str, Any]]:
         with self._database.read() as connection:

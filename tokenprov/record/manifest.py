@@ -8,13 +8,15 @@ Rules:
 - A partial tile stays until its tile is full (https://c2sp.org/tlog-tiles, Partial Tiles).
 - An entry that cannot follow those before it (`history`) is refused; what it takes to know that
   is kept beside the log (`index`), so that no entry is read for it.
-- One process writes (the station's lock), any number of its threads.
+- Whoever appends is alone with the folder for that moment (`manifest.lock` beside it): any number
+  of processes and threads may, one after another, and each sees what the others added.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tokenprov.errors import ManifestError
@@ -32,10 +34,12 @@ from tokenprov.record.files import (
     create_durable,
     destroy,
     make_folder,
+    turn,
     write_durable,
 )
 from tokenprov.record.folder import (
     CHECKPOINT,
+    PENDING,
     VERIFIER_KEY,
     ManifestFolder,
     blob_path,
@@ -90,9 +94,15 @@ class Manifest:
         self._checkpoint: Checkpoint
         self._edge: RightEdge
         self._bundle: list[bytes]
-        self._refresh(clear=alone and signer is not None)
-        self._stale = not alone
+        self._note: bytes  # the checkpoint's file, as it was last seen
         self._index: Index | None = None
+        self._depth = 0
+        self._stale = True
+        if alone:
+            self.take_up()
+        else:
+            self._refresh(clear=False)
+            self._stale = True
 
     @classmethod
     def create(cls, folder: Path, origin: str, signer: NoteSigner) -> Manifest:
@@ -123,8 +133,8 @@ class Manifest:
     ) -> Manifest:
         """The manifest in a folder; without a signer for reading, by the key that lies there.
 
-        Not `alone`: another process may be appending now. Then nothing is cleared away, and the
-        head is read again by `take_up`, or the first append.
+        Not `alone`: another process may be appending now. Then nothing is waited for nor cleared
+        away, and the head is read again by `take_up`, or by whatever needs it.
 
         Checks the checkpoint and the right edge of the tree, not the entries. Raises
         ManifestError.
@@ -134,11 +144,11 @@ class Manifest:
         return cls(folder, key_in_use(ManifestFolder(folder)), None)
 
     def take_up(self) -> None:
-        """Read the head again and clear away what was cut off: this process is alone from now on.
-
-        Raises ManifestError.
-        """
-        self._refresh(clear=self._signer is not None)
+        """Read the head again and clear away what was cut off. Raises ManifestError."""
+        self._stale = True
+        with self._alone():
+            if self._stale:  # for reading alone, nothing is cleared away
+                self._refresh(clear=False)
 
     @property
     def origin(self) -> str:
@@ -191,9 +201,10 @@ class Manifest:
 
         From the index where the station keeps one, else from the entries.
         """
-        with self._lock:
-            if self._signer is not None:
+        if self._signer is not None:
+            with self._alone():
                 return self._caught_up().mentions(name)
+        with self._lock:
             if self._index is None and index_path(self._folder.path).exists():
                 self._index = Index(index_path(self._folder.path))
             if self._index is not None and self._index.is_at(self._checkpoint):
@@ -202,7 +213,7 @@ class Manifest:
 
     def life(self, token: Mapping[str, object]) -> Life | None:
         """Where a token stands, which is named as in its entries. Raises ManifestError."""
-        with self._lock:
+        with self._alone():
             return self._caught_up().token(token_name(token))
 
     def people(self) -> dict[str, Person]:
@@ -252,9 +263,7 @@ class Manifest:
         """Add entries under one checkpoint; the index of the first. As `append` otherwise."""
         if self._signer is None:
             raise _refused("signer", "opened for reading", "Open it with the signing key.")
-        with self._lock:
-            if self._stale:
-                self.take_up()
+        with self._alone():
             first = self.size
             encoded = [encode_entry(addition.entry) for addition in additions]
             if [a.entry["kind"] == Kind.STATION for a in additions] != [
@@ -278,7 +287,7 @@ class Manifest:
 
         The signer of now is not needed: it may be lost. Raises as `append` does.
         """
-        with self._lock:
+        with self._alone():
             self._refresh(clear=True)
             if (entry["old"], entry["new"]) != (str(self._verifier), str(new.verifier)):
                 raise _refused(
@@ -320,8 +329,24 @@ class Manifest:
         self._stale = True
         commit(self._folder.path, self.size, evidence + files, note.to_bytes(), changed)
         self._checkpoint, self._edge, self._bundle = head, edge, bundle
-        self._verifier, self._signer = signer.verifier, signer
+        self._note, self._verifier, self._signer = note.to_bytes(), signer.verifier, signer
         self._stale = False
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Have the folder to oneself, and see what others have added to it."""
+        folder = self._folder.path
+        with self._lock, ExitStack() as waited:
+            if self._depth == 0 and self._signer is not None:
+                waited.enter_context(turn(lock_path(folder)))
+                there = (folder / PENDING).exists()
+                if self._stale or there or self._folder.read(CHECKPOINT) != self._note:
+                    self._refresh(clear=True)
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
 
     def _caught_up(self) -> Index:
         """The index, at the size of the log."""
@@ -333,7 +358,8 @@ class Manifest:
     def _refresh(self, *, clear: bool) -> None:
         """Read the head from the disk, after an append that was cut off at the latest."""
         with self._lock:
-            note = open_note(self._folder.read(CHECKPOINT), [self._verifier])
+            data = self._folder.read(CHECKPOINT)
+            note = open_note(data, [self._verifier])
             checkpoint = Checkpoint.parse(note.text)
             if checkpoint.origin != self._verifier.name:
                 raise _refused(
@@ -356,7 +382,12 @@ class Manifest:
                     "nothing is appended to a damaged log.",
                 )
             self._checkpoint, self._edge, self._bundle = checkpoint, edge, bundle
-            self._stale = False
+            self._note, self._stale = data, False
+
+
+def lock_path(folder: Path) -> Path:
+    """The file that whoever appends to a manifest's folder has a lock on."""
+    return folder.with_name(f"{folder.name}.lock")
 
 
 def _refused(rule: str, what: str, remedy: str) -> ManifestError:

@@ -98,6 +98,8 @@ CAUSES: Mapping[Action, tuple[Kind, ...]] = {
     Action.IDENTIFY: (),
 }
 
+MANY = (Action.RESEAL, Action.LEAVE)  # of many tokens, and cut off between them: none ends these
+
 _WORD = re.compile(r"[a-z]+(-[a-z]+)*", re.ASCII)
 _MEMBERS = shape.record(
     {

@@ -21,7 +21,6 @@ from io import RawIOBase
 from typing import BinaryIO
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tokenprov.errors import EscrowError
@@ -34,7 +33,6 @@ DOMAIN = b"tokenprov/sealed-file/v1\n"
 CHUNK = 65_536  # bytes
 _KEY, _TAG, _NUMBER = 32, 16, 11  # bytes
 _LINE = 65_536  # bytes of the second line, at most
-_HPKE = hpke.Suite(hpke.KEM.P256, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 _MEMBERS = {"about", "ciphertext", "kid", "suite", "v"}
 
 
@@ -44,12 +42,12 @@ class SealedWriter(RawIOBase):
     def __init__(self, out: BinaryIO, recipient: CustodianKey, about: Mapping[str, Json]) -> None:
         header = {
             "v": 1,
-            "suite": str(EnvelopeSuite.P256),
+            "suite": str(recipient.suite),
             "kid": recipient.kid,
             "about": dict(about),
         }
         key = os.urandom(_KEY)
-        sealed = _HPKE.encrypt(key, recipient.public, info=DOMAIN + canonical(header))
+        sealed = recipient.encrypt(key, DOMAIN + canonical(header))
         header["ciphertext"] = base64.b64encode(sealed).decode()
         out.write(DOMAIN + canonical(header) + b"\n")
         self._out, self._cipher = out, AESGCM(key)
@@ -135,7 +133,7 @@ def _header(source: BinaryIO) -> dict[str, Json]:
         raise _unreadable() from exc
     if first != DOMAIN or not isinstance(document, dict) or document.keys() != _MEMBERS:
         raise _unreadable()
-    if document["v"] != 1 or document["suite"] != EnvelopeSuite.P256:
+    if document["v"] != 1 or document["suite"] not in set(EnvelopeSuite):
         raise _unreadable()
     return document
 
