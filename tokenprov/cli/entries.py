@@ -159,7 +159,8 @@ def _row(log: Manifest, number: int, entry: Entry) -> tuple[str, ...]:
         str(number),
         entry["time"],
         entry["kind"],
-        (token.get("serial") or token.get("mark") or "") + (" (virtual)" if token.get("virtual") else ""),
+        (token.get("serial") or token.get("mark") or "")
+        + (" (virtual)" if token.get("virtual") else ""),
         str(holder.get("name", "(erased)" if holder else "")),
         kit,
         entry.get("profile", {}).get("name", ""),

@@ -10,7 +10,7 @@ from typing import TypeVar
 import click
 
 from tokenprov.cli.custodians import custodian_key, new_passphrase, passphrase_of, recorded
-from tokenprov.cli.escrow_keys import join, reseal, rotate, split
+from tokenprov.cli.escrow_keys import join, new_key, reseal, rotate, split
 from tokenprov.cli.output import as_json, print_json, print_table
 from tokenprov.cli.signing import agreed
 from tokenprov.custody import SERVERS, Form, Opened, Reason, open_sealed, sealed
@@ -62,7 +62,7 @@ def escrow() -> None:
     """Sealed secrets."""
 
 
-for command in (reseal, rotate, split, join):
+for command in (reseal, rotate, split, join, new_key):
     escrow.add_command(command)
 
 

@@ -8,14 +8,20 @@ from pathlib import Path
 import click
 
 from tokenprov import resealing
-from tokenprov.cli.custodians import custodian_key, parse_custodian, recorded
+from tokenprov.cli.custodians import custodian_key, new_passphrase, parse_custodian, recorded
 from tokenprov.cli.signing import agreed
 from tokenprov.custodians import words
 from tokenprov.custody import Reason
 from tokenprov.errors import InputError
 from tokenprov.home import Home
 from tokenprov.policy import Agreement
-from tokenprov.record.escrow import CustodianKey, load_private
+from tokenprov.record.escrow import (
+    CustodianKey,
+    generate_custodian,
+    generate_hybrid,
+    load_private,
+    load_public,
+)
 from tokenprov.record.files import create_durable, make_folder
 from tokenprov.signing import ask_unseen
 
@@ -155,3 +161,24 @@ def join(home_path: Path, files: tuple[Path, ...], operator: str) -> None:
             else "to which nothing is sealed here from now on."
         )
     )
+
+
+@click.command("new-key")
+@click.argument("private", type=click.Path(path_type=Path))
+@click.option("--public", required=True, type=click.Path(path_type=Path), help="The public half.")
+@click.option(
+    "--hybrid",
+    is_flag=True,
+    help="ML-KEM-768 with X25519, which a quantum computer does not open; files only.",
+)
+@click.option("--passphrase", is_flag=True, help="Ask for one that encrypts the private key.")
+def new_key(private: Path, public: Path, hybrid: bool, passphrase: bool) -> None:
+    """Make a custodian's key pair in files: PRIVATE (mode 0600) stays with the custodian."""
+    phrase = new_passphrase("Passphrase: ") if passphrase else None
+    for path in (private, public):
+        if path.exists():
+            raise InputError(f"{path} is there already", remedy="Name a file that is not there.")
+    made, shown = generate_hybrid(phrase) if hybrid else generate_custodian(phrase)
+    create_durable(private, made, 0o600)
+    create_durable(public, shown)
+    click.echo(f"Key {load_public(public).kid}; hand in {public}, and keep {private}.", err=True)
