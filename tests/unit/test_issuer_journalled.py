@@ -312,6 +312,19 @@ def test_hold_and_release(issuer: Journalled, remote: Remote) -> None:
         issuer.release(issued.serial_hex, LATER)
 
 
+def test_another_key_ends_a_hold_for_good(issuer: Journalled, remote: Remote) -> None:
+    """The same key gets an error that says so; the next one supersedes at the authority."""
+    key = p256()
+    held = issuer.issue(request_for(key), NOW)
+    issuer.revoke(held.serial_hex, x509.ReasonFlags.certificate_hold, NOW)
+    with pytest.raises(IssuerError, match="is on hold"):
+        issuer.issue(request_for(key), NOW)
+    issuer.issue(request_for(p256()), LATER)
+    assert issuer.status(held.serial_hex, LATER).reason is x509.ReasonFlags.superseded
+    with pytest.raises(IssuerError, match="for good"):
+        issuer.release(held.serial_hex, LATER)
+
+
 def test_what_it_cannot_do_is_said(issuer: Journalled, remote: Remote) -> None:
     """An authority without revocation: an error that sends the person there, not a false yes."""
     issued = issuer.issue(request_for(p256()), NOW)

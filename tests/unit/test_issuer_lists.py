@@ -252,3 +252,16 @@ def test_a_revocation_that_was_cut_off_is_finished_by_another(
     ca.revoke(serial, Reason.superseded, NOW + HOUR)
     status = ca.status(serial, NOW + HOUR)
     assert (status.reason, status.at) == (Reason.key_compromise, NOW)
+
+
+def test_what_is_on_hold_is_not_given_again_and_can_be_superseded(ca: LocalCa) -> None:
+    """For the same key the error says so; another key ends the hold for good."""
+    key = p256()
+    held = ca.issue(request_for(key, request_id="o/9a"), NOW)
+    ca.revoke(held.serial_hex, Reason.certificate_hold, NOW)
+    with pytest.raises(IssuerError, match=f"{held.serial_hex} for o/9a is on hold"):
+        ca.issue(request_for(key, request_id="o/9a"), NOW)
+    issued_by(ca, "o/9a", NOW + HOUR)
+    assert ca.status(held.serial_hex, NOW + HOUR).reason is Reason.superseded
+    with pytest.raises(IssuerError, match="revoked for good"):
+        ca.release(held.serial_hex, NOW + HOUR)

@@ -32,7 +32,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tokenprov.errors import IssuerError, IssuerPending, IssuerUnanswered
-from tokenprov.issuer.possession import check_possession
+from tokenprov.issuer.possession import check_possession, on_hold
 from tokenprov.issuer.protocol import (
     Abilities,
     CertificateRequest,
@@ -109,6 +109,8 @@ class Journalled:
         key = record.begin(hashlib.sha256(request.public_key).hexdigest(), self._random)
         if key.answer is None:
             self._send(record, request, now)
+        elif key.ending is not None and key.ending.on_hold:
+            raise on_hold(request.request_id, key.answer.serial_hex)
         elif key.ending is not None:
             raise IssuerError(
                 f"the certificate for {request.request_id} was revoked ({key.ending.reason.value})",
@@ -175,7 +177,8 @@ class Journalled:
     def _supersede(self, record: _Record, now: datetime) -> Iterator[str]:
         """Have what was issued for former keys revoked; gives what was refused."""
         for index, key in enumerate(record.keys[:-1]):
-            if key.answer is None or (key.ending is not None and key.ending.told):
+            ending = key.ending
+            if key.answer is None or (ending is not None and ending.told and not ending.on_hold):
                 continue
             if not self.abilities.revokes:
                 continue  # `_doubts` tells of it

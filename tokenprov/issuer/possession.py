@@ -29,6 +29,14 @@ class Demand(StrEnum):
     REQUIRED = "required"  # the token must attest the key, with its serial number
 
 
+def on_hold(request_id: str, serial_hex: str) -> IssuerError:
+    """What is said of a request whose certificate is there, and may not be used for now."""
+    return IssuerError(
+        f"the certificate {serial_hex} for {request_id} is on hold",
+        remedy="Resume the token it is on: tokenprov resume; or make a new key in that slot.",
+    )
+
+
 def check_possession(request: CertificateRequest, attestation: Demand = Demand.IF_PRESENT) -> None:
     """Raises `IssuerError` where nothing proves who holds the key, or something disproves it."""
     if attestation is Demand.REQUIRED:

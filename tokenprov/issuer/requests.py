@@ -72,6 +72,11 @@ class Ending:
     reason: x509.ReasonFlags
     told: bool = False
 
+    @property
+    def on_hold(self) -> bool:
+        """Whether it can be released (RFC 5280, 5.3.1)."""
+        return self.reason is x509.ReasonFlags.certificate_hold
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRequest:

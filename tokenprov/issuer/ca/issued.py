@@ -72,6 +72,11 @@ class Issued:
         )
 
     @property
+    def ended(self) -> bool:
+        """Whether it was revoked for good."""
+        return self.revocation is not None and not self.revocation.on_hold
+
+    @property
     def not_after(self) -> datetime:
         """When it ends."""
         return x509.load_der_x509_certificate(self.certificate).not_valid_after_utc
@@ -104,7 +109,7 @@ class IssuedFolder:
         return _parse(data, path)[1]
 
     def add(self, request_id: str, issued: Issued) -> None:
-        """Record a certificate; what was in force under that name is revoked as superseded."""
+        """Record a certificate; what was in force or on hold under that name is superseded."""
         former = self.of(request_id)
         if not former:
             try:
@@ -116,9 +121,7 @@ class IssuedFolder:
                 ) from exc
             return
         superseded = Revocation(at=issued.issued, reason=x509.ReasonFlags.superseded)
-        kept = tuple(
-            one if one.revocation else replace(one, revocation=superseded) for one in former
-        )
+        kept = tuple(one if one.ended else replace(one, revocation=superseded) for one in former)
         write_durable(self._path(request_id), _dump(request_id, (*kept, issued)))
 
     def revoke(self, serial_hex: str, revocation: Revocation) -> Issued | None:

@@ -22,7 +22,7 @@ from tokenprov.issuer.ca.keys import AuthorityKey, read_key
 from tokenprov.issuer.ca.lists import ListFolder, Lists
 from tokenprov.issuer.ca.making import make_root
 from tokenprov.issuer.ca.module_key import key_in_token
-from tokenprov.issuer.possession import check_possession
+from tokenprov.issuer.possession import check_possession, on_hold
 from tokenprov.issuer.protocol import (
     Abilities,
     CertificateRequest,
@@ -117,7 +117,7 @@ class LocalCa:
             certificate = build_certificate(request, self.signer, now=now, random=random)
             issued = Issued.of(certificate, now)
             self.issued.add(request.request_id, issued)
-            if any(one.revocation is None for one in former):
+            if not all(one.ended for one in former):
                 self._lists.publish(self.issued.all(), now, whole=False)
         return self._answer(issued)
 
@@ -177,6 +177,8 @@ class LocalCa:
             return self._lists.publish(self.issued.all(), now, whole=whole)
 
     def _answer_again(self, request_id: str, issued: Issued) -> IssuedCertificate:
+        if issued.revocation and issued.revocation.on_hold:
+            raise on_hold(request_id, issued.serial_hex)
         if issued.revocation:
             raise IssuerError(
                 f"the certificate for {request_id} was revoked ({issued.revocation.reason.value})",
