@@ -6,15 +6,18 @@ above plain information is a finding. OpenSSL asks the responder as any client d
 
 from __future__ import annotations
 
+import io
+import os
 import subprocess
-import sys
 import threading
 import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import quote
 from uuid import UUID
@@ -28,10 +31,10 @@ from cryptography.x509 import ocsp
 
 from tests.certificate_requests import SETTINGS, Key, openssl, p256, request_for
 from tokenprov.issuer import CardIdentifiers, IssuedCertificate, LocalCa, Usage
+from tokenprov.issuer.ca.certificate import build_authority_request, build_subordinate
 from tokenprov.issuer.ca.responder import REQUEST_ID, Responder
 from tokenprov.issuer.ca.web import CaServer
 
-BIN = Path(sys.executable).parent
 NOW = datetime.now(UTC).replace(microsecond=0)  # OpenSSL asks the clock
 Reason = x509.ReasonFlags
 CARD = CardIdentifiers(fasc_n=bytes(range(25)), uuid=UUID(int=0x1234 << 64 | 0x4000 << 64))
@@ -86,18 +89,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def lint(command: str, data: bytes, folder: Path, *options: str) -> str:
-    """What pkilint finds above plain information."""
+    """What pkilint finds above plain information, by one of its programs."""
     file = folder / "document.der"
     file.write_bytes(data)
-    ran = subprocess.run(
-        [BIN / command, "lint", "-s", "NOTICE", *options, file],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "Traceback" not in ran.stderr, ran.stderr
-    assert bool(ran.returncode) is bool(ran.stdout.strip()), ran.stdout + ran.stderr
-    return ran.stdout.strip()
+    said = io.StringIO()
+    with redirect_stdout(said):
+        found = import_module(f"pkilint.bin.{command}").main(
+            ["lint", "-s", "NOTICE", *options, str(file)]
+        )
+    assert bool(found) is bool(said.getvalue().strip()), said.getvalue()
+    return said.getvalue().strip()
 
 
 CERTIFICATES = {
@@ -136,9 +137,16 @@ def test_certificates_conform(site: Site, name: str, tmp_path: Path) -> None:
 
 
 def test_authority_and_responder_conform(site: Site, tmp_path: Path) -> None:
-    """Their certificates too."""
+    """Their certificates too, and one of an authority below."""
     responder = site.ca.issued.of(REQUEST_ID)[-1].certificate
-    for der in (site.ca.certificate.public_bytes(Encoding.DER), responder):
+    below = build_subordinate(
+        build_authority_request("Below", p256()), site.ca.signer, days=9, now=NOW, random=os.urandom
+    )
+    for der in (
+        site.ca.certificate.public_bytes(Encoding.DER),
+        responder,
+        below.public_bytes(Encoding.DER),
+    ):
         assert lint("lint_pkix_cert", der, tmp_path) == ""
 
 
