@@ -106,3 +106,17 @@ def test_a_virtual_root_is_not_trusted_beside_real_tokens(tmp_path: Path) -> Non
     own = certificate(tmp_path / "own.pem", "Example Attestation Root")
     assert station.tell("trust", "import", tmp_path / "own.pem", "--fingerprint", own).code == 0
     assert virtual not in station.tell("trust", "list").out
+
+
+def test_a_real_root_is_not_trusted_beside_virtual_ones(tmp_path: Path) -> None:
+    """A home for trying out takes further virtual roots, and none of a maker."""
+    station = Station(home=tmp_path / "station")
+    virtual = certificate(tmp_path / "v.pem", "Virtual Attestation Root")
+    assert tell("init", station.home, "--name", "try", "--trust", tmp_path / "v.pem").code == 0
+    own = certificate(tmp_path / "own.pem", "Own Root")
+    said = station.tell("trust", "import", tmp_path / "own.pem", "--fingerprint", own)
+    assert said.code == 2
+    assert "trusts virtual tokens" in said.err
+    listed = station.tell("trust", "list").out
+    assert virtual in listed
+    assert own not in listed

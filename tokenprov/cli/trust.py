@@ -80,6 +80,8 @@ def import_(home_path: Path, file: Path, expected: tuple[str, ...]) -> None:
         )
     if any(map(is_virtual, found.values())):
         _refuse_beside_real(home)
+    if not all(map(is_virtual, found.values())):
+        _refuse_beside_virtual(home)
     with home.working():
         for digest, certificate in found.items():
             path = home.path / "trust" / f"{digest}.pem"
@@ -144,6 +146,14 @@ def _refuse_beside_real(home: Home) -> None:
                 f"a virtual root is not trusted here: entry {index} issued a real token",
                 remedy="Try virtual tokens out in a home of their own: tokenprov init.",
             )
+
+
+def _refuse_beside_virtual(home: Home) -> None:
+    if home.anchors.know_virtual:
+        raise InputError(
+            "a real root is not trusted here: this home trusts virtual tokens",
+            remedy="Work with real tokens in a home of their own: tokenprov init.",
+        )
 
 
 def _until(certificate: x509.Certificate) -> datetime:
