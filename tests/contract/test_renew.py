@@ -15,6 +15,7 @@ from tests.stations import Said, Station
 from tests.token_under_test import TokenUnderTest
 from tokenprov.issuer.ca.issued import IssuedFolder
 from tokenprov.model import Purpose
+from tokenprov.sim.bench import VirtualBench
 from tokenprov.steps.piv.renewed import RenewedCertificateStep
 
 
@@ -109,4 +110,28 @@ def test_an_encryption_key_keeps_its_messages(
     ends = {datetime.fromisoformat(one["facts"]["notAfter"]) for one in entry["steps"]}
     assert min(ends) > datetime.now(UTC) + timedelta(days=360)
     assert len(revoked(station)) == 2
+    assert station.tell("manifest", "verify").code == 0
+
+
+@pytest.mark.parametrize("model", ["piv-card", "piv-card-t0"])
+def test_a_card_of_another_maker_lives_on(
+    station: Station, one_reader: VirtualBench, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    """By the standard alone its PIN is unblocked, its PUK made anew, its certificate renewed."""
+    one_reader.control.replace(0, model=model)
+    assert station.tell("token", "name", "--all").code == 0
+    assert station.tell(*station.batch(profile="piv-card")).code == 0
+    (entry,) = station.entries()
+    serial = entry["token"]["serial"]
+    before = station.secrets(serial)
+    key = key_of(station, Purpose.HELP_DESK)
+    for what in ("unblock", "rotate"):
+        said = station.tell(what, serial, "--key", key, "--reason", "a test")
+        assert said.code == 0, said.err
+    after = station.secrets(serial)
+    assert {name for name in after if after[name] != before[name]} == {"piv/pin", "piv/puk"}
+    monkeypatch.setattr("getpass.getpass", lambda prompt: after["piv/pin"])
+    said = station.tell("renew", serial, "--within", "4000", "--pin")
+    assert said.code == 0, said.err
+    assert set(revoked(station).values()) == {"superseded"}
     assert station.tell("manifest", "verify").code == 0

@@ -28,6 +28,7 @@ from tokenprov.lifecycle.telling import open_in_force, preview
 from tokenprov.lifecycle.work import Order
 from tokenprov.policy import Agreement
 from tokenprov.record.history import State
+from tokenprov.secret import Secret
 from tokenprov.signing import ask_unseen
 
 _DAYS = 60
@@ -79,7 +80,7 @@ def renew(
                 token, preview(token, bench, (), renewal.make(home, token, due, 0))
             )
     else:
-        if key_given is None:
+        if key_given is None and renewal.needs_key(token):
             raise EscrowError(
                 f"the management key of token {token.label} is needed",
                 remedy="Give token administration's key: --key KEY.",
@@ -88,8 +89,10 @@ def renew(
         with home.working():
             catch_up(home)
             begun = renewal.begin(home, the_one(home, subject, State.HELD), span, order)
-        with custodian_key(key_given, passphrase) as key:
-            held = open_in_force(home, begun, renewal.NEEDS, key)
+        held: dict[str, Secret] = {}
+        if key_given is not None and renewal.needs_key(token):
+            with custodian_key(key_given, passphrase) as key:
+                held = open_in_force(home, begun, renewal.NEEDS, key)
         if asks_pin:
             held[renewal.PIN] = ask_unseen(f"PIN of token {token.label}: ")
         with home.working(), bench_at(reader, as_json) as bench:

@@ -75,6 +75,11 @@ def begin(home: Home, token: Issued, within: timedelta, order: Order) -> Work:
     return work.begin(home, WorkKind.RENEW, token, order.with_(steps=due))
 
 
+def needs_key(token: Issued) -> bool:
+    """Whether escrow has the management key; a card that kept its maker's needs none."""
+    return any(one["kind"] == str(SecretKind.PIV_MANAGEMENT_KEY) for one in token.entry["secrets"])
+
+
 def make(home: Home, issued: Issued, due: Sequence[str], generation: int) -> MakeSteps:
     """A step for each certificate that is due."""
 
@@ -82,6 +87,10 @@ def make(home: Home, issued: Issued, due: Sequence[str], generation: int) -> Mak
         for name, value in held.items():
             kind = SecretKind.PIV_PIN if name == PIN else SecretKind.PIV_MANAGEMENT_KEY
             token.keyring.put(kind, name, value)
+        piv = issued_by(home, issued).piv
+        given = piv.management_key.given if piv is not None else None
+        if given is not None and not needs_key(issued):
+            token.keyring.put(SecretKind.PIV_MANAGEMENT_KEY, given, home.card_key(given))
         return list(_steps(home, issued, token, due, generation))
 
     return steps

@@ -52,6 +52,11 @@ class CertificateStep:
         self.id = f"piv/{key.slot:02x}/certificate"
         self.title = f"certificate in {key.slot:02x}"
 
+    @property
+    def key(self) -> SlotKey:
+        """That it is for."""
+        return self._key
+
     def draw(self, random: RandomBytes) -> Drawn:
         """The request's name, under which the issuer answers the same again, and the issuer."""
         return Drawn(public={"request": self._request, "authority": self._issuer.uri})

@@ -114,6 +114,10 @@ class KeyStep(SlotKey):
             )
         return public_key
 
+    def take_from_certificate(self, token: Token) -> None:
+        """Believe the certificate beside it, on a token that shows no keys: a signature follows."""
+        self._generated = self._generated or self._certified(token)
+
     def attestation(self, token: Token) -> Attested | None:
         """The verified attestation of the key, and the documents; None where there is none.
 

@@ -1,10 +1,15 @@
-"""Another certificate for the key that is in a slot, before the present one ends."""
+"""Another certificate for the key that is in a slot, before the present one ends.
+
+On a token that shows no keys (a card of another maker) it is asked for the key of the present
+certificate, and the request, which that key signs, proves that it is there.
+"""
 
 from __future__ import annotations
 
 from tokenprov.secret import RandomBytes
 from tokenprov.step import Drawn, Finding, Intent, State
 from tokenprov.steps.piv.certificate import CertificateStep
+from tokenprov.steps.piv.key import KeyStep
 from tokenprov.steps.piv.slot_key import conflict
 from tokenprov.token import Token
 
@@ -18,13 +23,16 @@ class RenewedCertificateStep:
 
     def draw(self, random: RandomBytes) -> Drawn:
         """The name of the new request."""
-        return Drawn(public={"request": self._request})
+        return Drawn(public={**self._step.draw(random).public, "request": self._request})
 
     def observe(self, token: Token, intent: Intent | None) -> Finding:
         """Before it was promised, there is one to be renewed."""
+        there = token.piv().certificate(self._step.key.slot)
+        if isinstance(self._step.key, KeyStep):
+            self._step.key.take_from_certificate(token)
         if intent is not None:
             return self._step.observe(token, intent)
-        if self._step.observe(token, None).state is State.ABSENT:
+        if there is None:
             return conflict(f"there is no {self.title} any more")
         return Finding(state=State.ABSENT)
 
