@@ -191,7 +191,6 @@ def made(site: Site, answer: Answer) -> bytes:
         (Answer(at=NOW - HOUR, until=None), "not of now"),
         (Answer(at=NOW + HOUR, until=NOW + DAY), "not of now"),
     ],
-    ids=str,
 )
 def test_an_answer_counts_or_not(site: Site, answer: Answer, said: str) -> None:
     """Good when it meets every rule; else it is as if none had come."""
