@@ -16,6 +16,7 @@ INTERRUPTED = 130  # exit code: 128 and SIGINT, as a shell says it
 
 COMMANDS = (
     "init",
+    "doctor",
     "profile",
     "stock",
     "plan",

@@ -60,7 +60,7 @@ class Link:
                 remedy="Take the interfaces out of the profile, or use a token with a serial.",
             )
         with Context() as watching:
-            self._before = self._insertion(watching.states())
+            self._before = self._insertion(watching.reader_states())
 
     def again(self, serial: str) -> PcscConnection:
         """The connection after the restart, the old one closed. Raises `TokenGone`."""
@@ -69,7 +69,7 @@ class Link:
         began, left = self._clock(), False
         with Context() as watching:
             while self._clock() - began < PATIENCE:
-                states = watching.states()
+                states = watching.reader_states()
                 left = left or self._insertion(states) != self._before
                 for state in states if left or self._clock() - began >= GRACE else ():
                     if not state.present or state.in_use:

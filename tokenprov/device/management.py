@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fido2.ctap import CtapDevice
 from yubikit.core import (
     TRANSPORT,
     ApplicationNotAvailableError,
     BadResponseError,
     NotSupportedError,
 )
+from yubikit.core.otp import OtpConnection
 from yubikit.core.smartcard import SW, ApduError, SmartCardConnection
 from yubikit.management import DeviceConfig, DeviceInfo, ManagementSession
 from yubikit.support import read_info
@@ -17,6 +19,8 @@ from yubikit.support import read_info
 from tokenprov.device.translate import translated
 from tokenprov.errors import AuthenticationFailed, NotSupported, TokenGone
 from tokenprov.secret import Secret
+
+Source = SmartCardConnection | OtpConnection | CtapDevice  # over any interface of the token
 
 
 class NotAYubiKey(NotSupported):
@@ -32,7 +36,7 @@ class Management:
 
     def __init__(
         self,
-        connect: Callable[[], SmartCardConnection],
+        connect: Callable[[], Source],
         info: DeviceInfo,
         transport: TRANSPORT,
         restarting: Callable[[], Callable[[], None]],
@@ -79,7 +83,7 @@ class Management:
         self.refresh()
 
 
-def device_info(connection: SmartCardConnection) -> DeviceInfo:
+def device_info(connection: Source) -> DeviceInfo:
     """What the management applet says.
 
     Raises `NotAYubiKey` for a card of another maker, before any command but SELECT is sent to it.
@@ -95,4 +99,6 @@ def device_info(connection: SmartCardConnection) -> DeviceInfo:
         try:
             return session.read_device_info()
         except NotSupportedError:  # firmware before 4.1: the maker's library knows other ways
+            if not isinstance(connection, SmartCardConnection):
+                raise
             return read_info(connection)

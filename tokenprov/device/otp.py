@@ -1,10 +1,11 @@
-"""The OTP slots of a YubiKey over CCID, through yubikit's session."""
+"""The OTP slots of a YubiKey over CCID or HID, through yubikit's session."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from yubikit.core.otp import OtpConnection
 from yubikit.core.smartcard import SW, ApduError, SmartCardConnection
 from yubikit.yubiotp import (
     NDEF_TYPE,
@@ -23,7 +24,7 @@ _PROTECTED = (SW.SECURITY_CONDITION_NOT_SATISFIED, SW.CONDITIONS_NOT_SATISFIED)
 class Otp:
     """Implements `token.OtpApplet`."""
 
-    def __init__(self, connection: SmartCardConnection) -> None:
+    def __init__(self, connection: SmartCardConnection | OtpConnection) -> None:
         self._connection = connection
         self._session = self._select()
 

@@ -26,6 +26,7 @@ from smartcard import scard
 from yubikit.core import TRANSPORT
 from yubikit.core.smartcard import SmartCardConnection
 
+from tokenprov.device.hid import plugged_in
 from tokenprov.device.watch import Watch
 from tokenprov.errors import (
     PcscUnavailable,
@@ -168,6 +169,14 @@ class Context:
         return tuple(names)
 
     def states(self) -> tuple[ReaderState, ...]:
+        """The readers and whether a token is in each, and tokens on USB that have no reader."""
+        return self.reader_states() + tuple(
+            ReaderState(name=token.reader, present=True, in_use=False, events=token.number)
+            for token in plugged_in()
+            if not token.has_ccid
+        )
+
+    def reader_states(self) -> tuple[ReaderState, ...]:
         """The readers and whether a token is in each."""
         self._seen = []
         names = self.readers()

@@ -4,7 +4,8 @@ CTAP 2.1, 6.6: a token takes a reset only within ten seconds of getting its powe
 
 Rules:
 - The token is known by its serial, read on a new connection; the reader it comes back in may be
-  another one, and may have another name.
+  another one, and may have another name. One without a serial must come back to its own place on
+  the bus, as what it was; in a reader it could be any other.
 - Tokens that are there already, or come and go meanwhile, are none of it: each is asked for its
   serial at most once an insertion, one that another program or lane holds is left alone.
 - A token that comes too late, or is not touched, is asked for again, a bounded number of times.
@@ -16,10 +17,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fido2.ctap import CtapError
 
+from tokenprov.device.hid import plugged_in
 from tokenprov.device.pcsc import Context, ReaderState
 from tokenprov.device.token import AnyToken, opened
 from tokenprov.device.watch import Watch
@@ -71,8 +73,8 @@ def reset_fido2(
 ) -> str:
     """Reset the FIDO2 applet of that token, which is in that reader and on no connection now.
 
-    Gives the reader that it is in afterwards; `watch` hears of each command. Raises
-    `NotSupported` for a token without a serial, `TouchTimeout` when it was not put in again or not
+    Gives the reader that it is in afterwards; `watch` hears of each command. Raises `NotSupported`
+    for a token without a serial in a reader, `TouchTimeout` when it was not put in again or not
     touched, and every other `TokenError`.
     """
     passing = passing or Time()
@@ -118,7 +120,7 @@ def reinserted(
     watch: Watch | None = None,
 ) -> Iterator[Reinserted]:
     """Have that token taken out and put in again; gives it on a new connection."""
-    if token.serial is None:
+    if token.serial is None and all(place.reader != reader for place in plugged_in()):
         raise NotSupported(
             "a token without a serial cannot be told from another one when it comes back",
             remedy="Reset it by hand, alone in its reader: ykman fido reset.",
@@ -135,12 +137,19 @@ def reinserted(
                 except TokenError:  # whatever it is, it is not ours
                     readers.settle(state)
                     continue
-                if here.id.serial != token.serial:
+                if not _same(token, reader, here):
                     readers.settle(state)
                     continue
                 waiting.close()
                 yield Reinserted(token=here, at=at)
                 return
+
+
+def _same(token: TokenId, reader: str, here: AnyToken) -> bool:
+    """Whether it is that token: by its serial, or where it has none by its place and its kind."""
+    if token.serial is not None:
+        return here.id.serial == token.serial
+    return here.reader == reader and replace(here.id, mark=token.mark) == token
 
 
 class _Readers:

@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 
 from fido2.ctap import CtapDevice
 from yubikit.core import ApplicationNotAvailableError
@@ -24,7 +24,8 @@ from tokenprov.device.card import PivCard
 from tokenprov.device.comeback import Link
 from tokenprov.device.fido2 import Fido2, Surroundings
 from tokenprov.device.fido2_card import CardDevice
-from tokenprov.device.hid import WatchedDevice, over_hid
+from tokenprov.device.hid import WatchedDevice, over_hid, plugged_in
+from tokenprov.device.hid_token import HidToken
 from tokenprov.device.hsmauth import HsmAuth
 from tokenprov.device.kept import KeptConnection, Selection
 from tokenprov.device.management import Management, NotAYubiKey, device_info
@@ -186,7 +187,7 @@ class YubiKey:
         return self._otp
 
     def fido2(self) -> Fido2:
-        """FIDO2: over this connection where the token has it there, else over HID by serial."""
+        """FIDO2: over HID, where its serial is found there, else over this connection."""
         if self._fido2 is None:
             self._require(CAPABILITY.FIDO2, "FIDO2")
             connection = self._kept()
@@ -232,13 +233,19 @@ class YubiKey:
         )
 
     def _fido_device(self, connection: KeptConnection) -> CtapDevice:
+        serial = self.id.serial
+        if serial is not None and any(one.fido and one.has_ccid for one in plugged_in()):
+            with suppress(NotSupported):
+                return self._watched(over_hid(serial))
         with translated("selecting FIDO2"):
             try:
                 return CardDevice(connection)
             except (ApplicationNotAvailableError, ValueError):  # not over CCID
-                if self.id.serial is None:
+                if serial is None:
                     raise
-        device = over_hid(self.id.serial)
+        return self._watched(over_hid(serial))
+
+    def _watched(self, device: CtapDevice) -> CtapDevice:
         return device if self._watch is None else WatchedDevice(device, self._watch)
 
     @property
@@ -269,7 +276,7 @@ class YubiKey:
             )
 
 
-AnyToken = YubiKey | PivCard | Pkcs11Token
+AnyToken = YubiKey | PivCard | Pkcs11Token | HidToken
 
 
 @contextmanager
@@ -279,13 +286,19 @@ def opened(
     expect: Callable[[TokenId], None] | None = None,
     watch: Watch | None = None,
 ) -> Iterator[AnyToken]:
-    """The token in a reader, exclusively. `expect` may refuse it by what it says it is, `watch`
-    hears of each command over CCID.
+    """The token in a reader or on a USB port, exclusively. `expect` may refuse it by what it says
+    it is, `watch` hears of each command.
 
     Raises `TokenError`; `NotSupported` for a card that no applet here knows.
     """
-    with Link(reader, watch=watch) as link:
-        token = recognised(link.connection, operator, link)
+    with ExitStack() as held:
+        token: AnyToken
+        usb = next((one for one in plugged_in() if one.reader == reader), None)
+        if usb is not None:
+            token = held.enter_context(HidToken(usb, operator, watch))
+        else:
+            link = held.enter_context(Link(reader, watch=watch))
+            token = recognised(link.connection, operator, link)
         if expect is not None:
             expect(token.id)
         yield token
@@ -293,7 +306,7 @@ def opened(
 
 def recognised(
     connection: PcscConnection, operator: Operator, link: Link | None = None
-) -> AnyToken:
+) -> YubiKey | PivCard:
     """What is on a connection, by its answers. Raises `TokenError`."""
     try:
         return YubiKey(connection, operator, link)

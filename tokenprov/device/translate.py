@@ -16,6 +16,7 @@ from yubikit.core import (
     InvalidPinError,
     NotSupportedError,
 )
+from yubikit.core import TimeoutError as YubikitTimeout
 from yubikit.core.otp import CommandRejectedError
 from yubikit.core.smartcard import SW, ApduError
 
@@ -61,6 +62,11 @@ def translated(doing: str) -> Iterator[None]:
         raise AuthenticationFailed(
             f"{doing}: the token refused the write (protected by an access code?)",
             remedy="Remove the access code with the tool that set it, or use another token.",
+        ) from error
+    except YubikitTimeout as error:
+        raise TouchTimeout(
+            f"{doing}: nobody touched the token in time",
+            remedy="Run it again and touch the token when it blinks.",
         ) from error
     except CtapError as error:
         raise _from_ctap(doing, error.code) from error

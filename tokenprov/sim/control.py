@@ -14,7 +14,7 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from tokenprov.sim.faults import FaultKind
 from tokenprov.sim.simulation import Simulation
@@ -103,22 +103,32 @@ class SimControl:
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
         self._lock = threading.Lock()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(CLIENT_SECONDS)
-        self._socket.connect(self.path)
-        self._lines = self._socket.makefile("rw", encoding="utf-8")
+        self._answers, self._requests = self._connected()
+
+    def _connected(self) -> tuple[TextIO, TextIO]:
+        """Both ways of the socket, or of a virtual machine's port that leads to it."""
+        if Path(self.path).is_char_device():
+            port = os.open(self.path, os.O_RDWR)
+            return os.fdopen(os.dup(port), encoding="utf-8"), os.fdopen(port, "w", encoding="utf-8")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(CLIENT_SECONDS)
+            connection.connect(self.path)  # its files keep it open
+            return (
+                connection.makefile("r", encoding="utf-8"),
+                connection.makefile("w", encoding="utf-8"),
+            )
 
     def close(self) -> None:
         """Hang up."""
-        with contextlib.suppress(OSError):
-            self._lines.close()
-        self._socket.close()
+        for way in (self._requests, self._answers):
+            with contextlib.suppress(OSError):
+                way.close()
 
     def _do(self, action: str, **arguments: Any) -> Any:
         with self._lock:
-            self._lines.write(json.dumps({"do": action, **arguments}) + "\n")
-            self._lines.flush()
-            line = self._lines.readline()
+            self._requests.write(json.dumps({"do": action, **arguments}) + "\n")
+            self._requests.flush()
+            line = self._answers.readline()
         if not line:
             raise ConnectionError("the bench is gone")
         answer = json.loads(line)

@@ -186,10 +186,9 @@ class CtapHid:
         if message is None:
             return []
         try:
-            if message.command == HidCommand.MSG:
-                answer = self._u2f(message.data)
-            else:
-                answer = self._authenticator.process(message.data)
+            answer = self._execute(message)
+        except _Failure as failure:
+            return frames(message.channel, HidCommand.ERROR, bytes([failure.error]))
         finally:
             self.pending = None
         if message.aborted:
@@ -275,7 +274,8 @@ class CtapHid:
             if self.pending is not None and self.pending.channel == channel:
                 self.pending.cancelled = True
             return []
-        if command == HidCommand.MSG or (command == HidCommand.CBOR and self._has_cbor):
+        vendor = HidCommand.VENDOR_FIRST <= command <= HidCommand.VENDOR_LAST
+        if command == HidCommand.MSG or (command == HidCommand.CBOR and self._has_cbor) or vendor:
             if not data and command == HidCommand.CBOR:
                 raise _Failure(HidError.INVALID_LEN)
             self.pending = Message(channel=channel, command=command, data=data)
@@ -291,11 +291,17 @@ class CtapHid:
             return b""
         if command == HidCommand.LOCK:
             return self._set_lock(channel, data)
-        if HidCommand.VENDOR_FIRST <= command <= HidCommand.VENDOR_LAST:
-            answer = self._authenticator.process_vendor(command, data)
-            if answer is not None:
-                return answer
         raise _Failure(HidError.INVALID_CMD)
+
+    def _execute(self, message: Message) -> bytes:
+        if message.command == HidCommand.MSG:
+            return self._u2f(message.data)
+        if message.command == HidCommand.CBOR:
+            return self._authenticator.process(message.data)
+        answer = self._authenticator.process_vendor(message.command, message.data)
+        if answer is None:
+            raise _Failure(HidError.INVALID_CMD)
+        return answer
 
     def _set_lock(self, channel: int, data: bytes) -> bytes:
         if len(data) != 1:

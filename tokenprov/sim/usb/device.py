@@ -186,11 +186,7 @@ class UsbToken:
         if endpoint != Ep.FIDO_OUT or self._hid is None:
             return False
         before = self._hid.pending
-        try:
-            self._send_reports(self._hid.receive(report))
-        except AnswerLost:
-            return True
-        self._contact.answered()
+        self._send_reports(self._hid.receive(report))
         pending = self._hid.pending
         if pending is not None and pending is not before:
             self._workers[Part.FIDO].submit(partial(self._run_hid, self._hid))
