@@ -2,9 +2,15 @@
 //
 //	manifest folder KEY FOLDER   signature, every tile and entry, proofs between two sizes
 //	manifest proof KEY FILE      a .tlog-proof with an entry in it
+//
+// KEY is a verifier key of the log, or several with commas between them: the first is followed
+// through the entries that change the key, the others are those of epochs.
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -21,15 +27,95 @@ import (
 
 const height = 8 // levels of the tree in one tile
 
-// checkpoint opens a signed note and reads the tree in it.
-func checkpoint(data []byte, key string) tlog.Tree {
-	verifier := must(note.NewVerifier(key))
-	opened := must(note.Open(data, note.VerifierList(verifier)))
-	lines := strings.Split(opened.Text, "\n")
-	if lines[0] != verifier.Name() {
-		log.Fatalf("of %s, not of %s", lines[0], verifier.Name())
+// p256 is the kind of key that note leaves to others: type 2, ECDSA over SHA-256.
+type p256 struct {
+	name string
+	hash uint32
+	key  *ecdsa.PublicKey
+}
+
+func (k p256) Name() string    { return k.name }
+func (k p256) KeyHash() uint32 { return k.hash }
+func (k p256) Verify(text, signature []byte) bool {
+	digest := sha256.Sum256(text)
+	return ecdsa.VerifyASN1(k.key, digest[:], signature)
+}
+
+func verifier(key string) note.Verifier {
+	name, rest, _ := strings.Cut(key, "+")
+	id, encoded, _ := strings.Cut(rest, "+")
+	raw := must(base64.StdEncoding.DecodeString(encoded))
+	if raw[0] != 2 {
+		return must(note.NewVerifier(key))
 	}
-	return tlog.Tree{N: must(strconv.ParseInt(lines[1], 10, 64)), Hash: must(tlog.ParseHash(lines[2]))}
+	digest := sha256.Sum256(raw[1:])
+	if fmt.Sprintf("%x", digest[:4]) != id {
+		log.Fatal("the key id is of another key")
+	}
+	public := must(x509.ParsePKIXPublicKey(raw[1:])).(*ecdsa.PublicKey)
+	return p256{name, binary.BigEndian.Uint32(digest[:4]), public}
+}
+
+// parsed reads a checkpoint, its signatures not looked at.
+func parsed(text string) (origin string, tree tlog.Tree, more []string) {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	size := must(strconv.ParseInt(lines[1], 10, 64))
+	return lines[0], tlog.Tree{N: size, Hash: must(tlog.ParseHash(lines[2]))}, lines[3:]
+}
+
+// opened reads a checkpoint that each of these keys signed.
+func opened(data string, keys ...string) (tlog.Tree, []string) {
+	var verifiers []note.Verifier
+	for _, key := range keys {
+		verifiers = append(verifiers, verifier(key))
+	}
+	signed := must(note.Open([]byte(data), note.VerifierList(verifiers...)))
+	origin, tree, more := parsed(signed.Text)
+	for _, one := range verifiers {
+		if origin != one.Name() {
+			log.Fatalf("of %s, not of %s", origin, one.Name())
+		}
+	}
+	if len(signed.Sigs) != len(keys) {
+		log.Fatal("not signed by all of them")
+	}
+	return tree, more
+}
+
+// change is an entry that changes the key; of others nothing is set.
+type change struct{ Kind, Old, New, Handover, Last string }
+
+// follow gives the key after an entry. before is the root of the entries before it, if it is known.
+func follow(current string, held []string, entry change, index int64, before *tlog.Hash) string {
+	var tree tlog.Tree
+	var more []string
+	switch entry.Kind {
+	case "key-rotated":
+		tree, more = opened(entry.Handover, entry.Old, entry.New)
+		if len(more) != 1 || more[0] != "next-key "+entry.New {
+			log.Fatal("another key was vouched for")
+		}
+	case "key-lost":
+		tree, more = opened(entry.Last, entry.Old)
+		if !slicesContain(held, entry.New) {
+			log.Fatalf("an epoch under %s", entry.New)
+		}
+	default:
+		return current
+	}
+	if entry.Old != current || (before != nil && (tree.N != index || tree.Hash != *before)) {
+		log.Fatalf("the key of entry %d does not follow", index)
+	}
+	return entry.New
+}
+
+func slicesContain(all []string, wanted string) bool {
+	for _, one := range all {
+		if one == wanted {
+			return true
+		}
+	}
+	return false
 }
 
 // tiles reads the tiles of a folder; C2SP leaves the height out of their names.
@@ -72,7 +158,9 @@ func entries(folder string, size int64) [][]byte {
 }
 
 func folder(key, path string) {
-	tree := checkpoint(must(os.ReadFile(filepath.Join(path, "checkpoint"))), key)
+	held := strings.Split(key, ",")
+	current, signed := held[0], string(must(os.ReadFile(filepath.Join(path, "checkpoint"))))
+	_, tree, _ := parsed(signed[:strings.LastIndex(signed, "\n\n")+1])
 	hashes := tlog.TileHashReader(tree, tiles{path}) // refuses tiles that the root does not have
 	all := entries(path, tree.N)
 	if int64(len(all)) != tree.N {
@@ -88,22 +176,35 @@ func folder(key, path string) {
 		check(tlog.CheckRecord(proof, tree.N, tree.Hash, number, stored[0]))
 		old := number + 1
 		before := must(tlog.TreeHash(old, hashes))
+		var told change
+		check(json.Unmarshal(entry, &told))
+		until := must(tlog.TreeHash(number, hashes))
+		current = follow(current, held, told, number, &until)
 		consistent := must(tlog.ProveTree(tree.N, old, hashes))
 		check(tlog.CheckTree(consistent, tree.N, tree.Hash, old, before))
 	}
+	opened(signed, current)
 	fmt.Println(tree.N, "entries")
 }
 
 func proof(key, path string) {
 	head, signed, _ := strings.Cut(string(must(os.ReadFile(path))), "\n\n")
-	tree := checkpoint([]byte(signed), key)
 	lines := strings.Split(head, "\n")
 	if lines[0] != "c2sp.org/tlog-proof@v1" {
 		log.Fatal("no proof")
 	}
-	var told struct{ Entry json.RawMessage } // the bytes as they stand there
+	var told struct {
+		Entry json.RawMessage // the bytes as they stand there
+		Keys  []change
+	}
 	extra := strings.TrimPrefix(lines[1], "extra ")
 	check(json.Unmarshal(must(base64.StdEncoding.DecodeString(extra)), &told))
+	for _, entry := range told.Keys {
+		if entry.Old == key {
+			key = follow(key, nil, entry, 0, nil)
+		}
+	}
+	tree, _ := opened(signed, key)
 	index := must(strconv.ParseInt(strings.TrimPrefix(lines[2], "index "), 10, 64))
 	var steps tlog.RecordProof
 	for _, line := range lines[3:] {

@@ -10,7 +10,19 @@ from pathlib import Path
 import pytest
 
 from tests.record_samples import SIGNER, append, set_aside, small_manifest
+from tests.unit.test_record_keys import (
+    AFTER_LOSS,
+    BAD_ROTATIONS,
+    ENTRIES,
+    HARDWARE,
+    NEXT,
+    WHO,
+    dishonest,
+    long_log,
+    rotate,
+)
 from tokenprov.record.handout import Handout
+from tokenprov.record.key_change import rotated_entry
 from tokenprov.record.manifest import Addition, Manifest
 
 SOURCE = Path(__file__).with_name("manifest.go")
@@ -53,7 +65,7 @@ def test_folder(judge: Judge, tmp_path: Path, more: int) -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("checkpoint", "invalid signature"),
+        ("checkpoint", "downloaded inconsistent tile"),
         ("tile/0/000.p/4", "downloaded inconsistent tile"),
         ("tile/entries/000.p/4", "entry 3 is not that of its tile"),
     ],
@@ -93,3 +105,42 @@ def test_proof(judge: Judge, tmp_path: Path, index: int) -> None:
     done = judge("proof", KEY, file)
     assert done.returncode == 1
     assert "invalid transparency proof" in done.stderr
+
+
+def test_keys(judge: Judge, tmp_path: Path) -> None:
+    """The judge follows rotations to P-256 and on, and into an epoch only by its own key."""
+    log = long_log(tmp_path / "m")
+    held = ",".join(str(key.verifier) for key in (SIGNER, AFTER_LOSS))
+    done = judge("folder", held, tmp_path / "m")
+    assert (done.returncode, done.stdout) == (0, f"{log.size} entries\n"), done.stderr
+    done = judge("folder", KEY, tmp_path / "m")
+    assert (done.returncode, "an epoch under" in done.stderr) == (1, True)
+
+    manifest = small_manifest(tmp_path / "n")
+    rotate(manifest, SIGNER, HARDWARE)
+    done = judge("folder", KEY, tmp_path / "n")
+    assert (done.returncode, done.stdout) == (0, "5 entries\n"), done.stderr
+    file = tmp_path / "one.tlog-proof"
+    changes = tuple(entry for _, entry in manifest.key_changes())
+    for keys, code in ((changes, 0), ((), 1)):
+        proof = Handout(
+            entry=manifest.entry(1),
+            index=1,
+            path=tuple(manifest.prover().inclusion(1)),
+            note=manifest.note(),
+            keys=keys,
+        )
+        file.write_bytes(proof.to_bytes())
+        done = judge("proof", KEY, file)
+        assert done.returncode == code, done.stderr
+
+
+@pytest.mark.parametrize("name", BAD_ROTATIONS)
+def test_rotations_that_prove_nothing(judge: Judge, tmp_path: Path, name: str) -> None:
+    """What the two keys must have signed, and did not, is refused in Go too."""
+    manifest = small_manifest(tmp_path / "m", tokens=0)
+    manifest.append(ENTRIES[1])
+    change = rotated_entry(manifest.checkpoint, SIGNER, NEXT, **WHO)
+    change["handover"] = BAD_ROTATIONS[name]()
+    dishonest(tmp_path / "d", change, NEXT)
+    assert judge("folder", KEY, tmp_path / "d").returncode != 0

@@ -27,7 +27,7 @@ COLUMNS = (
     *("holder", "name", "email", "batch", "order", "profile", "operator", "approvers", "reason"),
 )
 STATEMENT = "https://in-toto.io/Statement/v1"
-PREDICATE = "https://tokenprov.example/manifest-entry/v1"
+PREDICATE = "urn:uuid:5f0c7c1e-3d0b-4f0e-9a53-6f1d2c0b8e47"  # manifest entry, version 1
 PAYLOAD = "application/vnd.in-toto+json"
 
 Numbered = tuple[int, Entry, Opening | None]
