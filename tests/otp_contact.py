@@ -49,6 +49,7 @@ class Contact(SmartCardConnection):
 
     transport = TRANSPORT.USB
     reader = "in this process"
+    watch = None  # nobody counts its time
 
     def __init__(self, model: str | Model = MODEL_NAMES[0]) -> None:
         self.model = MODELS[model] if isinstance(model, str) else model
