@@ -21,6 +21,7 @@ from tests.stations import Said, Station, ended, make_station
 from tests.token_under_test import TokenUnderTest, Wire
 from tokenprov.sim.bench import VirtualBench
 
+NOTICED = 2.0  # seconds in which an interrupt is, also on a busy machine
 SECONDS = 20.0
 MANY = 16  # PCSCLITE_MAX_READERS_CONTEXTS: more readers pcscd does not serve
 
@@ -119,6 +120,7 @@ def test_an_interrupt_finishes_what_is_in_hand(
     """After the first interrupt the tokens in the readers are finished, and then it ends."""
     station, running = at_work
     running.send_signal(signal.SIGINT)
+    time.sleep(NOTICED)
     touch_again(pair)
     said = ended(running)
     assert "Traceback" not in said.err
@@ -134,9 +136,9 @@ def test_two_interrupts_end_it_at_once_and_it_goes_on_later(
     """The second interrupt ends the program with code 130; the same command finishes its tokens."""
     station, running = at_work
     running.send_signal(signal.SIGINT)
-    time.sleep(0.3)
+    time.sleep(NOTICED)
     running.send_signal(signal.SIGINT)
-    time.sleep(0.3)
+    time.sleep(NOTICED)
     touch_again(pair)  # a thread in a PC/SC call cannot be interrupted
     said = ended(running)
     assert said.code == 130
@@ -175,7 +177,7 @@ def test_the_line_takes_a_reader_up_when_it_is_let_go(
         assert running.stderr is not None
         while '"ReaderSeen"' not in running.stderr.readline():
             assert running.poll() is None
-        time.sleep(0.3)
+        time.sleep(NOTICED)
         assert running.poll() is None
         held.close()
         said = ended(running)
