@@ -53,9 +53,9 @@ DISK_CALLS: dict[str, tuple[int, ...]] = {
 HEADER = 4  # bytes of an APDU that are shown: class, instruction and parameters, never data
 CHAINING = 0x10  # bit of the class byte: more is to come (ISO/IEC 7816-4, 5.4.1)
 CTAP = (0x80, 0x10)  # class (without chaining) and instruction that carry a CTAP command
-# What differs from run to run in names: digests and their folders, ids of batches and processes
+# What differs from run to run in names: digests and their folders, ids of keys, batches, processes
 _DRAWN = re.compile(
-    r"(?<![0-9a-z])([0-9a-f]{64}|[0-9a-f]{2}|\d{8}-[0-9a-f]{6}|\d+(?=\.new))(?![0-9a-z])"
+    r"(?<![0-9a-z])([0-9a-f]{64}|[0-9a-f]{8}(?=\.pem)|[0-9a-f]{2}|\d{8}-[0-9a-f]{6}|\d+(?=\.new))(?![0-9a-z])"
 )
 
 
