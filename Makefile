@@ -6,7 +6,7 @@ WORKERS ?= 2
 ROUNDS ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench faults clean
+.PHONY: help setup usb-test demo test lint bench faults clean
 
 help:
 	@echo 'make demo   set everything up, then do the main job on virtual tokens'
@@ -14,12 +14,17 @@ help:
 	@echo '            make test ARGS="tests/unit -k pin" runs pytest on those alone'
 	@echo 'make bench  measure, print a table, write build/bench.json and bench.png'
 	@echo 'make faults  batches that meet faults at random: SEED=… ROUNDS=…; the seed is printed'
+	@echo 'make usb-test  the tests that need a USB bus, in a virtual machine: keys, udev, doctor'
 	@echo 'make lint   ruff and mypy alone'
 	@echo 'make setup  Debian packages, .venv and the project, where they are missing'
 	@echo 'make clean  remove build/'
 
 setup:
 	@bash .ci/setup
+
+usb-test: setup
+	@bash .ci/setup-usb
+	$(PYTHON_HERE) -m tests.guest -- python -m pytest -p no:cacheprovider $(if $(ARGS),$(ARGS),tests/guest/tests)
 
 demo: setup
 	@.venv/bin/tokenprov demo $(ARGS)
@@ -30,7 +35,7 @@ lint: setup
 	$(PYTHON_HERE) -m mypy --strict tokenprov
 
 test: setup $(if $(ARGS),,lint)
-	$(PYTHON_HERE) -m pytest $(if $(ARGS),$(ARGS),-n $(WORKERS) --dist loadfile tests)
+	$(PYTHON_HERE) -m pytest $(if $(ARGS),$(ARGS),-n $(WORKERS) --dist loadfile tests --ignore tests/guest)
 
 bench: setup
 	@mkdir -p build

@@ -1,0 +1,171 @@
+"""The guest: a virtual machine with a USB bus, on which virtual tokens are plugged.
+
+The machine's processor is emulated in software, so that it runs in a container. Its root is this
+machine's own, read-only, with build/guest/layer and a tmpfs over it (init): what is installed here
+runs there. One command is run in it by its only service (units/guest.service); the bench's control
+socket is a port of the machine, so that tests in there move the tokens about.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tokenprov.sim.bench import VirtualBench
+from tokenprov.sim.control import CONTROL_VARIABLE
+from tokenprov.sim.usb.wiring import USB_VARIABLE
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build/guest"
+MEMORY_MEGABYTES = 1024
+PORTS = "/dev/virtio-ports/tokenprov"  # the names of the machine's ports begin with it
+CONNECT_SECONDS = 10.0
+# Hardware that the machine has and nobody needs: udev would load its drivers, slowly.
+NOT_LOADED = (
+    "kvm,kvm_amd,kvm_intel,floppy,pcspkr,psmouse,libata,ata_piix,ata_generic,i2c_piix4,"
+    "powernow_k8,aesni_intel,crct10dif_pclmul,ghash_clmulni_intel,intel_rapl_msr,serio_raw,"
+    "sha512_ssse3,sha1_ssse3,sha256_ssse3,polyval_clmulni,crc32_pclmul,evbug,joydev,sg,ppdev,"
+    "parport_pc,lp,parport,configfs,efi_pstore,fuse,loop,dm_mod,button"
+)
+MASKED = (  # units of a machine that stays
+    "systemd-timesyncd.service",
+    "systemd-journal-flush.service",
+    "systemd-hwdb-update.service",
+    "systemd-update-utmp.service",
+    "systemd-binfmt.service",
+    "systemd-random-seed.service",
+    "systemd-networkd.service",
+    "ldconfig.service",
+    "proc-sys-fs-binfmt_misc.automount",
+    "dev-hugepages.mount",
+    "dev-mqueue.mount",
+    "modprobe@dm_mod.service",
+)
+
+
+def arguments(folder: Path, usb: Path, control: str, ports: int, out: Path) -> list[str]:
+    """QEMU's command line; `folder` holds the sockets of the machine's own ports."""
+    kernel = " ".join(
+        [
+            "console=ttyS0 quiet loglevel=3 audit=0 net.ifnames=0",
+            "systemd.unit=guest.target systemd.show_status=1 systemd.journald.storage=volatile",
+            f"module_blacklist={NOT_LOADED}",
+            (BUILD / "paths").read_text(encoding="utf-8").strip(),
+            *(f"systemd.mask={unit}" for unit in MASKED),
+        ]
+    )
+    made = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max"]
+    made += ["-smp", "2", "-m", str(MEMORY_MEGABYTES), "-nodefaults", "-no-reboot"]
+    made += ["-vga", "std", "-display", "none"]  # a seat needs a screen
+    made += ["-kernel", str(BUILD / "vmlinuz"), "-initrd", str(BUILD / "initramfs.gz")]
+    made += ["-append", kernel, "-serial", f"file:{out / 'console.log'}"]
+    for tag, path, access in (
+        ("root", Path("/"), ",readonly=on"),
+        ("layer", BUILD / "layer", ",readonly=on"),
+        ("out", out, ""),
+    ):
+        share = f"local,id={tag},path={path},security_model=none,multidevs=remap{access}"
+        made += ["-fsdev", share, "-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"]
+    for disk in ("python.img", "code.img"):
+        made += ["-drive", f"file={BUILD / disk},if=virtio,format=raw,readonly=on"]
+    made += ["-device", "virtio-serial-pci"]
+    for name in ("command", "output", "exit"):
+        made += ["-chardev", f"socket,id={name},path={folder / name},server=on,wait=off"]
+        made += ["-device", f"virtserialport,chardev={name},name=tokenprov.{name}"]
+    made += ["-chardev", f"socket,id=control,path={control}"]
+    made += ["-device", "virtserialport,chardev=control,name=tokenprov.control"]
+    made += ["-device", "qemu-xhci,id=usb,p2=8,p3=0"]
+    for number in range(ports):
+        made += ["-chardev", f"socket,id=usb{number},path={usb / f'usb{number}'}"]
+        made += ["-device", f"usb-redir,chardev=usb{number},bus=usb.0"]
+    return made
+
+
+@contextlib.contextmanager
+def machine(bench: VirtualBench, out: Path) -> Iterator[Path]:
+    """A machine that boots with the tokens of that bench; gives the folder of its ports."""
+    environment = bench.environment
+    folder = Path(tempfile.mkdtemp(prefix="tpguest-"))
+    qemu = subprocess.Popen(
+        arguments(
+            folder,
+            Path(environment[USB_VARIABLE]),
+            environment[CONTROL_VARIABLE],
+            len(bench.control.tokens()),
+            out,
+        ),
+        stdin=subprocess.DEVNULL,
+    )
+    try:
+        yield folder
+    finally:
+        qemu.send_signal(signal.SIGTERM)
+        try:
+            qemu.wait(10)
+        except subprocess.TimeoutExpired:
+            qemu.kill()
+            qemu.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def port(folder: Path, name: str) -> socket.socket:
+    """One of the machine's ports."""
+    deadline = time.monotonic() + CONNECT_SECONDS
+    while True:
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(str(folder / name))
+        except OSError:
+            connection.close()
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return connection
+
+
+def run(
+    folder: Path, command: list[str], variables: Mapping[str, str], seconds: float
+) -> int | None:
+    """Run a command in the machine, its output to ours; its exit code, None when it took longer."""
+    words = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+    line = f"cd {shlex.quote(str(ROOT))} && exec env {words} {shlex.join(command)}\n"
+    with (
+        port(folder, "command") as asked,
+        port(folder, "output") as said,
+        port(folder, "exit") as ended,
+    ):
+        asked.sendall(line.encode())
+        deadline = time.monotonic() + seconds
+        said.settimeout(0.2)
+        ended.settimeout(0.0)
+        while time.monotonic() < deadline:
+            with contextlib.suppress(TimeoutError):
+                sys.stdout.buffer.write(said.recv(65536))
+                sys.stdout.buffer.flush()
+                continue
+            with contextlib.suppress(BlockingIOError):
+                return int(ended.recv(16))
+    return None
+
+
+def variables() -> dict[str, str]:
+    """What the command finds in its environment."""
+    path = os.pathsep.join([str(ROOT / ".venv/bin"), "/usr/sbin:/usr/bin:/sbin:/bin"])
+    return {
+        "PATH": path,
+        "LANG": "C.UTF-8",
+        "HOME": "/root",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        CONTROL_VARIABLE: f"{PORTS}.control",
+    }

@@ -1,0 +1,89 @@
+"""What the tests in the guest share: the person at the bench, three users, and other programs.
+
+The ports hold a YubiKey 5.7.4, a Security Key and a YubiKey 5.4.3 (tests/guest/__main__.py).
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.guest.tests.bench import SEATED, USERS, Bench, shell, wait_for
+from tokenprov.device.usb import usb_tokens
+from tokenprov.sim.control import CONTROL_VARIABLE, SimControl
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="session")
+def bench() -> Iterator[Bench]:
+    """Three tokens on three ports, all plugged in and used by the kernel."""
+    control = SimControl(os.environ[CONTROL_VARIABLE])
+    made = Bench(control)
+    wait_for(lambda: len(usb_tokens()) == 3 and all(one.nodes for one in usb_tokens()))
+    yield made
+    control.close()
+
+
+@pytest.fixture(scope="session")
+def users() -> dict[str, int]:
+    """A member of no group, one who will be, and one who sits at the seat; their user ids."""
+    Path("/root").chmod(0o755)  # the interpreter may be below it
+    for name in USERS:
+        shell(f"id {name} || useradd --create-home {name}")
+    session = f"--property=User={SEATED} --property=PAMName=tokenprov-seat"
+    session += " --property=TTYPath=/dev/tty2 --property=StandardInput=tty"
+    session += " --setenv=XDG_SEAT=seat0 --setenv=XDG_VTNR=2"
+    shell("systemctl stop seat || true")
+    shell(f"systemd-run --quiet --unit=seat {session} sleep 3600")
+    shell("chvt 2")
+    wait_for(lambda: SEATED in shell("loginctl --no-legend list-sessions"))
+    return {name: int(shell(f"id -u {name}")) for name in USERS}
+
+
+@pytest.fixture
+def as_user(users: dict[str, int]) -> Callable[[str, Callable[[], T]], T]:
+    """Runs a function in a child process as a user, with the groups that a login would give."""
+
+    def run(name: str, function: Callable[[], T]) -> T:
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                os.initgroups(name, users[name])
+                os.setgid(users[name])
+                os.setuid(users[name])
+                os.write(write, pickle.dumps(function()))
+                code = 0
+            finally:
+                os._exit(code)
+        os.close(write)
+        with os.fdopen(read, "rb") as answer:
+            said = answer.read()
+        assert os.waitpid(child, 0)[1] == 0
+        result: T = pickle.loads(said)
+        return result
+
+    return run
+
+
+@pytest.fixture
+def fresh(bench: Bench) -> Any:
+    """The bench with a factory-fresh YubiKey 5.7.4 and a factory-fresh Security Key."""
+    bench.renew()
+    return bench
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep what the machine said, where a test failed."""
+    if report.failed:
+        log = subprocess.run(["journalctl", "-b", "--no-pager"], capture_output=True, check=False)
+        Path(f"/tmp/out/journal-{int(time.time())}.txt").write_bytes(log.stdout)
