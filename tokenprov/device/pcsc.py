@@ -63,6 +63,7 @@ class Code(IntEnum):
     UNPOWERED_CARD = 0x80100067
     RESET_CARD = 0x80100068
     REMOVED_CARD = 0x80100069
+    SECURITY_VIOLATION = 0x8010006A  # the service closed the socket: it ends, or lets nobody in
 
 
 _GONE = {
@@ -76,7 +77,13 @@ _GONE = {
     Code.REMOVED_CARD,
     Code.NO_READERS,
 }
-_SERVICE = {Code.NO_SERVICE, Code.SERVICE_STOPPED, Code.INVALID_HANDLE, Code.INTERNAL}
+_SERVICE = {
+    Code.NO_SERVICE,
+    Code.SERVICE_STOPPED,
+    Code.INVALID_HANDLE,
+    Code.INTERNAL,
+    Code.SECURITY_VIOLATION,
+}
 
 
 def _raise(hresult: int, reader: str, doing: str) -> None:
