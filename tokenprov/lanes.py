@@ -88,6 +88,12 @@ class Lanes:
         if context is not None:
             context.stop_waiting()
 
+    def close(self) -> None:
+        """Give the readers back."""
+        context, self._context = self._context, None
+        if context is not None:
+            context.close()
+
     def _states(self) -> tuple[ReaderState, ...]:
         """The readers; a dead service is waited for."""
         for attempt in range(1, SERVICE_TRIES + 1):
@@ -96,9 +102,7 @@ class Lanes:
                     self._context = self._source.readers()
                 return self._context.states()
             except PcscUnavailable as error:
-                if self._context is not None:
-                    self._context.close()
-                    self._context = None
+                self.close()
                 if attempt == SERVICE_TRIES:
                     raise
                 for lane in self._lanes.values():

@@ -79,7 +79,7 @@ class Line:
         None waits for ever. Raises `StationError` and what else stops the whole line.
         """
         idle_since = time.monotonic()
-        with closing(self._source), Turns() as turns:
+        with closing(self._source), closing(self._lanes), Turns() as turns:
             interrupted = False
             while True:
                 try:
