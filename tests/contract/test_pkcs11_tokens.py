@@ -24,7 +24,7 @@ KEYS = """
 id = "01"
 label = "login"
 algorithm = "eccp256"
-certificate = { upn = true, usages = ["client-auth", "smartcard-logon"] }
+certificate = { upn = true, usages = ["client-auth", "smartcard-logon"], policies = ["2.999.1"] }
 """
 MORE_KEYS = """
 [[pkcs11.keys]]
@@ -134,7 +134,10 @@ def test_a_token_is_made_whole(
         *("--output-file", str(tmp_path / "signature")),
     )
     facts = steps["pkcs11/01/certificate"]["facts"]
-    key = x509.load_der_x509_certificate(station.blob(facts["sha256"])).public_key()
+    certificate = x509.load_der_x509_certificate(station.blob(facts["sha256"]))
+    policies = certificate.extensions.get_extension_for_class(x509.CertificatePolicies).value
+    assert [one.policy_identifier.dotted_string for one in policies] == ["2.999.1"]
+    key = certificate.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)
     key.verify((tmp_path / "signature").read_bytes(), b"proof", ec.ECDSA(hashes.SHA256()))
     assert station.tell("manifest", "verify").code == 0

@@ -23,6 +23,10 @@ REFUSED = {
     "odd id": (MODULE + KEY.replace('"01"', '"1"'), "pkcs11.keys[0].id"),
     "algorithm": (MODULE + KEY.replace("eccp256", "x25519"), "pkcs11.keys[0].algorithm"),
     "compressed": (MODULE + KEY + CERTIFIED, "pkcs11.keys[0].certificate.compress"),
+    "names of a card": (
+        MODULE + KEY + 'certificate = { usages = ["client-auth"], card-names = "uuid" }\n',
+        "pkcs11.keys[0].certificate.card-names",
+    ),
     "Windows by ed25519": (
         MODULE
         + KEY.replace("eccp256", "ed25519")

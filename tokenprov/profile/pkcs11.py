@@ -14,7 +14,7 @@ from pydantic import StrictInt, field_validator
 
 from tokenprov.profile.faults import Fault, Faults
 from tokenprov.profile.fields import Template
-from tokenprov.profile.piv_certificate import Certificate, Usage
+from tokenprov.profile.piv_certificate import CardNames, Certificate, Usage
 from tokenprov.profile.section import Section, TemplateText, Text, check_length
 
 PIN_LENGTH = range(6, 33)
@@ -85,6 +85,12 @@ class Pkcs11Key(Section):
                 at=("certificate", "compress"),
                 message="no reader of PKCS#11 expands a compressed certificate",
                 remedy="Write compress = false.",
+            )
+        if self.certificate.card_names is not CardNames.NO:
+            yield Fault(
+                at=("certificate", "card-names"),
+                message="a token behind a module has no CHUID whose names a certificate could have",
+                remedy='Write card-names = "no".',
             )
         ed25519 = self.algorithm is Pkcs11Algorithm.ED25519
         if ed25519 and Usage.SMARTCARD_LOGON in self.certificate.usages:

@@ -13,7 +13,6 @@ from functools import partial
 
 from yubikit.piv import KEY_TYPE, MANAGEMENT_KEY_TYPE, PIN_POLICY, SLOT, TOUCH_POLICY
 
-from tokenprov.issuer import CertificateSettings, Usage
 from tokenprov.model import Order
 from tokenprov.profile.piv import (
     RETIRED_SLOTS,
@@ -24,10 +23,10 @@ from tokenprov.profile.piv import (
     PivKey,
     PivSection,
 )
-from tokenprov.profile.piv_certificate import SID_COLUMN, AccountSid, Certificate
 from tokenprov.profile.piv_objects import PrintedInformation
 from tokenprov.secret import Secret
 from tokenprov.step import Step
+from tokenprov.steps.certificate_settings import certificate_settings
 from tokenprov.steps.piv.certificate import CertificateStep
 from tokenprov.steps.piv.data_objects import PrintedInformationStep, TextObjectStep
 from tokenprov.steps.piv.history import RETIRED_SLOTS as RETIRED
@@ -70,7 +69,9 @@ def piv_steps(
                 key=key,
                 order=order.id,
                 holder=order.holder,
-                settings=_settings(wanted, wanted.certificate, order),
+                settings=certificate_settings(
+                    wanted.certificate, order, encryption=wanted.encrypts
+                ),
                 issuer=services.issuer(wanted.certificate.issuer),
                 clock=services.clock,
                 compress=wanted.certificate.compress,
@@ -146,18 +147,4 @@ def _key_step(key: PivKey, services: Services) -> KeyStep | ImportedKeyStep:
         attestation_required=key.attestation is Attestation.REQUIRED,
         anchors=services.anchors,
         clock=services.clock,
-    )
-
-
-def _settings(key: PivKey, certificate: Certificate, order: Order) -> CertificateSettings:
-    named = certificate.sid is not AccountSid.NO
-    return CertificateSettings(
-        days=certificate.days,
-        subject=certificate.subject.render(order.holder),
-        upn=certificate.upn,
-        email=certificate.email,
-        usages=tuple(Usage(usage) for usage in certificate.usages),
-        encryption=key.encrypts,
-        policies=certificate.policies,
-        sid=order.holder.extra.get(SID_COLUMN, "") if named else "",
     )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tokenprov.issuer import CertificateSettings, Usage
 from tokenprov.model import Order
 from tokenprov.pkcs11.values import Algorithm
-from tokenprov.profile.piv_certificate import SID_COLUMN, AccountSid, Certificate
 from tokenprov.profile.pkcs11 import Pkcs11Section
 from tokenprov.secret import Secret
 from tokenprov.step import Step
+from tokenprov.steps.certificate_settings import certificate_settings
 from tokenprov.steps.pkcs11.certificate import CertificateStep
 from tokenprov.steps.pkcs11.key import KeyStep
 from tokenprov.steps.pkcs11.token import TokenStep
@@ -39,19 +38,7 @@ def pkcs11_steps(section: Pkcs11Section, order: Order, services: Services) -> It
                 key=key,
                 order=order.id,
                 holder=order.holder,
-                settings=_settings(wanted.certificate, order),
+                settings=certificate_settings(wanted.certificate, order),
                 issuer=services.issuer(wanted.certificate.issuer),
                 clock=services.clock,
             )
-
-
-def _settings(certificate: Certificate, order: Order) -> CertificateSettings:
-    named = certificate.sid is not AccountSid.NO
-    return CertificateSettings(
-        days=certificate.days,
-        subject=certificate.subject.render(order.holder),
-        upn=certificate.upn,
-        email=certificate.email,
-        usages=tuple(Usage(usage) for usage in certificate.usages),
-        sid=order.holder.extra.get(SID_COLUMN, "") if named else "",
-    )
