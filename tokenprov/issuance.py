@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tokenprov import aside, closing
-from tokenprov.errors import ManifestError
+from tokenprov.errors import ManifestError, TokenprovError
 from tokenprov.home import Home
 from tokenprov.model import Json, Order, TokenId
 from tokenprov.policy import Clearance
@@ -48,6 +48,11 @@ class Issuing:
         self._home = home
         self._together = Together[Issuance, int](self._issue, lock)
 
+    @property
+    def waiting(self) -> int:
+        """How many wait to be recorded."""
+        return self._together.waiting
+
     def __call__(self, issuance: Issuance) -> int:
         """Record the token as issued and clear up; gives the entry's index. Safe for threads.
 
@@ -61,15 +66,18 @@ class Issuing:
     def _issue(self, group: Sequence[Part[Issuance, int]]) -> None:
         try:
             indices = _issue(self._home, [part.work for part in group])
-        except ManifestError as error:
-            if len(group) == 1:
-                group[0].error = error
-            else:  # it cannot be issued, and the others are none the worse for it
-                for part in group:
-                    self._issue([part])
+        except ManifestError:  # one cannot be issued, and the others are none the worse for it
+            for part in group:
+                self._issue_alone(part)
             return
         for part, index in zip(group, indices, strict=True):
             part.result = index
+
+    def _issue_alone(self, part: Part[Issuance, int]) -> None:
+        try:
+            (part.result,) = _issue(self._home, [part.work])
+        except TokenprovError as error:
+            part.error = error
 
 
 def _issue(home: Home, issuances: Sequence[Issuance]) -> Sequence[int]:
