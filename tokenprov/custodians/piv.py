@@ -12,11 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from yubikit.core import NotSupportedError
-from yubikit.core.smartcard import ApduError
 from yubikit.piv import SLOT, PivSession
 
-from tokenprov.device.pcsc import connected
+from tokenprov.device.person_slot import key_in_slot
 from tokenprov.device.translate import translated
 from tokenprov.errors import EscrowError
 from tokenprov.record.escrow import CustodianKey
@@ -49,10 +47,7 @@ class KeyOnToken:
 @contextmanager
 def key_on_token(reader: str, ask_pin: Callable[[], Secret]) -> Iterator[KeyOnToken]:
     """The key in 9d of the token in a reader. Raises TokenError, EscrowError."""
-    with connected(reader) as connection:
-        with translated("selecting PIV"):
-            session = PivSession(connection)
-        public = _public(session)
+    with key_in_slot(reader, SLOT.KEY_MANAGEMENT) as (session, public):
         if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name != "secp256r1":
             raise EscrowError(
                 "slot 9d of the token holds no key on P-256",
@@ -62,15 +57,3 @@ def key_on_token(reader: str, ask_pin: Callable[[], Secret]) -> Iterator[KeyOnTo
         with translated("verifying the PIN of the token"):
             session.verify_pin(pin.reveal_text())
         yield KeyOnToken(session=session, public=public)
-
-
-def _public(session: PivSession) -> object:
-    """By the slot's metadata (firmware 5.3), else by the certificate that stands in it."""
-    try:
-        return session.get_slot_metadata(SLOT.KEY_MANAGEMENT).public_key
-    except (NotSupportedError, ApduError):
-        pass
-    try:
-        return session.get_certificate(SLOT.KEY_MANAGEMENT).public_key()
-    except ApduError:
-        return None

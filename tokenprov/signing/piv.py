@@ -12,11 +12,9 @@ from contextlib import contextmanager
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.hashes import SHA256
-from yubikit.core import NotSupportedError
-from yubikit.core.smartcard import ApduError
 from yubikit.piv import KEY_TYPE, SLOT, PivSession
 
-from tokenprov.device.pcsc import connected
+from tokenprov.device.person_slot import key_in_slot
 from tokenprov.device.translate import translated
 from tokenprov.errors import InputError
 from tokenprov.secret import Secret
@@ -47,10 +45,7 @@ class KeyOnToken:
 @contextmanager
 def key_on_token(reader: str, ask_pin: Callable[[], Secret]) -> Iterator[KeyOnToken]:
     """The key in 9c of the token in a reader. Raises TokenError, InputError."""
-    with connected(reader) as connection:
-        with translated("selecting PIV"):
-            session = PivSession(connection)
-        public = _public(session)
+    with key_in_slot(reader, SLOT.SIGNATURE) as (session, public):
         is_p256 = isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name == "secp256r1"
         if not isinstance(public, PublicKey) or not (
             is_p256 or isinstance(public, ed25519.Ed25519PublicKey)
@@ -60,15 +55,3 @@ def key_on_token(reader: str, ask_pin: Callable[[], Secret]) -> Iterator[KeyOnTo
                 remedy="Make one: ykman piv keys generate --algorithm ECCP256 9c PUBLIC.pem",
             )
         yield KeyOnToken(session, public, ask_pin)
-
-
-def _public(session: PivSession) -> object:
-    """By the slot's metadata (firmware 5.3), else by the certificate that stands in it."""
-    try:
-        return session.get_slot_metadata(SLOT.SIGNATURE).public_key
-    except (NotSupportedError, ApduError):
-        pass
-    try:
-        return session.get_certificate(SLOT.SIGNATURE).public_key()
-    except ApduError:
-        return None
