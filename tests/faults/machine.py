@@ -20,6 +20,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 SECTOR = 512  # bytes that are written whole
 SOURCE = Path(__file__).with_name("machine.c")
@@ -70,12 +71,11 @@ def read_log(path: Path) -> list[Record]:
     return found
 
 
-class Survives:
+class Survives(Protocol):
     """Decides for each change that was not synced whether it reached the disk."""
 
     def __call__(self, what: str) -> bool:
         """`what`: "data", "name", or "whole" for all of the data."""
-        raise NotImplementedError
 
 
 @dataclass(slots=True)

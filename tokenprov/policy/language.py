@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 
 from pydantic import field_validator
@@ -30,11 +29,9 @@ from tokenprov.policy.token_rules import (
     Revocation,
     TwoAuthenticators,
 )
-from tokenprov.profile.faults import Fault, Faults
-from tokenprov.profile.section import Section, Text
+from tokenprov.profile.faults import Fault
+from tokenprov.profile.section import Section, Text, plain_name
 from tokenprov.record.canonical import canonical
-
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 
 
 class Policy(Section):
@@ -62,16 +59,7 @@ class Policy(Section):
     @field_validator("name")
     @classmethod
     def _plain_name(cls, value: str) -> str:
-        if len(value) <= 64 and _NAME.match(value):
-            return value
-        raise Faults(
-            [
-                Fault(
-                    message=f"{value!r} is not a name for a policy",
-                    remedy='Write lower-case words joined by dashes, as in "office".',
-                )
-            ]
-        )
+        return plain_name(value, of="policy", example="office")
 
     def rules(self) -> Iterator[Fault]:
         """A policy has rules."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any
@@ -13,7 +12,7 @@ from pydantic import PlainValidator, WithJsonSchema, field_validator
 
 from tokenprov.model import Json
 from tokenprov.profile.device import Application, DeviceSection, check_applications
-from tokenprov.profile.faults import Fault, Faults
+from tokenprov.profile.faults import Fault
 from tokenprov.profile.fido2 import Fido2Section
 from tokenprov.profile.fields import plain_text
 from tokenprov.profile.fips import FipsSection, check_approved
@@ -25,11 +24,9 @@ from tokenprov.profile.optional import KEY, check_optional
 from tokenprov.profile.otp import OtpSection
 from tokenprov.profile.piv import PivSection
 from tokenprov.profile.pkcs11 import Pkcs11Section
-from tokenprov.profile.section import Section
+from tokenprov.profile.section import Section, plain_name
 from tokenprov.profile.secure_channel import SecureChannelSection
 from tokenprov.profile.windows import check_windows_logon
-
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 
 
 def _described(value: Any) -> str:
@@ -68,16 +65,7 @@ class Profile(Section):
     @field_validator("name")
     @classmethod
     def _plain_name(cls, value: str) -> str:
-        if len(value) <= 64 and _NAME.match(value):
-            return value
-        raise Faults(
-            [
-                Fault(
-                    message=f"{value!r} is not a name for a profile",
-                    remedy='Write lower-case words joined by dashes, as in "standard-employee".',
-                )
-            ]
-        )
+        return plain_name(value, of="profile", example="standard-employee")
 
     def rules(self) -> Iterator[Fault]:
         """A profile sets something, and names what it may leave out."""

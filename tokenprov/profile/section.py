@@ -5,6 +5,7 @@ Standards: FIPS 201-3 4.3.1 (a PIN has at least six digits, at most ten tries).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Self
 
@@ -54,6 +55,23 @@ class Section(BaseModel):
         if faults:
             raise Faults(faults)
         return self
+
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
+
+
+def plain_name(value: str, *, of: str, example: str) -> str:
+    """The name of a file's whole content. Raises `Faults` for what cannot be one."""
+    if len(value) <= 64 and _NAME.match(value):
+        return value
+    raise Faults(
+        [
+            Fault(
+                message=f"{value!r} is not a name for a {of}",
+                remedy=f'Write lower-case words joined by dashes, as in "{example}".',
+            )
+        ]
+    )
 
 
 def check_tries(value: int) -> Iterator[Fault]:
