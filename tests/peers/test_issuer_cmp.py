@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
 
-from tests.certificate_requests import csr_of, p256, request_for
 from tests.cmp_server import P10CR, REFERENCE, SECRET, CmpServer, cmp_server
 from tests.https import publish_list
 from tests.in_process import SERIAL, Desk
 from tests.issued import openssl
+from tests.issuer_home import IssuerHome, asked, now
 from tests.servers import HOST, free_port
 from tests.stations import tell
 from tokenprov.errors import IssuerError, IssuerUnanswered, StationError
-from tokenprov.issuer import CertificateRequest, Issuer, choose_issuer
 
 IR, RR = 0, 11  # RFC 4210, 5.1.2
 
@@ -39,50 +36,20 @@ def server(shared_server: CmpServer) -> CmpServer:
     return shared_server
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Home:
-    """A station home's folder, as far as issuers go."""
-
-    path: Path
-    server: CmpServer
-
-    def issuer(self, *, uri: str = "", **changes: Any) -> Issuer:
-        """The authority, by a file with these changes; None takes a key out."""
-        uri = uri or f"cmp+{self.server.url}"
-        keys = {
-            "uri": uri,
-            "reference": REFERENCE,
-            "secret-file": "secret",
-            "timeout": 5,
-            "wait": 4,
-        } | changes
-        lines = [f"{key} = {value!r}" for key, value in keys.items() if value is not None]
-        (self.path / "issuers").mkdir(exist_ok=True)
-        (self.path / "issuers" / "ra.toml").write_text("\n".join(lines))
-        return choose_issuer(uri, self.path)
-
-
 @pytest.fixture
-def home(server: CmpServer, tmp_path: Path) -> Home:
+def home(server: CmpServer, tmp_path: Path) -> IssuerHome:
     """A home with a file for the server and the secret."""
-    (tmp_path / "issuers").mkdir()
-    (tmp_path / "issuers" / "secret").write_text(SECRET)
-    (tmp_path / "issuers" / "secret").chmod(0o600)
-    return Home(path=tmp_path, server=server)
+    made = IssuerHome(
+        path=tmp_path,
+        name="ra",
+        uri=f"cmp+{server.url}",
+        keys={"reference": REFERENCE, "secret-file": "secret", "timeout": 5, "wait": 4},
+    )
+    made.keep("secret", SECRET)
+    return made
 
 
-def asked() -> CertificateRequest:
-    """A request for a new key, signed by it."""
-    key = p256()
-    return request_for(key, csr=csr_of(key), attestation=None)
-
-
-def now() -> datetime:
-    """The time that the server has, too."""
-    return datetime.now(UTC)
-
-
-def test_a_certificate_is_had_once(server: CmpServer, home: Home) -> None:
+def test_a_certificate_is_had_once(server: CmpServer, home: IssuerHome) -> None:
     """The PKCS#10 is asked for as it is, confirmed, and never asked for again."""
     request = asked()
     issued = home.issuer().issue(request, now())
@@ -98,7 +65,7 @@ def test_a_certificate_is_had_once(server: CmpServer, home: Home) -> None:
     assert len(server.kinds) == exchanges
 
 
-def test_in_cmps_own_form(server: CmpServer, home: Home) -> None:
+def test_in_cmps_own_form(server: CmpServer, home: IssuerHome) -> None:
     """An initialization request, for which the station says that possession was checked."""
     request = asked()
     assert request.csr is not None
@@ -108,13 +75,13 @@ def test_in_cmps_own_form(server: CmpServer, home: Home) -> None:
     assert server.kinds[0] == IR
 
 
-def test_a_decision_is_waited_for(server: CmpServer, home: Home) -> None:
+def test_a_decision_is_waited_for(server: CmpServer, home: IssuerHome) -> None:
     """What the authority says is waiting is polled for (RFC 9483, 4.4)."""
     server.options = ("-poll_count", "1", "-check_after", "1")
     assert home.issuer().issue(asked(), now()).doubts == ()
 
 
-def test_a_decision_that_does_not_come_is_a_doubt(server: CmpServer, home: Home) -> None:
+def test_a_decision_that_does_not_come_is_a_doubt(server: CmpServer, home: IssuerHome) -> None:
     """A transaction that ended undecided may be carried out yet: the next certificate says so."""
     server.options = ("-poll_count", "9", "-check_after", "1")
     request = asked()
@@ -126,7 +93,7 @@ def test_a_decision_that_does_not_come_is_a_doubt(server: CmpServer, home: Home)
 
 
 @pytest.mark.parametrize("at", [0, 1])
-def test_a_lost_answer_is_a_doubt(server: CmpServer, home: Home, at: int) -> None:
+def test_a_lost_answer_is_a_doubt(server: CmpServer, home: IssuerHome, at: int) -> None:
     """The certificate, or the end of its confirmation, does not arrive."""
     server.behaviours += ["", "lost"][-1 - at :]
     request = asked()
@@ -136,7 +103,7 @@ def test_a_lost_answer_is_a_doubt(server: CmpServer, home: Home, at: int) -> Non
     assert len(home.issuer().issue(request, now()).doubts) == 1
 
 
-def test_a_rejection_is_told(server: CmpServer, home: Home) -> None:
+def test_a_rejection_is_told(server: CmpServer, home: IssuerHome) -> None:
     """The authority's own words; nothing is in doubt."""
     server.options = ("-pkistatus", "2", "-failure", "2", "-statusstring", "no such holder")
     request = asked()
@@ -147,7 +114,7 @@ def test_a_rejection_is_told(server: CmpServer, home: Home) -> None:
     assert home.issuer().issue(request, now()).doubts == ()
 
 
-def test_nobody_there_is_no_doubt(server: CmpServer, home: Home) -> None:
+def test_nobody_there_is_no_doubt(server: CmpServer, home: IssuerHome) -> None:
     """Where nobody listens nothing was sent."""
     nowhere = f"cmp+http://{HOST}:{free_port()}/pkix/"
     with pytest.raises(IssuerError, match="was not reached") as raised:
@@ -155,7 +122,7 @@ def test_nobody_there_is_no_doubt(server: CmpServer, home: Home) -> None:
     assert type(raised.value) is IssuerError
 
 
-def test_an_answer_counts_by_its_protection(server: CmpServer, home: Home) -> None:
+def test_an_answer_counts_by_its_protection(server: CmpServer, home: IssuerHome) -> None:
     """With another secret neither side takes the other's word, and no secret is told."""
     (home.path / "issuers" / "secret").write_text("something else")
     with pytest.raises(IssuerError) as raised:
@@ -164,7 +131,7 @@ def test_an_answer_counts_by_its_protection(server: CmpServer, home: Home) -> No
     assert SECRET not in str(raised.value)
 
 
-def test_signed_messages(server: CmpServer, home: Home) -> None:
+def test_signed_messages(server: CmpServer, home: IssuerHome) -> None:
     """Both sides know each other by certificates, in the place of a secret."""
     make = "req -x509 -newkey rsa:2048 -nodes -days 9 -keyout ra.key -out ra.pem -subj /CN=RA"
     openssl(*make.split(), folder=server.folder)
@@ -176,7 +143,7 @@ def test_signed_messages(server: CmpServer, home: Home) -> None:
     assert issuer.issue(asked(), now()).doubts == ()
 
 
-def test_revocation_is_told(server: CmpServer, home: Home) -> None:
+def test_revocation_is_told(server: CmpServer, home: IssuerHome) -> None:
     """A revocation request with its reason; a second time it is known to be done."""
     issuer = home.issuer()
     issued = issuer.issue(asked(), now())
@@ -187,7 +154,7 @@ def test_revocation_is_told(server: CmpServer, home: Home) -> None:
     assert len(server.kinds) == exchanges
 
 
-def test_refused_revocation_is_told(server: CmpServer, home: Home) -> None:
+def test_refused_revocation_is_told(server: CmpServer, home: IssuerHome) -> None:
     """What the authority does not revoke is not taken for revoked."""
     issuer = home.issuer()
     issued = issuer.issue(asked(), now())
@@ -209,7 +176,7 @@ def test_refused_revocation_is_told(server: CmpServer, home: Home) -> None:
         ({"secret-file": "another"}, "another cannot be read"),
     ],
 )
-def test_wrong_settings_are_named(home: Home, changes: dict[str, Any], said: str) -> None:
+def test_wrong_settings_are_named(home: IssuerHome, changes: dict[str, Any], said: str) -> None:
     """File and key are named."""
     with pytest.raises(StationError, match=said):
         home.issuer(**changes)
@@ -227,7 +194,9 @@ usages = ["client-auth", "smartcard-logon"]
 """
 
 
-def test_a_token_is_issued_and_revoked_by_it(server: CmpServer, home: Home, tmp_path: Path) -> None:
+def test_a_token_is_issued_and_revoked_by_it(
+    server: CmpServer, home: IssuerHome, tmp_path: Path
+) -> None:
     """When the holder leaves, the authority is told; it counts once its list names the serial."""
     desk = Desk(tmp_path / "desk", "yubikey-5.7.4")
     home.issuer(crl=f"{server.folder}/crl.pem")

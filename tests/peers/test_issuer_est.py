@@ -9,8 +9,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +20,10 @@ from tests.est_server import BASE, PASSWORD, USER, EstServer, est_server
 from tests.https import publish_list
 from tests.in_process import Desk
 from tests.issued import openssl
+from tests.issuer_home import IssuerHome, asked, now
 from tests.servers import HOST, free_port
 from tokenprov.errors import IssuerError, IssuerPending, IssuerUnanswered, StationError
-from tokenprov.issuer import CertificateRequest, Issuer, Standing, choose_issuer
+from tokenprov.issuer import Standing
 
 
 @pytest.fixture(scope="module")
@@ -42,48 +41,23 @@ def server(shared_server: EstServer) -> EstServer:
     return shared_server
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Home:
-    """A station home's folder, as far as issuers go."""
-
-    path: Path
-    server: EstServer
-
-    def issuer(self, *, uri: str = "", **changes: Any) -> Issuer:
-        """The authority, by a file with these changes; None takes a key out."""
-        uri = uri or f"est+{self.server.url}"
-        keys = {
-            "uri": uri,
-            "trust": f"{self.server.folder}/tls.pem",
+@pytest.fixture
+def home(server: EstServer, tmp_path: Path) -> IssuerHome:
+    """A home with a file for the server and the password."""
+    made = IssuerHome(
+        path=tmp_path,
+        name="est",
+        uri=f"est+{server.url}",
+        keys={
+            "trust": f"{server.folder}/tls.pem",
             "user": USER,
             "password-file": "password",
-            "crl": f"{self.server.folder}/crl.pem",
+            "crl": f"{server.folder}/crl.pem",
             "wait": 5,
-        } | changes
-        lines = [f"{key} = {value!r}" for key, value in keys.items() if value is not None]
-        (self.path / "issuers").mkdir(exist_ok=True)
-        (self.path / "issuers" / "est.toml").write_text("\n".join(lines))
-        return choose_issuer(uri, self.path)
-
-
-@pytest.fixture
-def home(server: EstServer, tmp_path: Path) -> Home:
-    """A home with a file for the server and the password."""
-    (tmp_path / "issuers").mkdir()
-    (tmp_path / "issuers" / "password").write_text(f"{PASSWORD}\n")
-    (tmp_path / "issuers" / "password").chmod(0o600)
-    return Home(path=tmp_path, server=server)
-
-
-def asked() -> CertificateRequest:
-    """A request for a new key, signed by it."""
-    key = p256()
-    return request_for(key, csr=csr_of(key), attestation=None)
-
-
-def now() -> datetime:
-    """The time that the server has, too."""
-    return datetime.now(UTC)
+        },
+    )
+    made.keep("password", f"{PASSWORD}\n")
+    return made
 
 
 def test_the_server_is_one_for_another_client(server: EstServer) -> None:
@@ -104,7 +78,7 @@ def test_the_server_is_one_for_another_client(server: EstServer) -> None:
     assert x509.load_der_x509_certificate(done.stdout).subject.rfc4514_string() == "CN=anything"
 
 
-def test_a_certificate_is_had_once(server: EstServer, home: Home) -> None:
+def test_a_certificate_is_had_once(server: EstServer, home: IssuerHome) -> None:
     """The certificate comes with its authority's, and asked again it is the same, not asked for."""
     request, issuer = asked(), home.issuer()
     issued = issuer.issue(request, now())
@@ -119,7 +93,7 @@ def test_a_certificate_is_had_once(server: EstServer, home: Home) -> None:
     assert len(server.requests) == 1
 
 
-def test_the_station_is_known_by_its_certificate(server: EstServer, home: Home) -> None:
+def test_the_station_is_known_by_its_certificate(server: EstServer, home: IssuerHome) -> None:
     """A client certificate lets it in without a password."""
     own = {
         name: f"{server.folder}/client.{end}"
@@ -129,7 +103,7 @@ def test_the_station_is_known_by_its_certificate(server: EstServer, home: Home) 
     assert issuer.issue(asked(), now()).chain
 
 
-def test_who_is_not_let_in_is_told(server: EstServer, home: Home) -> None:
+def test_who_is_not_let_in_is_told(server: EstServer, home: IssuerHome) -> None:
     """A wrong password is a refusal that names neither it nor the right one."""
     (home.path / "issuers" / "password").write_text("a wrong one")
     with pytest.raises(IssuerError, match="401") as raised:
@@ -139,7 +113,7 @@ def test_who_is_not_let_in_is_told(server: EstServer, home: Home) -> None:
     assert server.requests == []
 
 
-def test_another_server_is_not_asked(server: EstServer, home: Home) -> None:
+def test_another_server_is_not_asked(server: EstServer, home: IssuerHome) -> None:
     """A server whose certificate is from somebody else gets no request: nothing was sent."""
     with pytest.raises(IssuerError, match="not reached: .*certificate verify failed") as raised:
         home.issuer(trust=f"{server.folder}/ca.pem").issue(asked(), now())
@@ -147,7 +121,7 @@ def test_another_server_is_not_asked(server: EstServer, home: Home) -> None:
     assert server.requests == []
 
 
-def test_nobody_there_is_no_doubt(server: EstServer, home: Home) -> None:
+def test_nobody_there_is_no_doubt(server: EstServer, home: IssuerHome) -> None:
     """Where nobody listens nothing was sent: later the certificate comes without a doubt."""
     request = asked()
     nowhere = f"est+https://{HOST}:{free_port()}{BASE}"
@@ -156,7 +130,7 @@ def test_nobody_there_is_no_doubt(server: EstServer, home: Home) -> None:
     assert home.issuer().issue(request, now()).doubts == ()
 
 
-def test_a_decision_is_waited_for(server: EstServer, home: Home) -> None:
+def test_a_decision_is_waited_for(server: EstServer, home: IssuerHome) -> None:
     """ "202 Accepted" is asked again after the time that it says, with the same bytes."""
     server.behaviours += ["later", "later"]
     request = asked()
@@ -164,7 +138,7 @@ def test_a_decision_is_waited_for(server: EstServer, home: Home) -> None:
     assert server.requests == [request.csr] * 3
 
 
-def test_a_long_decision_is_left_for_later(server: EstServer, home: Home) -> None:
+def test_a_long_decision_is_left_for_later(server: EstServer, home: IssuerHome) -> None:
     """An hour is too long to wait: the order waits, and the same bytes go out at the next run.
 
     The request of that run is signed anew, which changes the bytes of an ECDSA signature.
@@ -180,7 +154,7 @@ def test_a_long_decision_is_left_for_later(server: EstServer, home: Home) -> Non
     assert server.requests == [first.csr] * 2
 
 
-def test_a_lost_answer_is_a_doubt(server: EstServer, home: Home) -> None:
+def test_a_lost_answer_is_a_doubt(server: EstServer, home: IssuerHome) -> None:
     """The answer after a certificate was made is lost: the next one carries what that may mean."""
     server.behaviours += ["lost"]
     request, before = asked(), len(server.serials)
@@ -201,7 +175,7 @@ def test_a_lost_answer_is_a_doubt(server: EstServer, home: Home) -> None:
     ],
 )
 def test_what_is_no_certificate_is_told(
-    server: EstServer, home: Home, behaviour: str, error: type[IssuerError], said: str
+    server: EstServer, home: IssuerHome, behaviour: str, error: type[IssuerError], said: str
 ) -> None:
     """Failures and wrong answers may have issued, refusals have not; nothing of them is used."""
     server.behaviours += [behaviour]
@@ -210,7 +184,7 @@ def test_what_is_no_certificate_is_told(
     assert type(raised.value) is error
 
 
-def test_status_by_the_published_list(server: EstServer, home: Home) -> None:
+def test_status_by_the_published_list(server: EstServer, home: IssuerHome) -> None:
     """Good by the list, and revoked by a newer one; revocation itself is the authority's."""
     issuer = home.issuer()
     issued = issuer.issue(asked(), now())
@@ -234,7 +208,7 @@ SETTINGS: list[tuple[dict[str, Any], Callable[[Path], object], str]] = [
 
 @pytest.mark.parametrize(("changes", "prepare", "said"), SETTINGS)
 def test_wrong_settings_are_named(
-    home: Home, changes: dict[str, Any], prepare: Callable[[Path], object], said: str
+    home: IssuerHome, changes: dict[str, Any], prepare: Callable[[Path], object], said: str
 ) -> None:
     """File and key are named, and no secret is."""
     prepare(home.path)
@@ -243,7 +217,7 @@ def test_wrong_settings_are_named(
     assert PASSWORD not in str(raised.value)
 
 
-def test_the_request_is_what_the_key_signed(server: EstServer, home: Home) -> None:
+def test_the_request_is_what_the_key_signed(server: EstServer, home: IssuerHome) -> None:
     """The bytes on the wire are the PKCS#10 of the request, which OpenSSL verifies."""
     home.issuer().issue(asked(), now())
     (server.folder / "seen.csr").write_bytes(server.requests[0])
@@ -262,7 +236,7 @@ usages = ["client-auth", "smartcard-logon"]
 """
 
 
-def test_a_token_is_issued_by_it(server: EstServer, home: Home, tmp_path: Path) -> None:
+def test_a_token_is_issued_by_it(server: EstServer, home: IssuerHome, tmp_path: Path) -> None:
     """The answer is lost at first: then the token gets one, and its entry tells of the doubt.
 
     The password that lets the station in is in no file of the home.
