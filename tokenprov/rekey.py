@@ -10,7 +10,6 @@ Rules:
 
 from __future__ import annotations
 
-from tokenprov.errors import InputError
 from tokenprov.home import Home
 from tokenprov.record.files import StationLock
 from tokenprov.record.key_change import lost_entry, rotated_entry
@@ -24,8 +23,7 @@ def rotate(home: Home, *, operator: str, reason: str, to: str | None) -> Verifie
     """
     with home.working():
         home.keys.leave_only(home.signer.verifier)
-        new = home.keys.add(home.manifest.origin, to)
-        _is_another(home, new.verifier)
+        new = home.keys.add(home.manifest.origin, to, other_than=home.signer.verifier)
         with new.unlocked():
             entry = rotated_entry(
                 home.manifest.checkpoint,
@@ -37,7 +35,7 @@ def rotate(home: Home, *, operator: str, reason: str, to: str | None) -> Verifie
                 reason=reason,
             )
             home.manifest.change_key(entry, new)
-    home.keys.leave_only(new.verifier)
+        home.keys.leave_only(new.verifier)
     return new.verifier
 
 
@@ -48,8 +46,7 @@ def begin_epoch(home: Home, *, operator: str, reason: str, to: str | None) -> Ve
     """
     with StationLock(home.path):  # without the key in use, which may be nowhere
         home.manifest.take_up()
-        new = home.keys.add(home.manifest.origin, to)
-        _is_another(home, new.verifier)
+        new = home.keys.add(home.manifest.origin, to, other_than=home.signer.verifier)
         with new.unlocked():
             entry = lost_entry(
                 home.manifest.note(),
@@ -61,13 +58,5 @@ def begin_epoch(home: Home, *, operator: str, reason: str, to: str | None) -> Ve
                 reason=reason,
             )
             home.manifest.change_key(entry, new)
-    home.keys.leave_only(new.verifier)
+        home.keys.leave_only(new.verifier)
     return new.verifier
-
-
-def _is_another(home: Home, new: VerifierKey) -> None:
-    if new == home.signer.verifier:
-        raise InputError(
-            "this key signs the manifest already",
-            remedy="Make another in the token, and name that one.",
-        )

@@ -22,6 +22,7 @@ from tokenprov.record.files import (
     NewFile,
     StationLock,
     create_durable,
+    created_whole,
     destroy,
     discard,
     make_folder,
@@ -257,6 +258,19 @@ def test_no_canonical_form(document: object) -> None:
     """Fractions, large integers, half characters and what JSON has no word for are not written."""
     with pytest.raises(CanonicalError):
         canonical(document)
+
+
+def test_a_file_that_cannot_be_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where not even its temporary file could be made, that error is told and no other one."""
+
+    def full(*arguments: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", full)
+        with pytest.raises(DurabilityError, match="No space left"), created_whole(tmp_path / "a"):
+            pass
+    assert os.listdir(tmp_path) == []
 
 
 def test_timestamp() -> None:

@@ -92,7 +92,8 @@ def created_whole(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
             os.link(temporary, path)
         finally:
-            os.unlink(temporary)
+            with contextlib.suppress(FileNotFoundError):  # it was not made: that error is told
+                os.unlink(temporary)
         _sync_path(path.parent)
 
 

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tokenprov.errors import StationError
+from tokenprov.errors import InputError, StationError
 from tokenprov.pkcs11.uri import SCHEME
-from tokenprov.record.files import create_durable, destroy, make_folder
+from tokenprov.record.files import destroy, make_folder, write_durable
 from tokenprov.record.signer import KeyInMemory, SigningKey
 from tokenprov.record.verifier_key import VerifierKey
 from tokenprov.signing.choose import Ask, ask_unseen, opened_key
@@ -72,15 +72,18 @@ class StationKeys:
         self._folder = home / "keys"
         self._ask = ask
 
-    def add(self, name: str, given: str | None) -> StationSigner:
+    def add(
+        self, name: str, given: str | None, *, other_than: VerifierKey | None = None
+    ) -> StationSigner:
         """Keep a key that is to sign: one drawn into a file, or one that a URI names.
 
-        Raises InputError for a URI that is none, StationError, TokenError.
+        Raises InputError for a URI that is none, or of the key that it is to be another than
+        (nothing is then changed); StationError, TokenError.
         """
-        make_folder(self._folder, 0o700)
         if given is None:
             drawn = KeyInMemory.draw()
             verifier = VerifierKey.of(name, drawn.public)
+            make_folder(self._folder, 0o700)
             drawn.store(self._path(verifier, "pem"))
         elif not given.startswith(SCHEME):
             raise StationError(
@@ -91,10 +94,14 @@ class StationKeys:
         else:
             with opened_key(given, self._ask) as key:
                 verifier = VerifierKey.of(name, key.public)
-            path = self._path(verifier, "uri")
-            if path.exists():
-                destroy(path)  # the same key, and perhaps another way to it
-            create_durable(path, f"{given}\n".encode(), 0o600)
+            if verifier == other_than:
+                raise InputError(
+                    "this key signs the manifest already",
+                    remedy="Make another in the token, and name that one.",
+                )
+            make_folder(self._folder, 0o700)
+            # Where it is there: the same key, and perhaps another way to it.
+            write_durable(self._path(verifier, "uri"), f"{given}\n".encode(), 0o600)
         return self.signer(verifier)
 
     def signer(self, verifier: VerifierKey) -> StationSigner:
