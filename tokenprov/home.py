@@ -49,7 +49,7 @@ from tokenprov.record.escrow import CustodianKey, CustodianKeys, generate_custod
 from tokenprov.record.files import StationLock, create_durable, destroy, make_folder, sync_each
 from tokenprov.record.folder import ManifestFolder
 from tokenprov.record.ledger import Ledger
-from tokenprov.record.manifest import Manifest
+from tokenprov.record.manifest import Addition, Manifest
 from tokenprov.record.resume import ResumeKeys
 from tokenprov.record.verifier_key import VerifierKey
 from tokenprov.secret import Secret
@@ -156,6 +156,7 @@ def create_home(
     trust: Sequence[Path] = (),
     passphrase: Secret | None = None,
     signing_key: str | None = None,
+    first: Sequence[Addition] = (),
     ask: Ask = ask_unseen,
     clock: Callable[[], datetime] = now,
 ) -> tuple[Purpose, ...]:
@@ -163,7 +164,7 @@ def create_home(
 
     `trust` are PEM files of further attestation roots; `passphrase` encrypts the pairs' private
     keys. `signing_key` is the PKCS#11 URI of the key that signs, where it is not drawn into a file;
-    `ask` is called for its PIN.
+    `ask` is called for its PIN. `first` comes into the manifest behind the station's own entry.
 
     Raises `StationError` where something is there already, `InputError` for a name that cannot
     be one, `DurabilityError`.
@@ -203,6 +204,8 @@ def create_home(
                     custodians=[(purpose, key.kid) for purpose, key in keys.items()],
                 )
             )
+            if first:
+                manifest.append_many(first)
         manifest.close()
         Ledger(sqlite_url(made / "ledger.sqlite"), station=name).close()
         settings = f'version = 1\nname = "{name}"\ncreated = {clock():%Y-%m-%dT%H:%M:%SZ}\n'

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.people import Somebody, added, approved, requested
-from tests.stations import Said, Station
+from tests.stations import Said, Station, tell
 from tests.token_under_test import TokenUnderTest
-from tokenprov.errors import ApprovalError, PolicyError
+from tokenprov.errors import ApprovalError, InputError, PolicyError
 
 RULES = """
 name = "desk"
@@ -314,3 +314,22 @@ def test_without_a_policy(station: Station) -> None:
     assert station.tell("policy", "check").code == 2
     said = station.tell("waiver", "grant", "pin", "--until", "2099-01-01", "--reason", "x")
     assert "no rule 'pin' holds here" in said.err
+
+
+def test_a_station_begins_with_its_rules(tmp_path: Path) -> None:
+    """They hold from the second entry on; rules that cannot be read leave no home behind."""
+    home, rules = tmp_path / "home", tmp_path / "rules.toml"
+    rules.write_text(RULES.replace("days = 10", "days = 1000"))
+    said = tell("init", home, "--name", "bench", "--policy", rules)
+    assert said.code == InputError.exit_code
+    assert "line 11" in said.err
+    assert not home.exists()
+    rules.write_text(RULES)
+    said = tell("init", home, "--name", "bench", "--policy", rules, "--operator", "olga")
+    assert said.code == 0, said.err
+    station = Station(home=home)
+    (entry,) = station.entries("policy-changed")
+    assert (entry["policy"]["name"], entry["operator"]) == ("desk", "olga")
+    assert station.tell("policy", "show", "--json").document["waivers"]["days"] == 10
+    assert station.tell("manifest", "verify").code == 0
+    assert use(station, RULES.replace("days = 10", "days = 20")).code == 0  # nobody is to ask yet

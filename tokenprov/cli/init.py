@@ -9,8 +9,10 @@ from pathlib import Path
 import click
 
 from tokenprov.cli.custodians import new_passphrase, parse_custodian
-from tokenprov.home import create_home
+from tokenprov.home import create_home, now
 from tokenprov.model import Purpose
+from tokenprov.policy.change import of_policy
+from tokenprov.policy.load import load_policy
 
 _OPENS = {
     Purpose.HELP_DESK: "PUKs and initial PINs",
@@ -18,6 +20,7 @@ _OPENS = {
     Purpose.AUTHENTICATION_SERVER: "OTP seeds",
     Purpose.BREAK_GLASS: "everything",
 }
+_FIRST_DAY = "from the first day on"
 
 
 def _station_name() -> str:
@@ -49,6 +52,12 @@ def _station_name() -> str:
     " PIN is asked for, or in the URI's pin-source.  [default: one made in a file]",
 )
 @click.option(
+    "--policy",
+    "policy_name",
+    metavar="NAME|FILE",
+    help="The rules that hold from the first day on: a ready policy's name, or a file.",
+)
+@click.option(
     "--passphrase", is_flag=True, help="Ask for one that encrypts the private keys made here."
 )
 @click.option("--operator", default=getpass.getuser, help="Who you are.  [default: your login]")
@@ -58,11 +67,13 @@ def init(
     custodians: tuple[str, ...],
     trust: tuple[Path, ...],
     signing_key: str | None,
+    policy_name: str | None,
     passphrase: bool,
     operator: str,
 ) -> None:
     """Make a station home in FOLDER: signing key, custodians' keys, local test CA, empty log."""
     keys = dict(parse_custodian(text, "--custodian") for text in custodians)
+    rules = [load_policy(policy_name)] if policy_name is not None else []
     drawn = create_home(
         folder,
         name=name,
@@ -70,9 +81,15 @@ def init(
         custodians=keys,
         trust=trust,
         signing_key=signing_key,
+        first=[
+            of_policy(one, station=name, operator=operator, reason=_FIRST_DAY, at=now())
+            for one in rules
+        ],
         passphrase=new_passphrase("Passphrase for custodians' keys: ") if passphrase else None,
     )
     click.echo(f"{folder} is the home of station {name}.", err=True)
+    for one in rules:
+        click.echo(f"Policy {one.name} holds there, digest {one.digest}.", err=True)
     if drawn:
         click.secho(
             "\nThe private keys of these custodians were made here, which is for trying out only:",

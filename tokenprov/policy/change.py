@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 
 from tokenprov.errors import InputError
 from tokenprov.home import Home
@@ -31,15 +31,25 @@ def use_policy(
         operator=operator,
         about={"policy": policy.name, "digest": policy.digest},
     )
-    kept = Evidence(type=EVIDENCE, data=policy.to_bytes())
     with home.recording():
-        entry: Entry = {
-            **_head(home, Kind.POLICY_CHANGED, operator, reason),
-            "policy": {"name": policy.name, "digest": policy.digest},
-            "evidence": [kept.to_json()],
-        }
-        addition = Addition(entry=entry, blobs=(kept.data,))
+        addition = of_policy(
+            policy, station=home.name, operator=operator, reason=reason, at=home.clock()
+        )
         return _append(home, enforce(home, act, agreement), addition)
+
+
+def of_policy(
+    policy: Policy, *, station: str, operator: str, reason: str, at: datetime
+) -> Addition:
+    """The entry by which these rules hold, with the policy beside it."""
+    kept = Evidence(type=EVIDENCE, data=policy.to_bytes())
+    entry: Entry = {
+        **entry_head(Kind.POLICY_CHANGED, time=at, station=station, operator=operator),
+        "policy": {"name": policy.name, "digest": policy.digest},
+        "evidence": [kept.to_json()],
+        "reason": reason,
+    }
+    return Addition(entry=entry, blobs=(kept.data,))
 
 
 def grant(
@@ -69,7 +79,8 @@ def grant(
     with home.recording():
         clearance = enforce(home, act, agreement)
         entry: Entry = {
-            **_head(home, Kind.WAIVER, operator, reason),
+            **entry_head(Kind.WAIVER, time=home.clock(), station=home.name, operator=operator),
+            "reason": reason,
             "waiver": f"W{home.clock():%Y%m%d}-{secrets.token_hex(3)}",
             "policy": rule,
             "until": until.isoformat(),
@@ -82,13 +93,6 @@ def grant(
             entry["batch"] = narrowed["batch"]
         index = _append(home, clearance, Addition(entry=entry))
     return Waiver.of_entry(index, home.manifest.entry(index))
-
-
-def _head(home: Home, kind: Kind, operator: str, reason: str) -> Entry:
-    return {
-        **entry_head(kind, time=home.clock(), station=home.name, operator=operator),
-        "reason": reason,
-    }
 
 
 def _append(home: Home, clearance: Clearance, addition: Addition) -> int:
