@@ -22,7 +22,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from tokenprov.errors import EscrowError, EvidenceError, StationError
 from tokenprov.home import Home, clear_cut_off, making
@@ -30,12 +30,23 @@ from tokenprov.record.canonical import timestamp
 from tokenprov.record.escrow import CustodianKey, PrivateKey
 from tokenprov.record.files import created_whole, sync_at_once
 from tokenprov.record.sealed_file import SealedReader, SealedWriter
+from tokenprov.record.shape import ShapeError, moment, number, one_of, pattern, record, text
 from tokenprov.record.verify import Held, verify_manifest
 
 LEDGER = "ledger.sqlite"
 _SNAPSHOT = ".ledger.snapshot"  # a name that no other file of a home has
 _LEFT_OUT = ("lock", "manifest.index", LEDGER)  # by their beginnings: made again, or copied apart
 _PRIVATE = PurePosixPath("custodians/private")
+_WHAT = "station home"
+_ABOUT = record(
+    {
+        "what": one_of(_WHAT),
+        "station": text,
+        "made": moment,
+        "size": number(0),
+        "root": pattern("[0-9a-f]{64}", "64 hex digits"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +68,7 @@ def backup(home: Home, out: Path, recipient: CustodianKey) -> Copy:
     with home.working():
         head, made = home.manifest.checkpoint, home.clock()
         about = {
-            "what": "station home",
+            "what": _WHAT,
             "station": home.name,
             "made": timestamp(made),
             "size": head.size,
@@ -82,9 +93,7 @@ def restore(source: BinaryIO, into: Path, key: PrivateKey, *, last: bytes | None
     clear_cut_off(into)
     with making(into) as made:
         with SealedReader(source, key) as sealed:
-            about = sealed.about
-            if about.get("what") != "station home":
-                raise EscrowError("it is no backup of a station", remedy="Name another file.")
+            about = _about(sealed)
             count = _unpack(sealed, made)
         _judge(made, last)
     return Copy(
@@ -94,6 +103,16 @@ def restore(source: BinaryIO, into: Path, key: PrivateKey, *, last: bytes | None
         root=about["root"],
         files=count,
     )
+
+
+def _about(sealed: SealedReader) -> dict[str, Any]:
+    try:
+        _ABOUT(sealed.about, "")
+    except ShapeError as exc:
+        raise EscrowError(
+            f"it is no backup of a station: {exc}", remedy="Name another file."
+        ) from exc
+    return sealed.about
 
 
 def _pack(home: Path, sealed: SealedWriter) -> int:

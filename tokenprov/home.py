@@ -84,14 +84,7 @@ class Home:
 
         Raises `StationError` where it is none, `EvidenceError` for its anchors or manifest.
         """
-        try:
-            settings = tomllib.loads((path / "station.toml").read_text())
-        except FileNotFoundError as error:
-            raise StationError(
-                f"{path} is not a station home",
-                remedy=f"Make one with: tokenprov init {path}",
-            ) from error
-        name = settings["name"]
+        name = _name_in(path / "station.toml")
         keys = StationKeys(path, ask)
         signer = keys.signer(key_in_use(ManifestFolder(path / "manifest")))
         return cls(
@@ -211,6 +204,28 @@ def create_home(
         settings = f'version = 1\nname = "{name}"\ncreated = {clock():%Y-%m-%dT%H:%M:%SZ}\n'
         create_durable(made / "station.toml", settings.encode())
     return drawn
+
+
+def _name_in(settings: Path) -> str:
+    """The station's name. Raises StationError."""
+    try:
+        name = tomllib.loads(settings.read_text("utf-8"))["name"]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise StationError(
+            f"{settings.parent} is not a station home",
+            remedy=f"Make one with: tokenprov init {settings.parent}",
+        ) from error
+    except (OSError, ValueError, KeyError) as error:
+        raise _unusable(settings, str(error)) from error
+    if not isinstance(name, str):
+        raise _unusable(settings, "its name is no text")
+    return name
+
+
+def _unusable(settings: Path, why: str) -> StationError:
+    return StationError(
+        f"{settings} cannot be used: {why}", remedy="Put it back as it was, from a backup."
+    )
 
 
 @contextmanager

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.malformed import damaged, faults
 from tests.peers.test_verifier_script import run_script
 from tests.record_samples import SIGNER, append, small_manifest
 from tests.stations import Said, tell
+from tokenprov.attestation.anchors import certificates_in
 from tokenprov.record.manifest import Manifest
+from tokenprov.record.timestamp import read_stamp
 
 KEY = ("--key", str(SIGNER.verifier))
 SETTINGS = """[tsa]
@@ -167,6 +170,16 @@ def test_what_does_not_hold(home: Path, authority: Authority) -> None:
         assert {one["rule"] for one in found} == rules, name
         assert {one["file"] for one in found} == {f"timestamps/{name}"}
         (stamps / name).unlink()
+
+
+def test_a_damaged_answer(home: Path, authority: Authority) -> None:
+    """An answer that is cut or changed anywhere is refused by a reason."""
+    assert stamp(home, authority).code == 0
+    good = (home / "manifest" / "timestamps" / "4-1.tsr").read_bytes()
+    text = (home / "manifest" / "checkpoint").read_text().rpartition("\n\n")[0] + "\n"
+    roots = certificates_in(authority.root.read_bytes(), where="root.pem")
+    assert read_stamp(good, text, roots)
+    assert not faults(lambda data: read_stamp(data, text, roots), damaged(good, places=len(good)))
 
 
 def test_authorities_that_do_not_stamp(home: Path, authority: Authority) -> None:

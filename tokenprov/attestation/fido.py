@@ -17,6 +17,7 @@ in certificates of enterprise attestation.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -143,6 +144,10 @@ def verify_fido_attestation(
     )
 
 
+# What the library raises at bytes that are no attestation object, or are cut off.
+_UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError, struct.error)
+
+
 def parse_attestation_object(data: bytes) -> AttestationObject:
     """Read an attestation object. Raises `AttestationError` where it is none.
 
@@ -153,7 +158,7 @@ def parse_attestation_object(data: bytes) -> AttestationObject:
         if cbor.encode(cbor.decode(bytes(data))) != bytes(data):
             raise ValueError("not canonical CBOR")
         return attestation
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as exc:
+    except _UNREADABLE as exc:
         raise refused("the attestation object cannot be read") from exc
 
 

@@ -166,7 +166,7 @@ def _verify_proof(home: Path, path: Path, held: Held, as_json: bool) -> None:
             raise InputError(
                 "a proof has no key in it", remedy="Give the station's verifier key with --key."
             )
-        held = replace(held, keys=[VerifierKey.parse(stored.read_text().strip())])
+        held = replace(held, keys=[VerifierKey.in_file(stored.read_bytes())])
     proof, head = check_handout(path.read_bytes(), held)
     holder = proof.opening.holder if proof.opening else None
     if as_json:

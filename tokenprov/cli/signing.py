@@ -82,8 +82,9 @@ def key_elsewhere(command: _F) -> _F:
 
 def verifier_key(given: str) -> VerifierKey:
     """The key itself, or what is in the file of that name. Raises ManifestError."""
-    text = Path(given).read_text().strip() if Path(given).is_file() else given
-    return VerifierKey.parse(text)
+    if Path(given).is_file():
+        return VerifierKey.in_file(Path(given).read_bytes())
+    return VerifierKey.parse(given)
 
 
 def find_reader(serial: str) -> str:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tokenprov.attestation import (
@@ -115,6 +116,8 @@ def _judged(entry: Entry, blob: ReadBlob, anchors: Anchors) -> Iterator[tuple[st
 def _compare(step: Step, facts: Mapping[str, Json], *, virtual: bool) -> None:
     """What an attestation says against what the entry says of it."""
     said = step["facts"].get("attestation", {})
+    if not isinstance(said, dict):
+        raise _refused(step, "what it says of the attestation has no members")
     mine, theirs = facts.get("grade"), said.get("grade")
     if (mine, theirs) == (FidoGrade.UNANCHORED, FidoGrade.ATTESTED):
         if not virtual:
@@ -176,7 +179,7 @@ def _read(blob: ReadBlob, digest: str) -> bytes | None:
 def _key_digest(der: bytes) -> str:
     try:
         public = x509.load_der_x509_certificate(der).public_key()
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         return ""
     return hashlib.sha256(
         public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

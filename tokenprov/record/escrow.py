@@ -166,7 +166,7 @@ def _parse(envelope: bytes) -> tuple[SealContext, EnvelopeSuite, str, bytes]:
         raise _unreadable(exc.message) from exc
     if not isinstance(document, dict) or document.keys() != _MEMBERS:
         raise _unreadable("it has other members than it should")
-    if document["v"] != VERSION or document["suite"] not in set(EnvelopeSuite):
+    if document["v"] != VERSION or document["suite"] not in [*EnvelopeSuite]:
         raise _unreadable(f"version {document['v']!r}, suite {document['suite']!r} is not known")
     suite, kid, encoded = EnvelopeSuite(document["suite"]), document["kid"], document["ciphertext"]
     sealed = strict_base64(encoded) if isinstance(encoded, str) else None

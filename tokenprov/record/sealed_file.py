@@ -94,6 +94,8 @@ class SealedReader(RawIOBase):
             opened = key.decrypt(sealed, DOMAIN + canonical(header))
         except InvalidTag as exc:
             raise _changed() from exc
+        if len(opened) != _KEY:
+            raise _unreadable()
         self._source, self._cipher = source, AESGCM(opened)
         self._number, self._ready, self._ahead = 0, bytearray(), source.read(CHUNK + _TAG)
         self._ended = False
@@ -133,7 +135,10 @@ def _header(source: BinaryIO) -> dict[str, Json]:
         raise _unreadable() from exc
     if first != DOMAIN or not isinstance(document, dict) or document.keys() != _MEMBERS:
         raise _unreadable()
-    if document["v"] != 1 or document["suite"] not in set(EnvelopeSuite):
+    if document["v"] != 1 or document["suite"] not in [*EnvelopeSuite]:
+        raise _unreadable()
+    texts, about = (document["kid"], document["ciphertext"]), document["about"]
+    if not all(isinstance(text, str) for text in texts) or not isinstance(about, dict):
         raise _unreadable()
     return document
 

@@ -105,6 +105,11 @@ class VerifierKey:
             raise refused("verifier-key", "the key id does not belong to the name and the key")
         return key
 
+    @classmethod
+    def in_file(cls, data: bytes) -> VerifierKey:
+        """Read a file with one, on a line. Raises ManifestError (rule `verifier-key`)."""
+        return cls.parse(data.decode("utf-8", "replace").strip())
+
     def verify(self, message: bytes, signature: bytes) -> bool:
         """Whether `signature` is this key's over `message`."""
         try:

@@ -82,7 +82,7 @@ class Witness:
 
     @staticmethod
     def _key_of(path: Path, origin: str, given: VerifierKey | None) -> VerifierKey:
-        known = VerifierKey.parse(path.read_text().strip()) if path.exists() else None
+        known = VerifierKey.in_file(path.read_bytes()) if path.exists() else None
         if known is None and given is None:
             raise InputError(
                 f"log {origin} was never seen here, and no key was given",

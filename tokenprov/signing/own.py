@@ -53,7 +53,7 @@ def make_own(
 def own_verifier(folder: Path, role: str) -> VerifierKey:
     """The public half. Raises StationError where the folder is no such folder."""
     try:
-        return VerifierKey.parse((folder / f"{role}.vkey").read_text().strip())
+        return VerifierKey.in_file((folder / f"{role}.vkey").read_bytes())
     except OSError as exc:
         raise StationError(
             f"{folder} is not the folder of a {role}: {exc.strerror}",
