@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import fcntl
 import os
+import struct
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Event
 
 from fido2.ctap import STATUS, CtapDevice, CtapError
-from fido2.hid import CtapHidDevice, open_connection
+from fido2.hid import ConnectionFailure, CtapHidDevice, open_connection
 from fido2.hid.linux import get_descriptor
 from yubikit.core import CommandError
 from yubikit.core.otp import FEATURE_RPT_SIZE, OtpConnection
 from yubikit.management import ManagementSession
 
+from tokenprov.device.translate import translated
 from tokenprov.device.usb import UsbToken, usb_tokens
 from tokenprov.device.watch import Watch
 from tokenprov.errors import NotSupported, ReaderBusy, TokenError, TokenGone
@@ -30,6 +33,7 @@ OTHER_SERVICE = "PCSCLITE_CSOCK_NAME"
 _NUMBER_AND_REPORT = 1 + FEATURE_RPT_SIZE  # bytes that an ioctl moves
 SET_FEATURE = 0xC0004806 | _NUMBER_AND_REPORT << 16  # HIDIOCSFEATURE, linux/hidraw.h
 GET_FEATURE = 0xC0004807 | _NUMBER_AND_REPORT << 16  # HIDIOCGFEATURE
+BUSY_SECONDS = 5.0  # for which a token is asked again that serves another program
 
 
 def plugged_in() -> tuple[UsbToken, ...]:
@@ -58,6 +62,20 @@ def _here(where: str) -> Iterator[None]:
             f"{where}: {error.strerror or error}",
             remedy="Insert the same token again; the work goes on where it was.",
         ) from error
+    except (ConnectionFailure, struct.error) as error:  # who does not lock nodes shares them
+        raise _shared(where, f"gave an answer that is not to what was asked: {error}") from error
+    except CtapError as error:
+        if error.code != CtapError.ERR.CHANNEL_BUSY:
+            raise
+        raise _shared(where, f"serves another program for {BUSY_SECONDS:.0f} s") from error
+
+
+def _shared(where: str, what: str) -> ReaderBusy:
+    return ReaderBusy(
+        f"{where} {what}",
+        remedy="Close what else talks to the token, a browser perhaps, and it is taken up again.",
+        holders=(),
+    )
 
 
 class FidoNode(CtapHidDevice):
@@ -65,15 +83,14 @@ class FidoNode(CtapHidDevice):
 
     def __init__(self, token: UsbToken) -> None:
         self._where = f"{token.reader}, {token.fido}"
-        with _here(self._where):
+        with _here(self._where), ExitStack() as opening:
             descriptor = get_descriptor(str(token.fido))  # type: ignore[no-untyped-call]  # fido2 has no types here
             connection = open_connection(descriptor)  # type: ignore[no-untyped-call]  # nor has it here either
-            try:
-                fcntl.flock(connection.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            opening.callback(connection.close)
+            fcntl.flock(connection.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with translated("opening its FIDO interface"):
                 super().__init__(descriptor, connection)
-            except OSError:
-                connection.close()
-                raise
+            opening.pop_all()
 
     def call(
         self,
@@ -84,8 +101,25 @@ class FidoNode(CtapHidDevice):
     ) -> bytes:
         """As the library's."""
         with _here(self._where):
-            answer: bytes = super().call(cmd, data, event, on_keepalive)
+            answer: bytes = super().call(cmd, data, _WhileBusy(event), on_keepalive)
         return answer
+
+
+class _WhileBusy(Event):
+    """Set as the one below is; whoever waits for it is told after `BUSY_SECONDS` all the same.
+
+    fido2 waits for it between two askings of a token that is busy, and else asks without end.
+    """
+
+    def __init__(self, below: Event | None) -> None:
+        super().__init__()
+        self._below, self._until = below, time.monotonic() + BUSY_SECONDS
+
+    def is_set(self) -> bool:
+        return self._below is not None and self._below.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return super().wait(timeout) or self.is_set() or time.monotonic() > self._until
 
 
 class OtpNode(OtpConnection):

@@ -60,6 +60,7 @@ class YubiKey:
         self.restarting = False  # it left its reader and was not found again yet
         self._operator = operator
         self._selection = Selection()
+        self._nodes = ExitStack()  # the HID node that FIDO2 is talked to by, while it is open
         self._forget_kept()
         self.keyring = Keyring()
         self.reader, self._watch = connection.reader, connection.watch
@@ -73,8 +74,13 @@ class YubiKey:
             serial=str(self._info.serial) if self._info.serial else None,
         )
 
+    def close(self) -> None:
+        """Let its HID node go; the connection is whose it was."""
+        self._nodes.close()
+
     def _forget_kept(self) -> None:
         self._selected = None
+        self._nodes.close()
         self._piv: Piv | None = None
         self._otp: Otp | None = None
         self._fido2: Fido2 | None = None
@@ -236,16 +242,19 @@ class YubiKey:
         serial = self.id.serial
         if serial is not None and any(one.fido and one.has_ccid for one in plugged_in()):
             with suppress(NotSupported):
-                return self._watched(over_hid(serial))
+                return self._over_hid(serial)
         with translated("selecting FIDO2"):
             try:
                 return CardDevice(connection)
             except (ApplicationNotAvailableError, ValueError):  # not over CCID
                 if serial is None:
                     raise
-        return self._watched(over_hid(serial))
+        return self._over_hid(serial)
 
-    def _watched(self, device: CtapDevice) -> CtapDevice:
+    def _over_hid(self, serial: str) -> CtapDevice:
+        self._nodes.close()  # of a FIDO2 that did not come to be
+        device = over_hid(serial)
+        self._nodes.callback(device.close)
         return device if self._watch is None else WatchedDevice(device, self._watch)
 
     @property
@@ -299,6 +308,8 @@ def opened(
         else:
             link = held.enter_context(Link(reader, watch=watch))
             token = recognised(link.connection, operator, link)
+            if isinstance(token, YubiKey):
+                held.callback(token.close)
         if expect is not None:
             expect(token.id)
         yield token

@@ -78,8 +78,8 @@ def _token(folder: Path, dev: Path) -> UsbToken | None:
             elif usage == KEYBOARD_USAGE and vendor == YUBICO:
                 otp = node
                 keyboards += [dev / "input" / one.name for one in hid.glob("input/input*/event*")]
-    if fido is None and otp is None and vendor != YUBICO:
-        return None
+    if fido is None and otp is None and not (vendor == YUBICO and has_ccid):
+        return None  # a YubiHSM too, which has neither
     name = folder / "product"
     return UsbToken(
         port=folder.name,
