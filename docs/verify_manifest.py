@@ -5,8 +5,8 @@
 
 Needs Python 3.11 and `cryptography`; written from formats.md alone. VKEY is the station's verifier
 key, from its operator; without it the one in the folder proves only that the folder is whole. Not
-checked: members of each kind (entry.schema.json), counts of batches, approvals, cosignatures,
-certificates. Exit code 0: it holds. 6: it does not, a line for each fault.
+checked: members of each kind (entry.schema.json), counts of batches and recovery codes, approvals,
+cosignatures, certificates. Exit code 0: it holds. 6: it does not, a line for each fault.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ MOVES = {
     "set-aside": ((*FREE, *HELD), "aside"),
 }
 ONCE = {"issued": "order", "wiped": "wipe", "waiver": "waiver", "batch-closed": "batch"}
+ONCE |= {"recovery-codes": "list", "recovery-code-used": "code"}
 READ = re.compile("checkpoint|manifest[.](vkey|keys)|timestamps/[0-9]+-[0-9]+[.]tsr")  # or not
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 OTHERS = """station opened resealed custodian-changed erased waiver drill batch-closed key-rotated
-key-lost person-changed policy-changed custodian-split recovery-codes"""
+key-lost person-changed policy-changed custodian-split recovery-codes recovery-code-used"""
 
 
 class Wrong(Exception):
@@ -212,8 +213,7 @@ class Record:
         first = self.once.setdefault((kind, entry.get(ONCE.get(kind, ""), index)), index)
         if first != index:
             yield ONCE[kind], f"{entry[ONCE[kind]]} is that of entry {first}"
-        known = self.erased.setdefault if kind == "issued" else self.erased.get
-        gone = known(who, kind != "issued")
+        gone = [self.erased.get, self.erased.setdefault][kind == "issued"](who, kind != "issued")
         if kind == "issued" and (gone or ("batch-closed", entry["batch"]) in self.once):
             yield "order", "for a holder who was erased, or of a batch that was closed"
         self.erased |= {who: True} if kind == "erased" else {}

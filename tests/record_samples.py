@@ -150,7 +150,20 @@ def about(kind: str, number: int = 0, **changes: Any) -> Entry:
             "reason": "a new year",
         },
         "custodian-split": {"kid": CUSTODIAN, "threshold": 3, "shares": 5, "reason": "break-glass"},
-        "recovery-codes": {"holder": holder, "codes": 8, "until": "2026-03-31", "reason": "asked"},
+        "recovery-codes": {
+            "holder": holder,
+            "list": f"{number:064x}",
+            "codes": 8,
+            "bits": 80,
+            "until": "2026-03-31",
+            "reason": "asked",
+        },
+        "recovery-code-used": {
+            "holder": holder,
+            "code": f"{number:064x}/3",
+            "evidence": [],
+            "reason": "to unblock token 7",
+        },
         "waiver": {
             "waiver": f"w-{number}",
             "policy": "touch",

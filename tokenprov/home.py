@@ -10,6 +10,7 @@
     issuers/requests/       what was asked of them, and what they answered
     card-keys/NAME.hex      management keys that cards came with, as their maker told them
     trust/*.pem             further roots of attestation
+    recovery-codes/         digests of the codes that holders may still use
     marks/                  by what tokens without a serial are known again
     relying-parties/        credentials that were registered here
     open/<order>.key        the station's own key to an order that is not finished

@@ -14,12 +14,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tokenprov.attestation.signature import verify_signature
 from tokenprov.errors import AuthenticationFailed, TokenError
 from tokenprov.pkcs11 import Found
 from tokenprov.pkcs11.values import PublicKey
 from tokenprov.proof import CANNOT_SIGN, CHALLENGE_SIZE, Proof
 from tokenprov.secret import RandomBytes, Secret
-from tokenprov.steps.piv.signature import verify_signature
 from tokenprov.steps.pkcs11.user_pin import FEW_TRIES
 from tokenprov.token import Token
 

@@ -1,4 +1,4 @@
-"""Labels for kits and letters with PINs, as PDF (ISO 32000), a page a holder.
+"""Labels for kits, letters with PINs and sheets of recovery codes, as PDF (ISO 32000).
 
 Rules:
 - A label and a PIN never stand in one file: whoever packs the tokens does not see their PINs.
@@ -28,6 +28,7 @@ _DEJAVU = Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")  # Debian: fon
 _OTHER = "HeiseiKakuGo-W5"  # one of those that every PDF reader brings (ISO 32000-1, 9.7.5.2)
 _QR = 28 * mm
 _MARGIN = 8 * mm
+_ROWS = 25  # recovery codes in a column of a sheet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,24 @@ def letters(kits: Sequence[Kit], station: str) -> bytes:
                 pages.text(left + 8 * mm, y, what, 10)
                 pages.text(left + 60 * mm, y, value, 14)
         pages.end()
+    return pages.done()
+
+
+def recovery_sheet(name: str, codes: Sequence[str], until: str, station: str) -> bytes:
+    """A4, one page: a holder's recovery codes. It is a secret as a whole."""
+    pages = _Pages(A4)
+    _, height = A4
+    left, y = 25 * mm, height - 60 * mm
+    pages.text(left, y, name, 14)
+    y -= 14 * mm
+    pages.text(left, y, f"Your recovery codes, from station {station}, until {until}.", 10)
+    y -= 6 * mm
+    pages.text(left, y, "Each serves once. Keep them from your tokens.", 10)
+    for column in range(0, len(codes), _ROWS):
+        for row, code in enumerate(codes[column : column + _ROWS]):
+            x = left + column // _ROWS * 80 * mm
+            pages.text(x, y - (row + 1) * 7 * mm, f"{column + row + 1:2}  {code}", 12)
+    pages.end()
     return pages.done()
 
 

@@ -20,13 +20,20 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 from yubikit.piv import KEY_TYPE, PIN_POLICY, SLOT, TOUCH_POLICY
 
-from tokenprov.errors import AuthenticationFailed, NotSupported, TokenRefused, TouchTimeout
+from tokenprov.attestation.signature import verify_signature
+from tokenprov.errors import (
+    AuthenticationFailed,
+    NotSupported,
+    NotVerified,
+    TokenRefused,
+    TouchTimeout,
+)
 from tokenprov.model import Json
 from tokenprov.secret import RandomBytes, Secret
 from tokenprov.steps.piv.access import affordable
-from tokenprov.steps.piv.signature import verify_signature
 from tokenprov.steps.piv.slot_key import certified_key
 from tokenprov.token import KeyState, Token
 
@@ -65,6 +72,32 @@ def prove(
     return list(_Proving(token, ask_pin, now, random).all())
 
 
+def sign_as_holder(
+    token: Token, slot: SLOT, certificate: bytes, message: bytes, ask_pin: Callable[[], Secret]
+) -> bytes:
+    """A signature by the certified key in a slot, its holder there: they type the PIN.
+
+    Raises `NotSupported` for a key that signs without one, `AuthenticationFailed` as `prove`,
+    `NotVerified` where it is another key, `TokenError`.
+    """
+    key = _key(token, slot)
+    if slot is SLOT.CARD_AUTH or (key is not None and key.pin_policy is PIN_POLICY.NEVER):
+        raise NotSupported(
+            f"the key in {slot:02x} signs without a PIN, and proves nobody",
+            remedy="Use a token whose key asks for its PIN.",
+        )
+    ask_for(token, ask_pin)
+    algorithm = KEY_TYPE.from_public_key(load_der_public_key(certified_key(certificate)))
+    touch = key.touch_policy if key else None
+    signature = _signature(token, slot, algorithm, message, touch)
+    if not verify_signature(certified_key(certificate), signature, message):
+        raise NotVerified(
+            f"the key in {slot:02x} of token {token.id.label} is not the one on the record",
+            remedy="It was made anew elsewhere: replace the token.",
+        )
+    return signature
+
+
 class _Proving:
     """One token, while its keys are proved."""
 
@@ -77,18 +110,12 @@ class _Proving:
     def all(self) -> Iterator[Proof]:
         """Slot by slot."""
         for slot in SLOTS:
-            certificate, key = self._token.piv().certificate(slot), self._key(slot)
+            certificate, key = self._token.piv().certificate(slot), _key(self._token, slot)
             if certificate is not None:
                 yield self._prove(slot, certificate, key)
             elif key is not None:
                 reason = self._signs(slot, key.algorithm, key.public_key, key)
                 yield Proof(slot=f"{slot:02x}", proved=not reason, reason=reason)
-
-    def _key(self, slot: SLOT) -> KeyState | None:
-        try:
-            return self._token.piv().key(slot)
-        except NotSupported:
-            return None  # a key that cannot be told; its certificate says what it should be
 
     def _prove(self, slot: SLOT, der: bytes, key: KeyState | None) -> Proof:
         name = f"{slot:02x}"
@@ -126,12 +153,8 @@ class _Proving:
         challenge = self._random(CHALLENGE_SIZE)
         self._unlock(slot, key.pin_policy if key else None)
         touch = key.touch_policy if key else None
-        # some do not tell; a card of the standard knows of no touch
-        may_wait = touch is not TOUCH_POLICY.NEVER and self._token.piv().has_extensions
-        wants = f"sign with the key in {slot:02x}{'' if touch else ', if it blinks'}"
         try:
-            with self._token.touch(wants) if may_wait else nullcontext():
-                signature = self._token.piv().sign(slot, algorithm, challenge)
+            signature = _signature(self._token, slot, algorithm, challenge, touch)
         except (TokenRefused, TouchTimeout, NotSupported) as error:
             return f"it did not sign: {error.message}"
         if not verify_signature(certified, signature, challenge):
@@ -146,13 +169,38 @@ class _Proving:
         if policy is not None and policy not in _ALWAYS and piv.pin_verified:
             return
         if self._pin is None:
-            left = piv.pin_tries().remaining
-            if not affordable(left):
-                raise AuthenticationFailed(
-                    f"token {self._token.id.label}: {left} tries of its PIN are left, which are"
-                    " the holder's",
-                    remedy="Have the holder use it, or unblock it: tokenprov unblock",
-                    retries_left=left,
-                )
-            self._pin = self._ask()
-        piv.verify_pin(self._pin.reveal_text())
+            self._pin = ask_for(self._token, self._ask)
+        else:
+            piv.verify_pin(self._pin.reveal_text())
+
+
+def ask_for(token: Token, ask_pin: Callable[[], Secret]) -> Secret:
+    """The PIV PIN, asked for and verified. Raises `AuthenticationFailed`."""
+    piv = token.piv()
+    left = piv.pin_tries().remaining
+    if not affordable(left):
+        raise AuthenticationFailed(
+            f"token {token.id.label}: {left} tries of its PIN are left, which are the holder's",
+            remedy="Have the holder use it, or unblock it: tokenprov unblock",
+            retries_left=left,
+        )
+    pin = ask_pin()
+    piv.verify_pin(pin.reveal_text())
+    return pin
+
+
+def _key(token: Token, slot: SLOT) -> KeyState | None:
+    try:
+        return token.piv().key(slot)
+    except NotSupported:
+        return None  # a key that cannot be told; its certificate says what it should be
+
+
+def _signature(
+    token: Token, slot: SLOT, algorithm: KEY_TYPE, message: bytes, touch: TOUCH_POLICY | None
+) -> bytes:
+    # some do not tell; a card of the standard knows of no touch
+    may_wait = touch is not TOUCH_POLICY.NEVER and token.piv().has_extensions
+    wants = f"sign with the key in {slot:02x}{'' if touch else ', if it blinks'}"
+    with token.touch(wants) if may_wait else nullcontext():
+        return token.piv().sign(slot, algorithm, message)

@@ -96,7 +96,10 @@ def test_the_page_is_read(station: Station) -> None:
 
 
 def test_every_command_prints_what_is_documented(
-    station: Station, token: TokenUnderTest, shared_bench: VirtualBench
+    station: Station,
+    token: TokenUnderTest,
+    shared_bench: VirtualBench,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One token's way, from the dry run to the escrow: each document is as the page says."""
     roster = station.roster()
@@ -167,6 +170,11 @@ def test_every_command_prints_what_is_documented(
     ask("trace", "trace", token.serial)
     ask("holder show", "holder", "show", "E1")
     ask("holder tokens", "holder", "tokens", "E1")
+    codes = ask("holder recovery-codes", "holder", "recovery-codes", "E1", "--reason", "a test")
+    monkeypatch.setattr("getpass.getpass", lambda prompt: codes.document["codes"][0])
+    known = ("--for", "replace", "--recovery-code", "--out", station.home.with_name("known"))
+    ask("holder prove", "holder", "prove", token.serial, *known)
+    ask("holder show", "holder", "show", "E1")
     ask("drill", "drill", "puk", "--key", key)
     ask("replace", "replace", token.serial, "--reason", "lost", code=8)
     shared_bench.control.replace(0, model="piv-card-t0")

@@ -64,6 +64,17 @@ CASES: dict[str, tuple[list[Entry], str]] = {
     "replaced": ([A, issued(1, holder=A["holder"]), about("replaced")], ""),
     "replaced by another's": ([A, B, about("replaced")], "binding"),
     "replaced by none": ([A, about("replaced")], "binding"),
+    "a code used": ([about("recovery-codes"), about("recovery-code-used")], ""),
+    "a code used twice": (
+        [about("recovery-codes"), about("recovery-code-used"), about("recovery-code-used")],
+        "code",
+    ),
+    "a code of no list": ([about("recovery-codes"), about("recovery-code-used", 1)], "code"),
+    "a code beyond its list": (
+        [about("recovery-codes"), about("recovery-code-used", code=f"{0:064x}/9")],
+        "code",
+    ),
+    "codes given twice": ([about("recovery-codes"), about("recovery-codes")], "list"),
     "a waiver twice": ([about("waiver"), about("waiver")], "waiver"),
     "a batch closed": ([A, B, about("batch-closed", 2)], ""),
     "a batch miscounted": ([A, about("batch-closed", 2)], "batch"),
@@ -76,7 +87,9 @@ CASES: dict[str, tuple[list[Entry], str]] = {
     "revoked after it": ([A, about("erased"), about("revoked")], ""),
     "opened, a drill": ([A, about("opened"), about("drill")], ""),
 }
-COUNTED_BY_THE_PROGRAM_ALONE = {"a batch miscounted"}  # the script says so
+COUNTED_BY_THE_PROGRAM_ALONE = {  # the script says so
+    *("a batch miscounted", "a code of no list", "a code beyond its list")
+}
 
 
 def add(manifest: Manifest, entry: Entry) -> None:

@@ -1,4 +1,4 @@
-"""`tokenprov holder show|tokens|leave|erase`: the people that tokens are bound to."""
+"""`tokenprov holder show|tokens|leave|erase|recovery-codes|prove`: whom tokens are bound to."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 
 import click
 
+from tokenprov.cli.holder_known import prove, recovery_codes_
 from tokenprov.cli.lifecycle import desk_reason
 from tokenprov.cli.output import as_json, facts_line, print_json, print_table
 from tokenprov.cli.signing import agreed
 from tokenprov.home import Home
 from tokenprov.issuance import catch_up
-from tokenprov.lifecycle import leaving
+from tokenprov.lifecycle import leaving, recovery_codes
 from tokenprov.lifecycle.leaving import Left, Living
 from tokenprov.lifecycle.subject import Issued, holder_id, tokens_of
 from tokenprov.lifecycle.work import Order
@@ -29,6 +30,10 @@ _HOURS = 18  # FIPS 201-3 2.9.1: a card that is ended is ended everywhere within
 @click.group()
 def holder() -> None:
     """The people that tokens are bound to."""
+
+
+holder.add_command(recovery_codes_)
+holder.add_command(prove)
 
 
 @holder.command()
@@ -66,6 +71,7 @@ def erase(
             at=home.clock(),
             cover=enforce(home, act, agreement).cover,
         )
+        recovery_codes.drop_ended(home)
     click.echo(
         f"{holder_id} is erased: {len(done.commitments)} identities, {done.certificates}"
         f" certificates, {done.orders} orders in the ledger."
@@ -92,13 +98,19 @@ def show(home_path: Path, who: str, as_json: bool) -> None:
         "tokens": [_token(home, token) for token in tokens],
         "relying": [one.to_json() for one in found],
         "orders": leaving.to_be_made(home, id),
+        "recoveryCodes": None,
     }
+    codes = recovery_codes.left(home, tokens[-1].commitment)
+    if codes is not None:
+        document["recoveryCodes"] = {"left": codes.left, "until": codes.until.isoformat()}
     if as_json:
         print_json(document)
         return
     click.echo(facts_line(document["holder"]))
     _print_tokens(document["tokens"])
     _print_living(found)
+    if codes is not None:
+        click.echo(f"{codes.left} recovery codes are left, until {codes.until}")
 
 
 @holder.command()

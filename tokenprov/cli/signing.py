@@ -10,8 +10,8 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from tokenprov.policy import Agreement, Evidence
-from tokenprov.policy.people_rules import Proof
+from tokenprov.policy import Agreement
+from tokenprov.policy.proofs import proof_in
 from tokenprov.record.note import NoteSigner
 from tokenprov.record.signer import Signer
 from tokenprov.record.verifier_key import VerifierKey
@@ -40,7 +40,7 @@ def agreed(command: _F) -> _F:
                 signer = open_keys.enter_context(signing_as(options["operator"], operator_key))
             agreement = Agreement(
                 approvals=[file.read_bytes() for file in approvals],
-                proofs=[Evidence(type=Proof.IDENTITY_CHECK, data=p.read_bytes()) for p in proofs],
+                proofs=[proof_in(file.read_bytes()) for file in proofs],
                 signer=signer,
             )
             return command(*arguments, agreement=agreement, **options)
@@ -55,7 +55,8 @@ def agreed(command: _F) -> _F:
             "proofs",
             multiple=True,
             type=file,
-            help="That a witness saw who the holder is (tokenprov approve request identify).",
+            help="What the holder is known by: what a witness signed (tokenprov approve request"
+            " identify), or another token of theirs, or a recovery code (holder prove).",
         ),
         click.option(
             "--approval",

@@ -241,14 +241,24 @@ class RelyingParty:
         self._records.remove(order_id)
 
     def assertion(
-        self, credential: CredentialRecord, *, presence: bool = True, verification: bool = True
+        self,
+        credential: CredentialRecord,
+        *,
+        presence: bool = True,
+        verification: bool = True,
+        challenge: bytes | None = None,
     ) -> Assertion:
-        """Begin an assertion with that credential; without `presence` it needs no touch."""
+        """Begin an assertion with that credential; without `presence` it needs no touch.
+
+        `challenge` is 32 bytes that are as good as drawn: a digest over some that were.
+        """
         return Assertion(
             rp_id=self.rp_id,
             credential_id=credential.credential_id,
             client_data=CollectedClientData.create(
-                CollectedClientData.TYPE.GET, self._random(CHALLENGE_LENGTH), self.origin
+                CollectedClientData.TYPE.GET,
+                challenge or self._random(CHALLENGE_LENGTH),
+                self.origin,
             ),
             presence=presence,
             verification=verification,

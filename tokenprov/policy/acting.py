@@ -122,16 +122,20 @@ def _holder(act: Act, given: Circumstances) -> Iterator[Objection]:
             rule="authenticated-holder",
             what=f"{act.action} needs a holder who was authenticated by {listed}"
             + (f", and not by {', '.join(sorted(shown))}" if shown else ""),
-            remedy=_PROVE
-            if Proof.IDENTITY_CHECK in allowed
-            else "See: tokenprov policy explain authenticated-holder",
+            remedy=" ".join(_PROVE[one] for one in Proof if one in allowed)
+            or "See: tokenprov policy explain authenticated-holder",
         )
 
 
-_PROVE = (
-    "Have a witness who saw the holder and what identifies them sign it: tokenprov approve request"
-    " identify token=SERIAL --as NAME --key KEY --out FILE; then give --proof FILE."
-)
+_PROVE = {
+    Proof.IDENTITY_CHECK: "Have a witness who saw the holder and what identifies them sign it:"
+    " tokenprov approve request identify token=SERIAL --as NAME --key KEY --out FILE; then give"
+    " --proof FILE.",
+    Proof.OTHER_TOKEN: "Or have them use another token of theirs: tokenprov holder prove SERIAL"
+    " --for ACTION --with OTHER --out FILE.",
+    Proof.RECOVERY_CODE: "Or a recovery code: tokenprov holder prove SERIAL --for ACTION"
+    " --recovery-code --out FILE.",
+}
 
 
 def _apart(act: Act, given: Circumstances) -> Iterator[Objection]:

@@ -77,16 +77,21 @@ def two_authenticators(rule: TwoAuthenticators, seen: Survey) -> Iterator[Findin
 
 
 def recovery_codes(rule: RecoveryCodes, seen: Survey) -> Iterator[Finding]:
-    """Codes that were given out for longer than the rule allows."""
+    """Codes that hold for longer than the rule allows, or are shorter."""
     for done in seen.done:
         if done.entry["kind"] == Kind.RECOVERY_CODES:
             until = datetime.combine(
                 datetime.fromisoformat(done.entry["until"]).date(), time.max, UTC
             )
+            faults = []
             if until.date() > (done.at + timedelta(days=rule.days)).date():
+                faults.append(f"hold until {until:%Y-%m-%d}")
+            if done.entry["bits"] < rule.bits:
+                faults.append(f"have {done.entry['bits']} bits")
+            if faults:
                 yield Finding(
                     rule="recovery-codes",
-                    what=f"codes given out on {done.at:%Y-%m-%d} hold until {until:%Y-%m-%d}",
+                    what=f"codes given out on {done.at:%Y-%m-%d} {' and '.join(faults)}",
                     remedy="Give out new ones: tokenprov holder recovery-codes HOLDER",
                     holder=done.entry["holder"]["commitment"],
                     index=done.index,

@@ -23,7 +23,7 @@ from tokenprov.policy.act import Act, Agreement, Clearance, Evidence
 from tokenprov.policy.acting import Circumstances, Objection, objections_to
 from tokenprov.policy.language import Policy, catalogue
 from tokenprov.policy.load import policy_of
-from tokenprov.policy.people_rules import Proof
+from tokenprov.policy.proofs import require_proof
 from tokenprov.policy.rule import Level
 from tokenprov.policy.waivers import waivers_of
 from tokenprov.record.approval import (
@@ -31,9 +31,7 @@ from tokenprov.record.approval import (
     Approval,
     read_approval,
     read_operation,
-    read_statement,
     require_allowed,
-    said,
 )
 from tokenprov.record.kinds import Kind
 from tokenprov.record.note import sign_note
@@ -61,7 +59,7 @@ def enforce(home: Home, act: Act, agreement: Agreement = NOBODY) -> Clearance:
             rule="request",
         )
     for proof in agreement.proofs:
-        _require_proof(home, act, people, proof)
+        require_proof(home, act, people, proof)
     evidence = [*agreement.proofs]
     if agreement.signer is not None:
         evidence.append(_signed(home, act, people, agreement.signer))
@@ -118,40 +116,6 @@ def _agreed(home: Home, act: Act, people: Mapping[str, Person], note: bytes) -> 
                 rule="used",
             )
     return approval
-
-
-def _require_proof(home: Home, act: Act, people: Mapping[str, Person], proof: Evidence) -> None:
-    """That a proof is of this holder, holds now, and was not shown for another act."""
-    for index in home.manifest.found_by(f"evidence {proof.sha256}"):
-        if home.manifest.entry(index)["kind"] in CAUSES[act.action][:1]:
-            raise ApprovalError(
-                f"the proof of who the holder is was used already, by entry {index}",
-                remedy="Have the holder identified anew.",
-                rule="used",
-            )
-    if proof.type != Proof.IDENTITY_CHECK:
-        return  # whoever made it has seen to it
-    stated = read_statement(proof.data, people.get)
-    token = act.about.get("token", "")
-    theirs = {"token": token} if token else {"holder": act.holder}
-    if not theirs.items() <= dict(stated.about).items():
-        raise ApprovalError(
-            f"identified was the holder of {said(stated.about)}, and not of {said(theirs)}",
-            remedy="Have this holder identified.",
-            rule="about",
-        )
-    if stated.requester == act.operator:
-        raise ApprovalError(
-            f"{act.operator} identified the holder, and would carry it out too",
-            remedy="Have somebody else carry it out, or identify them.",
-            rule="apart",
-        )
-    if stated.station != home.name or not stated.made <= home.clock() <= stated.expires:
-        raise ApprovalError(
-            f"the holder was identified at {stated.station}, for use until {stated.expires}",
-            remedy="Have the holder identified anew.",
-            rule="expired",
-        )
 
 
 def _signed(home: Home, act: Act, people: Mapping[str, Person], signer: NoteSigner) -> Evidence:

@@ -12,6 +12,7 @@ from tokenprov.model import Purpose
 from tokenprov.policy.rule import Rule
 from tokenprov.profile.faults import Fault
 from tokenprov.profile.section import Text
+from tokenprov.record import holder_proof
 from tokenprov.record.request import Action
 
 
@@ -42,8 +43,8 @@ class Proof(StrEnum):
     """How a holder is known to be who they say; the word is the type of evidence in an entry."""
 
     IDENTITY_CHECK = "identity-check"  # somebody of the station saw them and what identifies them
-    OTHER_TOKEN = "other-token"  # they used another token of theirs
-    RECOVERY_CODE = "recovery-code"
+    OTHER_TOKEN = holder_proof.OTHER_TOKEN  # they used another token of theirs
+    RECOVERY_CODE = holder_proof.RECOVERY_CODE
 
 
 class AuthenticatedHolder(Rule):

@@ -11,8 +11,7 @@ from tokenprov.policy.rule import Rule
 from tokenprov.profile.faults import Fault
 from tokenprov.profile.section import MAX_TRIES, MIN_PIN
 from tokenprov.record.kinds import Grade
-
-CODE_BITS = 64  # SP 800-63B 4.2.1.1
+from tokenprov.record.recovery import BITS_OF_A_LETTER, LEAST_BITS
 
 
 class RecordedBindings(Rule):
@@ -46,10 +45,10 @@ class RecoveryCodes(Rule):
 
     def rules(self) -> Iterator[Fault]:
         """Long enough, and not for ever."""
-        if self.bits < CODE_BITS or self.bits % 5:
+        if self.bits < LEAST_BITS or self.bits % BITS_OF_A_LETTER:
             yield Fault(
                 at=("bits",),
-                message=f"codes of {self.bits} bits: {CODE_BITS} are the least (SP 800-63B"
+                message=f"codes of {self.bits} bits: {LEAST_BITS} are the least (SP 800-63B"
                 " 4.2.1.1), five to a letter",
                 remedy="Write 65, 80 or 100.",
             )

@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tokenprov.errors import ApprovalError, ManifestError
+from tokenprov.record.holder_proof import OTHER_TOKEN, RECOVERY_CODE, HolderProof
 from tokenprov.record.note import open_note, parse_note
 from tokenprov.record.people import Person, Role
 from tokenprov.record.request import CAUSES, OPERATION, REQUEST, About, Action, Request
@@ -147,6 +148,15 @@ def judge_operation(request: Request, entry: Mapping[str, Any]) -> None:
     _require_time(request, datetime.fromisoformat(entry["time"]))
 
 
+def judge_holder(
+    proof: HolderProof, entry: Mapping[str, Any], blob: Callable[[str], bytes]
+) -> None:
+    """Whether what a holder was known by is for what an entry reports. Raises ApprovalError."""
+    _require_about(proof.request, entry)
+    _require_time(proof.request, datetime.fromisoformat(entry["time"]))
+    proof.require_signed(blob)
+
+
 def judge_approvals(
     index: int, entry: Mapping[str, Any], blob: Callable[[str], bytes], person: FindPerson
 ) -> None:
@@ -162,6 +172,8 @@ def judge_approvals(
                 judge_entry(read_approval(blob(digest), person), entry)
             elif kind == OPERATOR_SIGNATURE:
                 judge_operation(read_operation(blob(digest), person), entry)
+            elif kind in (OTHER_TOKEN, RECOVERY_CODE):
+                judge_holder(HolderProof.parse(blob(digest)), entry, blob)
         except ApprovalError as exc:
             raise ManifestError(
                 f"entry {index}: {exc.message}",

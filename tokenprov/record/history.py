@@ -18,7 +18,8 @@ Rules:
   not there, and without either it lives no life. Held and suspended, it is its holder's: not wiped,
   nor issued to another. An entry about a holder's token names that holder.
 - A token that replaces another is held by the same holder when that is recorded.
-- An order is issued once, a wipe, a waiver and a batch have one entry; nothing is issued of a
+- An order is issued once, a wipe, a waiver and a batch have one entry, so has a recovery code that
+  was used, and it was given out before; nothing is issued of a
   closed batch, and its entry counts what was.
 - A holder who was erased is issued nothing more under that commitment.
 - A key follows the key before it; see `key_change`.
@@ -82,6 +83,8 @@ _ONCE: Mapping[str, str] = {
     Kind.WIPED: "wipe",
     Kind.WAIVER: "waiver",
     Kind.BATCH_CLOSED: "batch",
+    Kind.RECOVERY_CODES: "list",
+    Kind.RECOVERY_CODE_USED: "code",
 }
 
 
@@ -169,6 +172,12 @@ class History:
                 faults.append(("key", "from another key than the last one"))
             faults += [("key", what) for what in key_faults(index, entry)]
             self._memory.set_value("key", entry["new"])
+        elif kind == Kind.RECOVERY_CODES:
+            self._memory.set_value(f"codes {entry['list']}", str(entry["codes"]))
+        elif kind == Kind.RECOVERY_CODE_USED:
+            given, _, number = entry["code"].partition("/")
+            if int(number) > int(self._memory.value(f"codes {given}") or 0):
+                faults.append(("code", f"no recovery code {entry['code']} was given out"))
         elif kind == Kind.PERSON_CHANGED:
             faults += self._person(entry)
         if kind in _MOVES and token_name(entry["token"])[1]:

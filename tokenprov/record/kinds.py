@@ -41,6 +41,7 @@ class Kind(StrEnum):
     POLICY_CHANGED = "policy-changed"  # which rules hold from now on
     CUSTODIAN_SPLIT = "custodian-split"  # a custodian's key was made into shares
     RECOVERY_CODES = "recovery-codes"  # a holder was given codes to be known by
+    RECOVERY_CODE_USED = "recovery-code-used"  # one of them was, and is used up
     WAIVER = "waiver"  # an exception to policy was granted
     DRILL = "drill"  # something was rehearsed: a restore, an opening, a revocation
     BATCH_CLOSED = "batch-closed"  # nothing more is issued of a batch
@@ -298,8 +299,22 @@ KINDS: Mapping[str, shape.Check] = {
         {
             **_HEAD,
             "holder": _HOLDER,
+            "list": _DIGEST,
             "codes": shape.number(1),
+            "bits": shape.number(64),
             "until": shape.day,
+            "reason": shape.text,
+        },
+    ),
+    **_made(
+        Kind.RECOVERY_CODE_USED,
+        {
+            **_HEAD,
+            "holder": _HOLDER,
+            "code": shape.pattern(
+                r"[0-9a-f]{64}/[1-9][0-9]*", "a list's SHA-256, a slash and a number from 1"
+            ),
+            "evidence": _EVIDENCE,
             "reason": shape.text,
         },
     ),

@@ -24,12 +24,12 @@ from cryptography.hazmat.primitives.serialization import (
 from yubikit.piv import KEY_TYPE, PIN_POLICY, SLOT, TOUCH_POLICY
 
 from tokenprov.attestation import PivAttestation
+from tokenprov.attestation.signature import verify_signature
 from tokenprov.errors import NotSupported, NotVerified, TokenRefused
 from tokenprov.model import Json, SecretKind
 from tokenprov.secret import RandomBytes, Secret
 from tokenprov.step import Drawn, DrawnSecret, Evidence, Finding, Intent, State
 from tokenprov.steps.piv.access import authenticate
-from tokenprov.steps.piv.signature import verify_signature
 from tokenprov.steps.piv.slot_key import SlotKey, conflict, digest
 from tokenprov.token import Token
 from tokenprov.token.piv import PrivateKey

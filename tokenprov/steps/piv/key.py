@@ -16,12 +16,12 @@ from datetime import datetime
 from yubikit.piv import KEY_TYPE, PIN_POLICY, SLOT, TOUCH_POLICY
 
 from tokenprov.attestation import Anchors, NoAnchor, PivAttestation, verify_piv_attestation
+from tokenprov.attestation.signature import verify_signature
 from tokenprov.errors import AttestationError, NotSupported, NotVerified
 from tokenprov.model import Json
 from tokenprov.secret import RandomBytes
 from tokenprov.step import Drawn, Evidence, Finding, Intent, State
 from tokenprov.steps.piv.access import authenticate
-from tokenprov.steps.piv.signature import verify_signature
 from tokenprov.steps.piv.slot_key import SlotKey, certified_key, conflict, digest
 from tokenprov.token import KeyState, Token
 

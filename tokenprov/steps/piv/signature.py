@@ -1,4 +1,4 @@
-"""Signatures by PIV keys: checking them, and certification requests that carry one.
+"""Certification requests that a PIV key signs.
 
 RFC 2986 for the request, assembled with asn1crypto because the key that signs is on the token.
 """
@@ -13,10 +13,6 @@ from asn1crypto.core import ParsableOctetString
 from asn1crypto.keys import PublicKeyInfo
 from asn1crypto.x509 import Name
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 from yubikit.piv import KEY_TYPE
 
 from tokenprov.issuer import CertificateRequest, Sign
@@ -27,25 +23,6 @@ _SIGNATURE_ALGORITHMS = {
     KEY_TYPE.ECCP384: "sha384_ecdsa",
     KEY_TYPE.ED25519: "ed25519",
 }
-
-
-def verify_signature(public_key: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether the signature over the message is by that key (SubjectPublicKeyInfo, DER)."""
-    key = load_der_public_key(public_key)
-    try:
-        match key:
-            case ec.EllipticCurvePublicKey():
-                hashing = hashes.SHA384() if key.curve.key_size == 384 else hashes.SHA256()
-                key.verify(signature, message, ec.ECDSA(hashing))
-            case rsa.RSAPublicKey():
-                key.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
-            case ed25519.Ed25519PublicKey():
-                key.verify(signature, message)
-            case _:
-                return False
-    except InvalidSignature:
-        return False
-    return True
 
 
 def with_csr(

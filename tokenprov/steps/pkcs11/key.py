@@ -11,13 +11,13 @@ import os
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tokenprov.attestation.signature import verify_signature
 from tokenprov.errors import NotVerified
 from tokenprov.model import Json
 from tokenprov.pkcs11 import Stored
 from tokenprov.pkcs11.values import Algorithm, PublicKey, algorithm_of
 from tokenprov.secret import RandomBytes
 from tokenprov.step import Drawn, Finding, Intent, State
-from tokenprov.steps.piv.signature import verify_signature
 from tokenprov.steps.pkcs11.user_pin import USER_PIN, held
 from tokenprov.token import Token
 
