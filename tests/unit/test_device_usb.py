@@ -58,7 +58,8 @@ def test_the_nodes_of_a_key_are_one_token(tmp_path: Path) -> None:
 
 def test_what_is_a_token(tmp_path: Path) -> None:
     """Any maker's FIDO node is one; a keyboard and a reader of another maker are not, nor is a
-    YubiHSM, which is Yubico's and has neither smart card nor HID node."""
+    YubiHSM, which is Yubico's and has neither smart card nor HID node.
+    """
     sysfs = Sysfs(tmp_path)
     sysfs.plug("1-1", 0x1050, FIDO_REPORTS)
     sysfs.plug("1-2", 0x20A0, FIDO_REPORTS, None)

@@ -53,6 +53,7 @@ class Remote:
     revocations: list[tuple[str, x509.ReasonFlags]] = field(default_factory=list)
     refuse_revocation: str = ""
     lose_revocation: bool = False
+    lose_list: bool = False
     on_disk: Callable[[], object] = lambda: None
 
     def enroll(self, request: CertificateRequest, mark: Mark, now: object) -> Certified:
@@ -79,6 +80,8 @@ class Remote:
 
     def status(self, issued: Certified, now: object) -> CertificateStatus:
         """By the list of the authority behind."""
+        if self.lose_list:
+            raise IssuerUnanswered("the list has ended", remedy="")
         return self.ca.status(issued.serial_hex, NOW)
 
 
@@ -294,6 +297,46 @@ def test_a_refused_revocation_changes_nothing(issuer: Journalled, remote: Remote
     with pytest.raises(IssuerError, match="not over this line"):
         issuer.revoke(issued.serial_hex, x509.ReasonFlags.key_compromise, NOW)
     assert issuer.find(NAME) == issued
+
+
+def test_a_refused_revocation_without_a_list_changes_nothing(
+    issuer: Journalled, remote: Remote
+) -> None:
+    """Where the list cannot be had, the refusal stands, and the certificate is in force."""
+    issued = issuer.issue(request_for(p256()), NOW)
+    remote.refuse_revocation, remote.lose_list = "not over this line", True
+    with pytest.raises(IssuerError, match="not over this line"):
+        issuer.revoke(issued.serial_hex, x509.ReasonFlags.key_compromise, NOW)
+    assert issuer.find(NAME) == issued
+
+
+def test_a_release_whose_answer_is_lost_is_told_again(issuer: Journalled, remote: Remote) -> None:
+    """It was carried out, and is refused the second time: what the list says counts."""
+    issued = issuer.issue(request_for(p256()), NOW)
+    issuer.revoke(issued.serial_hex, x509.ReasonFlags.certificate_hold, NOW)
+    remote.refuse_revocation = "nobody is on hold here"
+    with pytest.raises(IssuerError, match="nobody is on hold"):
+        issuer.release(issued.serial_hex, NOW)
+    assert issuer.find(NAME) is None, "it is on hold by the list"
+    remote.refuse_revocation, remote.lose_revocation = "", True
+    with pytest.raises(IssuerUnanswered):
+        issuer.release(issued.serial_hex, NOW)
+    remote.refuse_revocation, remote.lose_revocation = "nobody is on hold here", False
+    issuer.release(issued.serial_hex, NOW)
+    assert issuer.find(NAME) == issued
+
+
+def test_what_the_station_lacks_leaves_no_doubt(issuer: Journalled, remote: Remote) -> None:
+    """A password that cannot be read is noticed before anything is sent."""
+
+    def without_password(certified: Certified) -> Certified:
+        raise StationError("password cannot be read", remedy="Write it.")
+
+    remote.behaviours += [without_password]
+    request = request_for(p256())
+    with pytest.raises(StationError):
+        issuer.issue(request, NOW)
+    assert issuer.issue(request, NOW).doubts == ()
 
 
 def test_hold_and_release(issuer: Journalled, remote: Remote) -> None:

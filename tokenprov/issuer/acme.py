@@ -25,7 +25,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from cryptography import x509
@@ -132,7 +132,7 @@ class Acme:
                         chain = session.post(text(document, "certificate"), None).content
                         return certified(request.public_key, certificates_in_pem(chain))
                     case "invalid":
-                        raise Problem(order, document.get("error") or {})
+                        raise Problem(order, _error_of(document))
                 seconds = retry_after(answer, now)
                 left = self._pause(left, seconds, order)
 
@@ -230,6 +230,12 @@ class Acme:
                 remedy="Restore it from a backup, or name a file that is not there: one is drawn.",
             )
         return key
+
+
+def _error_of(document: Mapping[str, Json]) -> Mapping[str, Json]:
+    """What went wrong with an order, as far as the server says it (RFC 8555, 7.1.3)."""
+    error = document.get("error")
+    return error if isinstance(error, dict) else {"detail": "it does not say why"}
 
 
 def attestation_object(request: CertificateRequest, authorized: bytes) -> bytes:

@@ -1,7 +1,8 @@
 """A conversation with an ACME server (RFC 8555): directory, nonces, the account, signed requests.
 
 Rules: a request whose nonce the server no longer takes is sent again with the one that it gave
-(6.5); the account is the one of the key, made at the first time (7.3).
+(6.5); the account is the one of the key, made at the first time (7.3); no address that the server
+gives leads out of TLS (6.1).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tokenprov.errors import IssuerError
 from tokenprov.issuer.jose import bound, jwk, signed
-from tokenprov.issuer.web import ask, exchange, first_line
+from tokenprov.issuer.web import ask, exchange, first_line, remedy_for
 from tokenprov.model import Json
 from tokenprov.secret import Secret
 
@@ -30,7 +31,7 @@ _ASK = "Ask who runs the authority; then run the same command again."
 class Problem(IssuerError):
     """What an ACME server refused, by its type (RFC 7807; RFC 8555, 6.7)."""
 
-    def __init__(self, where: str, document: Mapping[str, Json]) -> None:
+    def __init__(self, where: str, document: Mapping[str, Json], remedy: str = _ASK) -> None:
         self.kind = str(document.get("type", "")).removeprefix(_PREFIX)
         below = document.get("subproblems")
         parts = [document, *(below if isinstance(below, list) else ())]
@@ -38,7 +39,7 @@ class Problem(IssuerError):
             str(part["detail"]) for part in parts if isinstance(part, dict) and part.get("detail")
         )
         said = first_line(": ".join(filter(None, (self.kind, details))))
-        super().__init__(f"{where} refused: {said}", remedy=_ASK)
+        super().__init__(f"{where} refused: {said}", remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +83,11 @@ class AcmeSession:
             )
             protected = {"nonce": self._next_nonce(), "url": url, **who}
             content = json.dumps(signed(self._key, protected, payload)).encode()
-            answer = exchange(self._client, "POST", url, content=content, headers=_TYPE)
+            answer = exchange(self._client, "POST", _secure(url), content=content, headers=_TYPE)
             self._nonce = answer.headers.get("Replay-Nonce", "")
             if answer.is_success:
                 return answer
-            problem = Problem(url, _document(answer))
+            problem = Problem(url, _document(answer), remedy_for(answer))
             if problem.kind != "badNonce" or tried == _TRIES - 1:
                 raise problem
         raise AssertionError("the loop ends by itself")
@@ -98,10 +99,19 @@ class AcmeSession:
 
     def _next_nonce(self) -> str:
         if not self._nonce:
-            answer = ask(self._client, "HEAD", self.url("newNonce"))
+            answer = ask(self._client, "HEAD", _secure(self.url("newNonce")))
             self._nonce = answer.headers.get("Replay-Nonce", "")
         nonce, self._nonce = self._nonce, ""
         return nonce
+
+
+def _secure(url: str) -> str:
+    """The address, if it is one of HTTPS. Raises `IssuerError`: what is sent is for the server."""
+    if not url.startswith("https://"):
+        raise IssuerError(
+            f"the ACME server gave {first_line(url)!r}, which is not HTTPS", remedy=_ASK
+        )
+    return url
 
 
 def text(document: Mapping[str, Json], member: str) -> str:
@@ -128,7 +138,7 @@ def location(answer: httpx.Response) -> str:
 def _document(answer: httpx.Response) -> dict[str, Json]:
     try:
         found = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise IssuerError(

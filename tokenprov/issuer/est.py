@@ -87,9 +87,10 @@ class Est:
         body = mark.handle or base64.b64encode(request.csr or b"").decode()
         if not mark.handle:
             mark.keep(body)
+        password = self._password()
         with connection(self._settings) as client:
             above = self._authorities(client)
-            answer = self._post(client, body.encode(), now)
+            answer = self._post(client, body.encode(), password, now)
             issued = certificates_in_pkcs7(_decoded(answer))
             return certified(request.public_key, [*issued, *above])
 
@@ -109,7 +110,9 @@ class Est:
         except IssuerUnanswered as error:
             raise IssuerError(f"{error.message} (/cacerts)", remedy=_NOTHING_SENT) from error
 
-    def _post(self, client: httpx.Client, body: bytes, now: datetime) -> httpx.Response:
+    def _post(
+        self, client: httpx.Client, body: bytes, password: httpx.BasicAuth | None, now: datetime
+    ) -> httpx.Response:
         left = self._settings.wait
         while True:
             answer = ask(
@@ -118,7 +121,7 @@ class Est:
                 f"{self._url}/simpleenroll",
                 content=body,
                 headers=_TYPES,
-                auth=self._password(),
+                auth=password,
             )
             if answer.status_code != HTTPStatus.ACCEPTED:
                 return answer

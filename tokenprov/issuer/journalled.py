@@ -15,11 +15,12 @@ is the `Issuer` that a run sees. Rules:
 - Another key under the same name: the former certificate is revoked as superseded, at the authority
   too; where that cannot be, the doubt says so.
 - A revocation is on the disk before the authority is told. A refusal counts as done where the
-  authority publishes the certificate as revoked.
+  authority publishes the certificate as revoked; that of a release, where it publishes it as good.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tokenprov.errors import IssuerError, IssuerPending, IssuerUnanswered
+from tokenprov.errors import IssuerError, IssuerPending, IssuerUnanswered, StationError
 from tokenprov.issuer.possession import check_possession, on_hold
 from tokenprov.issuer.protocol import (
     Abilities,
@@ -146,7 +147,13 @@ class Journalled:
                 remedy="Issue a new one.",
             )
         self._require(self.abilities.holds, "ends no hold")
-        self._authority.revoke(key.answer, x509.ReasonFlags.remove_from_crl, now)
+        try:
+            self._authority.revoke(key.answer, x509.ReasonFlags.remove_from_crl, now)
+        except IssuerUnanswered:
+            raise
+        except IssuerError:  # it may be in force by now: an answer that was lost
+            if self._published(key.answer, now).standing is not Standing.GOOD:
+                raise
         record.change(index, replace(key, ending=None))
 
     def status(self, serial_hex: str, now: datetime) -> CertificateStatus:
@@ -168,7 +175,7 @@ class Journalled:
         except IssuerPending:
             record.outcome(Outcome.PENDING)
             raise
-        except IssuerError:
+        except (IssuerError, StationError):  # what the station lacks it notices before it sends
             record.outcome(Outcome.REFUSED)
             raise
         _check(certified, request, now)
@@ -209,11 +216,16 @@ class Journalled:
         record.change(index, replace(key, ending=replace(ending, told=True)))
 
     def _is_published(self, issued: Certified, reason: x509.ReasonFlags, now: datetime) -> bool:
-        if not self.abilities.tells_status:
-            return False
-        status = self._authority.status(issued, now)
+        status = self._published(issued, now)
         held = reason is x509.ReasonFlags.certificate_hold
         return status.standing is Standing.REVOKED and status.on_hold is held
+
+    def _published(self, issued: Certified, now: datetime) -> CertificateStatus:
+        """Where it stands by what counts; unknown where that cannot be had."""
+        if self.abilities.tells_status:
+            with contextlib.suppress(IssuerError):
+                return self._authority.status(issued, now)
+        return CertificateStatus(standing=Standing.UNKNOWN)
 
     def _by_serial(self, serial_hex: str) -> tuple[_Record, int]:
         for request_id, keys in self._folder.all():

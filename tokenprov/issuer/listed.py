@@ -13,7 +13,7 @@ from tokenprov.issuer.asked import ask_responder
 from tokenprov.issuer.protocol import CertificateStatus
 from tokenprov.issuer.published import status_in_lists
 from tokenprov.issuer.requests import Certified
-from tokenprov.issuer.web import WebSettings, ask, connection
+from tokenprov.issuer.web import MAX_LIST, WebSettings, ask, connection
 
 _PEM = b"-----BEGIN"
 
@@ -38,7 +38,7 @@ def read_status(settings: WebSettings, issued: Certified, now: datetime) -> Cert
 def _fetched(settings: WebSettings) -> bytes:
     if "://" in settings.crl:
         with connection(settings) as client:
-            data = ask(client, "GET", settings.crl).content
+            data = ask(client, "GET", settings.crl, limit=MAX_LIST).content
     else:
         try:
             data = Path(settings.crl).read_bytes()
