@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,19 @@ def test_nobody_there_is_no_doubt(server: CmpServer, home: IssuerHome) -> None:
     with pytest.raises(IssuerError, match="was not reached") as raised:
         home.issuer(uri=nowhere, timeout=2, wait=0).issue(asked(), now())
     assert type(raised.value) is IssuerError
+
+
+def test_no_proxy_of_the_environment(
+    server: CmpServer, home: IssuerHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request goes where the profile says, whatever the shell has for other programs."""
+    with socket.create_server((HOST, 0)) as proxy:
+        proxy.settimeout(0.0)
+        monkeypatch.setenv("http_proxy", f"http://{HOST}:{proxy.getsockname()[1]}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        home.issuer(timeout=5).issue(asked(), now())
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
 
 
 def test_an_answer_counts_by_its_protection(server: CmpServer, home: IssuerHome) -> None:

@@ -10,7 +10,8 @@
                                                 # checked possession (RFC 4211, 4: raVerified)
 
 Rules:
-- No secret is on a command line or in the environment: OpenSSL reads the station's own files.
+- No secret is on a command line or in the environment: OpenSSL reads the station's own files. It
+  sees no proxy of the environment, nor a configuration.
 - An answer counts when its protection holds, which OpenSSL checks. What was not sent was not
   carried out, what the authority rejected was not either; all else may have been.
 - A request that waits is polled for as long as `wait` says. After that it cannot be taken up again:
@@ -40,6 +41,7 @@ from tokenprov.issuer.protocol import Abilities, CertificateRequest, Certificate
 from tokenprov.issuer.reasons import REASON_CODES
 from tokenprov.issuer.requests import Certified
 from tokenprov.issuer.settings import File, read, read_secret
+from tokenprov.issuer.told import environment
 from tokenprov.issuer.web import WebSettings
 
 _OUTPUTS = {"-certout": "new.pem", "-chainout": "chain.pem"}
@@ -153,6 +155,7 @@ class Cmp:
             done = subprocess.run(
                 [*command, *self._protection(), *self._transport()],
                 cwd=folder,
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=timeout + wait + _SLACK,

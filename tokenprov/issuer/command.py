@@ -45,12 +45,11 @@ from tokenprov.issuer.listed import read_status
 from tokenprov.issuer.protocol import Abilities, CertificateRequest, CertificateStatus
 from tokenprov.issuer.requests import Certified
 from tokenprov.issuer.settings import File, read
-from tokenprov.issuer.told import told
+from tokenprov.issuer.told import environment, told
 from tokenprov.issuer.web import WebSettings
 from tokenprov.model import Json
 
 _UNAVAILABLE, _TEMPORARY = 69, 75  # sysexits.h
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")  # of the environment
 _MAX_SAID = 300  # characters of what it said that are shown
 _AGAIN = "Run the same command again: the station knows what it asked."
 
@@ -121,7 +120,7 @@ class Program:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={name: os.environ[name] for name in _KEPT if name in os.environ},
+                env=environment(),
                 cwd="/",
                 start_new_session=True,  # it is ended with all that it started
             )

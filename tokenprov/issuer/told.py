@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
+
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tokenprov.issuer.protocol import CertificateRequest
 from tokenprov.model import Json
+
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")
+
+
+def environment() -> dict[str, str]:
+    """What a program that is run for an authority sees of the environment: no proxy, no secret."""
+    return {name: os.environ[name] for name in _KEPT if name in os.environ}
 
 
 def told(request: CertificateRequest) -> dict[str, Json]:
