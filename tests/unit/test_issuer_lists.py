@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 import tokenprov.issuer.ca.lists
@@ -174,6 +177,85 @@ def test_a_superseded_certificate_is_published(ca: LocalCa) -> None:
     ca.publish(NOW, whole=True)
     issued_by(ca, "o/9a", NOW + HOUR)
     assert ca.status(first.serial_hex, NOW + HOUR).reason is Reason.superseded
+
+
+def test_a_supersession_that_was_cut_off_is_published_by_the_next_call(
+    ca: LocalCa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The power fails between record and list: the former certificate is ended all the same."""
+    first, request = issued_by(ca, "o/9a"), request_for(p256(), request_id="o/9a")
+    ca.publish(NOW, whole=True)
+
+    def full(path: Path, data: bytes) -> None:
+        raise DurabilityError("the disk is full", remedy="Free some space.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tokenprov.issuer.ca.lists, "write_durable", full)
+        with pytest.raises(DurabilityError):
+            ca.issue(request, NOW + HOUR)
+    again = ca.issue(request, NOW + HOUR)
+    assert ca.find("o/9a") == again
+    assert ca.status(first.serial_hex, NOW + HOUR).reason is Reason.superseded
+    published = number(ca.lists(NOW + HOUR).delta)
+    assert ca.issue(request, NOW + HOUR) == again
+    assert number(ca.lists(NOW + HOUR).delta) == published, "once is enough"
+
+
+URL = x509.UniformResourceIdentifier("http://ca.example.test/whole.crl")
+ELSEWHERE = x509.UniformResourceIdentifier("http://ca.example.test/2.crl")
+
+
+def scope(**said: object) -> x509.IssuingDistributionPoint:
+    """Which certificates a list is of (RFC 5280, 5.2.5)."""
+    usual: dict[str, Any] = {
+        "full_name": None,
+        "relative_name": None,
+        "only_contains_user_certs": False,
+        "only_contains_ca_certs": False,
+        "only_some_reasons": None,
+        "indirect_crl": False,
+        "only_contains_attribute_certs": False,
+    }
+    return x509.IssuingDistributionPoint(**usual | said)
+
+
+@pytest.mark.parametrize(
+    ("extension", "said"),
+    [
+        (scope(only_contains_user_certs=True), ""),
+        (scope(full_name=[ELSEWHERE, URL]), ""),
+        (scope(full_name=[ELSEWHERE]), "of another distribution point"),
+        (scope(only_contains_ca_certs=True), "not for all"),
+        (scope(only_contains_attribute_certs=True), "not for all"),
+        (scope(indirect_crl=True), "not for all"),
+        (scope(only_some_reasons=frozenset([Reason.key_compromise])), "not for all"),
+        (x509.DeltaCRLIndicator(1), "is a delta"),
+        (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"), "critical"),
+    ],
+)
+def test_a_list_on_which_it_would_not_stand_says_nothing(
+    ca: LocalCa, extension: x509.ExtensionType, said: str
+) -> None:
+    """That a certificate is not on a list of others makes it not good."""
+    issued = issued_by(ca, "o/9a")
+    certificate = x509.load_der_x509_certificate(issued.der)
+    key = ca.signer.key
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    crl = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(ca.certificate.subject)
+        .last_update(NOW)
+        .next_update(NOW + DAY)
+        .add_extension(extension, critical=True)
+        .sign(key, hashes.SHA256())
+        .public_bytes(Encoding.DER)
+    )
+    if not said:
+        found = status_in_lists(crl, None, ca.certificate, issued.serial_hex, NOW, certificate)
+        assert found.standing is Standing.GOOD
+        return
+    with pytest.raises(IssuerError, match=said):
+        status_in_lists(crl, None, ca.certificate, issued.serial_hex, NOW, certificate)
 
 
 def test_others_lists_do_not_count(ca: LocalCa, tmp_path: Path) -> None:

@@ -29,10 +29,12 @@ def read_status(settings: WebSettings, issued: Certified, now: datetime) -> Cert
             f"certificate {issued.serial_hex} came without its authority's own",
             remedy="Have the authority send its chain: the list is checked by it.",
         )
+    certificate = x509.load_der_x509_certificate(issued.der)
     authority = x509.load_der_x509_certificate(issued.chain[0])
     if settings.ocsp:
-        return ask_responder(settings, x509.load_der_x509_certificate(issued.der), authority, now)
-    return status_in_lists(_fetched(settings), None, authority, issued.serial_hex, now)
+        return ask_responder(settings, certificate, authority, now)
+    whole = _fetched(settings)
+    return status_in_lists(whole, None, authority, issued.serial_hex, now, certificate)
 
 
 def _fetched(settings: WebSettings) -> bytes:

@@ -83,6 +83,22 @@ class ListFolder:
         write_durable(self._folder / "delta.crl", delta)
         return Lists(whole=data, delta=delta)
 
+    def lack(self, issued: Iterable[Issued], now: datetime) -> bool:
+        """Whether one of these is revoked, has not ended, and is not published so."""
+        revoked = [one for one in issued if one.revocation and one.not_after > now]
+        if not revoked:
+            return False
+        lists = self.read()
+        listed = {
+            entry.serial_number: reason_of(entry)
+            for der in ((lists.whole, lists.delta) if lists else ())
+            for entry in self._load(der)
+        }
+        return any(
+            listed.get(serial) is not reason
+            for serial, (_, reason) in _entries(revoked, None).items()
+        )
+
     def current(self, issued: Iterable[Issued], now: datetime) -> Lists:
         """What is published now, published again where it ended."""
         lists = self.read()

@@ -113,11 +113,13 @@ class LocalCa:
         with self.folder.writing():
             former = self.issued.of(request.request_id)
             if former and former[-1].public_key_digest == digest:
-                return self._answer_again(request.request_id, former[-1])
-            certificate = build_certificate(request, self.signer, now=now, random=random)
-            issued = Issued.of(certificate, now)
-            self.issued.add(request.request_id, issued)
-            if not all(one.ended for one in former):
+                issued = former[-1]
+                _refuse_revoked(request.request_id, issued)
+            else:
+                certificate = build_certificate(request, self.signer, now=now, random=random)
+                issued = Issued.of(certificate, now)
+                self.issued.add(request.request_id, issued)
+            if self._lists.lack(self.issued.of(request.request_id)[:-1], now):
                 self._lists.publish(self.issued.all(), now, whole=False)
         return self._answer(issued)
 
@@ -176,19 +178,19 @@ class LocalCa:
         with self.folder.writing():
             return self._lists.publish(self.issued.all(), now, whole=whole)
 
-    def _answer_again(self, request_id: str, issued: Issued) -> IssuedCertificate:
-        if issued.revocation and issued.revocation.on_hold:
-            raise on_hold(request_id, issued.serial_hex)
-        if issued.revocation:
-            raise IssuerError(
-                f"the certificate for {request_id} was revoked ({issued.revocation.reason.value})",
-                remedy="Make a new key in that slot, or a new order.",
-            )
-        return self._answer(issued)
-
     def _answer(self, issued: Issued) -> IssuedCertificate:
         return IssuedCertificate(
             der=issued.certificate, chain=self.chain, serial_hex=issued.serial_hex
+        )
+
+
+def _refuse_revoked(request_id: str, issued: Issued) -> None:
+    if issued.revocation and issued.revocation.on_hold:
+        raise on_hold(request_id, issued.serial_hex)
+    if issued.revocation:
+        raise IssuerError(
+            f"the certificate for {request_id} was revoked ({issued.revocation.reason.value})",
+            remedy="Make a new key in that slot, or a new order.",
         )
 
 
