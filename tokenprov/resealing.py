@@ -99,16 +99,24 @@ def _changing(home: Home) -> Iterator[bool]:
 def _todo(
     home: Home, purpose: Purpose, label: str, old_kid: str, new_kid: str, beside: bool
 ) -> list[EnvelopeRecord]:
-    """What of a token is to be moved; not what another process may be telling it right now."""
+    """What of a token is to be moved; not what another process may be telling it right now.
+
+    Of each secret the last envelope says to which key it has come. Raises InputError where the new
+    key had it before: a key that was taken over from is over.
+    """
     there = home.ledger.envelopes(token_label=label, purpose=purpose)
-    moved = {_secret(envelope) for envelope in there if envelope.kid == new_kid}
-    return [
+    todo = [
         envelope
-        for envelope in there
-        if envelope.kid == old_kid
-        and _secret(envelope) not in moved
-        and not (beside and envelope.state is EnvelopeState.PREPARED)
+        for envelope in {_secret(envelope): envelope for envelope in there}.values()
+        if envelope.kid == old_kid and not (beside and envelope.state is EnvelopeState.PREPARED)
     ]
+    before = {_secret(envelope) for envelope in there if envelope.kid == new_kid}
+    if before & set(map(_secret, todo)):
+        raise InputError(
+            f"what is sealed for token {label} was moved away from key {new_kid} before",
+            remedy="Have the custodian make a new pair: tokenprov escrow new-key",
+        )
+    return todo
 
 
 def take_up(home: Home) -> None:
@@ -239,7 +247,7 @@ def _found_again(home: Home, blob: bytes, entry: Entry) -> Move:
     """The move that an entry records, by what the new envelope says of itself."""
     context, kid = read_context(blob)
     wanted = (context.order, context.token, context.name, context.generation)
-    for old in home.ledger.envelopes(token_label=context.token, order=context.order):
+    for old in reversed(home.ledger.envelopes(token_label=context.token, order=context.order)):
         if (_secret(old), old.purpose, old.kid) == (wanted, context.purpose, entry["from"]):
             digest = hashlib.sha256(blob).hexdigest()
             return Move(old=old.sha256, new=replace(old, kid=kid, sha256=digest, blob=blob))

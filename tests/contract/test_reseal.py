@@ -63,6 +63,19 @@ def opened(station: Station, serial: str, key: Path, *options: str) -> list[dict
     return document
 
 
+def test_there_is_no_way_back(issued: Station, token: TokenUnderTest, new: Path) -> None:
+    """To a key that was taken over from nothing is moved, and that is told; nor is it recorded."""
+    before = opened(issued, token.serial, old_key(issued))
+    assert reseal(issued, new).code == 0
+    first = f"help-desk={issued.home / 'custodians' / 'help-desk.pem'}"
+    move = ("escrow", "reseal", "--from-key", new.with_suffix(".key"), "--to", first, *WHY)
+    said = issued.tell(*move)
+    assert (said.code, "was moved away from key" in said.err) == (2, True), said.err
+    assert len(issued.entries("resealed")) == 1
+    assert opened(issued, token.serial, new.with_suffix(".key")) == before
+    assert reseal(issued, new).code == 0  # a second time is fine
+
+
 def test_everything_moves_and_nothing_is_shown(
     issued: Station, token: TokenUnderTest, new: Path
 ) -> None:

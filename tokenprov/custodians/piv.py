@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from yubikit.piv import SLOT, PivSession
+from yubikit.piv import SLOT
 
-from tokenprov.device.person_slot import key_in_slot
-from tokenprov.device.translate import translated
+from tokenprov.device.person_slot import PersonSlot, key_in_slot
 from tokenprov.errors import EscrowError
 from tokenprov.record.escrow import CustodianKey
 from tokenprov.record.hpke import open_by_exchange
@@ -26,7 +25,7 @@ from tokenprov.secret import Secret
 class KeyOnToken:
     """Implements `escrow.PrivateKey` on an open connection."""
 
-    session: PivSession = field(repr=False)
+    slot: PersonSlot = field(repr=False)
     public: ec.EllipticCurvePublicKey
 
     @property
@@ -36,24 +35,19 @@ class KeyOnToken:
 
     def decrypt(self, sealed: bytes, info: bytes) -> bytes:
         """ECDH on the token, the rest here. Raises InvalidTag, TokenError."""
-        return open_by_exchange(sealed, info, self.public, self._exchange)
-
-    def _exchange(self, point: bytes) -> bytes:
-        peer = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
-        with translated("opening with the key in 9d"):
-            return self.session.calculate_secret(SLOT.KEY_MANAGEMENT, peer)
+        return open_by_exchange(sealed, info, self.public, self.slot.exchange)
 
 
 @contextmanager
 def key_on_token(reader: str, ask_pin: Callable[[], Secret]) -> Iterator[KeyOnToken]:
-    """The key in 9d of the token in a reader. Raises TokenError, EscrowError."""
-    with key_in_slot(reader, SLOT.KEY_MANAGEMENT) as (session, public):
+    """The key in 9d of the token in a reader. Raises TokenError, InputError, EscrowError."""
+    with key_in_slot(reader, SLOT.KEY_MANAGEMENT) as slot:
+        public = slot.public
         if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name != "secp256r1":
             raise EscrowError(
-                "slot 9d of the token holds no key on P-256",
-                remedy="Make one: ykman piv keys generate --algorithm ECCP256 9d PUBLIC.pem",
+                "slot 9d of the token holds no key on P-256, or none that it shows",
+                remedy="Make one: ykman piv keys generate --algorithm ECCP256 9d PUBLIC.pem; a card"
+                " that is no YubiKey shows its key by a certificate in the slot.",
             )
-        pin = ask_pin()
-        with translated("verifying the PIN of the token"):
-            session.verify_pin(pin.reveal_text())
-        yield KeyOnToken(session=session, public=public)
+        slot.verify_pin(ask_pin())
+        yield KeyOnToken(slot=slot, public=public)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from yubikit.core import BadResponseError, NotSupportedError, Tlv
 from yubikit.core.smartcard import AID, SW, ApduError, SmartCardConnection
@@ -250,6 +250,12 @@ class Piv:
         hashing = hashes.SHA384() if algorithm is KEY_TYPE.ECCP384 else hashes.SHA256()
         with translated(f"signing with the key in {slot:02x}"):
             return self._session.sign(slot, algorithm, message, hashing, padding.PKCS1v15())
+
+    def exchange(self, slot: SLOT, point: bytes) -> bytes:
+        """ECDH on P-256 with an uncompressed point: its x coordinate."""
+        peer = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+        with translated(f"opening with the key in {slot:02x}"):
+            return self._session.calculate_secret(slot, peer)
 
     # Objects
 

@@ -50,6 +50,7 @@ AIDS = (AID[:9], AID)  # without its version, as 2.2 allows, then whole
 PIN_SIZE, PADDING = 8, b"\xff"  # part 2, 2.4.3
 
 TAG_DYNAMIC, TAG_CHALLENGE, TAG_RESPONSE = 0x7C, 0x81, 0x82  # part 2, table 7
+TAG_EXPONENTIATION = 0x85
 TAG_OBJECT_ID, TAG_OBJECT = 0x5C, 0x53
 TAG_TEMPLATE, TAG_ALGORITHM = 0xAC, 0x80  # part 2, 3.3.2
 TAG_CERTIFICATE, TAG_CERT_INFO, TAG_ERROR_DETECTION = 0x70, 0x71, 0xFE  # part 1, table 10
@@ -230,11 +231,20 @@ class PivCardApplet:
 
     def sign(self, slot: SLOT, algorithm: KEY_TYPE, message: bytes) -> bytes:
         """A signature as X.509 has it for that algorithm."""
+        if algorithm not in PROBES:
+            raise _beyond(f"signing with a key of {algorithm.name} in {slot:02x}")
         with translated(f"signing with the key in {slot:02x}"):
             return self._use_key(slot, algorithm, signature_input(algorithm, message))
 
-    def _use_key(self, slot: SLOT, algorithm: KEY_TYPE, challenge: bytes) -> bytes:
-        body = Tlv(TAG_RESPONSE) + Tlv(TAG_CHALLENGE, challenge)
+    def exchange(self, slot: SLOT, point: bytes) -> bytes:
+        """ECDH on P-256 with an uncompressed point: its x coordinate."""
+        with translated(f"opening with the key in {slot:02x}"):
+            return self._use_key(slot, KEY_TYPE.ECCP256, point, TAG_EXPONENTIATION)
+
+    def _use_key(
+        self, slot: SLOT, algorithm: KEY_TYPE, challenge: bytes, tag: int = TAG_CHALLENGE
+    ) -> bytes:
+        body = Tlv(TAG_RESPONSE) + Tlv(tag, challenge)
         answer = self._exchange.send(
             INS_AUTHENTICATE, algorithm, slot, Tlv(TAG_DYNAMIC, body), answers=True
         )

@@ -158,10 +158,11 @@ class PlainPivApplet:
         if command.p2 != WITHOUT_PIN and not given:
             raise Refusal(SW.SECURITY_NOT_SATISFIED)
         self._pin_fresh = False
-        challenge = fields.get(0x81, b"")
-        if fields.keys() != {0x82, 0x81} or fields[0x82]:
+        inputs = {tag: value for tag, value in fields.items() if tag != 0x82}
+        if fields.get(0x82) != b"" or len(inputs) != 1 or not inputs.keys() <= {0x81, 0x85}:
             raise Refusal(SW.INCORRECT_PARAMETERS)
-        return _tlv(0x7C, _tlv(0x82, _use(key, challenge)))
+        ((tag, value),) = inputs.items()
+        return _tlv(0x7C, _tlv(0x82, _use(key, value) if tag == 0x81 else _agree(key, value)))
 
     def _administrate(self, algorithm: int, fields: dict[int, bytes]) -> bytes:
         if algorithm != TRIPLE_DES:
@@ -285,6 +286,17 @@ def _use(key: Key, challenge: bytes) -> bytes:
     if len(challenge) != 256 or value >= modulus:
         raise Refusal(SW.INCORRECT_PARAMETERS)
     return pow(value, numbers.d, modulus).to_bytes(256)
+
+
+def _agree(key: Key, point: bytes) -> bytes:
+    """The x coordinate of the shared point (part 2, 3.2.4; exponentiation)."""
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise Refusal(SW.INCORRECT_PARAMETERS)
+    try:
+        peer = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+    except ValueError:
+        raise Refusal(SW.INCORRECT_PARAMETERS) from None
+    return key.exchange(ec.ECDH(), peer)
 
 
 def _halves(data: bytes) -> tuple[bytes, bytes]:
