@@ -3,6 +3,7 @@
  *   crash N     function N of the list (PKCS #11 3.1, 3.6) ends the process
  *   hang N      it never returns
  *   refuse N C  it returns C
+ *   pull N C    the first call of it finds every session gone, as a pull leaves them, and returns C
  *   noise       C_GetTokenInfo writes to standard output
  *   serial      there is one token, whose serial it has from the beginning
  *   same        all tokens have one serial
@@ -29,6 +30,7 @@
 #define GET_MECHANISM_LIST 7
 #define INIT_TOKEN 9
 #define OPEN_SESSION 12
+#define CLOSE_ALL_SESSIONS 14
 #define SIGN 43
 #define GENERATE_KEY_PAIR 59
 #define SENSITIVE 0x103UL
@@ -44,11 +46,29 @@ struct token_info {
 struct attribute { ulong_t type; void *value; ulong_t size; };
 
 static struct list real, ours;
-static ulong_t code, flags;
+static ulong_t code, flags, opened;
+static int pulled_at;
 
 static ulong_t crash(void) { raise(SIGSEGV); return OK; }
 static ulong_t hang(void) { for (;;) pause(); return OK; }
 static ulong_t refuse(void) { return code; }
+
+static ulong_t open_session(ulong_t slot, ulong_t how, void *data, void *notify, ulong_t *session)
+{
+	opened = slot;
+	return real.function[OPEN_SESSION](slot, how, data, notify, session);
+}
+
+static ulong_t pull(ulong_t a, ulong_t b, ulong_t c, ulong_t d, ulong_t e)
+{
+	static int done;
+
+	if (!done++) {
+		real.function[CLOSE_ALL_SESSIONS](opened);
+		return code;
+	}
+	return real.function[pulled_at](a, b, c, d, e);
+}
 
 static ulong_t noisy_info(ulong_t slot, struct token_info *info)
 {
@@ -138,7 +158,11 @@ ulong_t C_GetFunctionList(struct list **list)
 		ours.function[place] = (any_t)hang;
 	else if (!strcmp(what, "refuse"))
 		ours.function[place] = (any_t)refuse;
-	else if (!strcmp(what, "noise"))
+	else if (!strcmp(what, "pull")) {
+		pulled_at = place;
+		ours.function[place] = (any_t)pull;
+		ours.function[OPEN_SESSION] = (any_t)open_session;
+	} else if (!strcmp(what, "noise"))
 		ours.function[GET_TOKEN_INFO] = (any_t)noisy_info;
 	else if (!strcmp(what, "serial"))
 		ours.function[GET_TOKEN_INFO] = (any_t)named_info;

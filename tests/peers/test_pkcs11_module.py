@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from tokenprov.errors import (
     NotSupported,
     TokenError,
     TokenGone,
+    TokenReset,
     WrongToken,
 )
 from tokenprov.pkcs11 import Module, Pkcs11Uri, TokenInfo, module_key
@@ -28,7 +30,7 @@ from tokenprov.secret import Secret
 
 SO_PIN, PIN = Secret("9182736450"), Secret("50463728")
 MESSAGE = b"what is signed"
-GET_TOKEN_INFO, LOGIN, SIGN = 6, 18, 43  # places in CK_FUNCTION_LIST
+GET_TOKEN_INFO, LOGIN, FIND_OBJECTS_INIT, SIGN = 6, 18, 26, 43  # places in CK_FUNCTION_LIST
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +194,43 @@ def test_a_module_that_hangs(wrong: Callable[[str], Module], softhsm: Module) ->
 
 
 _TEXT = {"capture_output": True, "text": True, "check": False, "timeout": 60}
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [("32", TokenGone), ("b3", TokenGone), ("e0", TokenGone), ("101", TokenReset)],
+    ids=["device removed", "session handle invalid", "token not present", "user not logged in"],
+)
+def test_a_session_that_is_lost_is_opened_again(
+    wrong: Callable[[str], Module], softhsm: Module, code: str, error: type[TokenError]
+) -> None:
+    """A pull ends the sessions of a module: the error says so, and the same request works again."""
+    token = made_token(softhsm)
+    with wrong(f"pull {FIND_OBJECTS_INIT} {code}") as module:
+        with pytest.raises(error):
+            module.objects(token, PIN)
+        assert module.objects(token, PIN).objects == ()
+
+
+def test_an_interrupt_leaves_no_answer_behind(
+    wrong: Callable[[str], Module], softhsm: Module
+) -> None:
+    """A request that a person breaks off ends its process: its answer is not the next one's."""
+    token = made_token(softhsm)
+
+    def interrupted(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    with wrong(f"hang {LOGIN} 0") as module:
+        before = signal.signal(signal.SIGALRM, interrupted)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 1.0)
+            with pytest.raises(KeyboardInterrupt):
+                module.log_in(token.serial, PIN)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            signal.signal(signal.SIGALRM, before)
+        assert token.serial in {one.serial for one in module.tokens()}
 
 
 def test_a_module_that_crashes_at_once(wrong: Callable[[str], Module]) -> None:

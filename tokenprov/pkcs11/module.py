@@ -28,6 +28,7 @@ from tokenprov.errors import (
     TokenError,
     TokenGone,
     TokenRefused,
+    TokenReset,
     WrongToken,
 )
 from tokenprov.pkcs11.values import (
@@ -53,7 +54,11 @@ ANSWER_LIMIT = 16 * 1024 * 1024  # bytes: more is no answer
 _WRONG_PIN = {"PinIncorrect", "PinInvalid", "PinLenRange", "PinExpired", "C_InitToken 0xa0"}
 _LOCKED = {"PinLocked", "C_InitToken 0xa4"}
 _TWO_TOKENS = "SerialTwice"
-_GONE = {"TokenNotPresent", "DeviceRemoved", "TokenNotRecognised", "SlotIDInvalid"}
+_GONE = {
+    *("TokenNotPresent", "DeviceRemoved", "TokenNotRecognised", "SlotIDInvalid"),
+    *("SessionHandleInvalid", "SessionClosed"),
+}
+_RESET = "UserNotLoggedIn"  # though it was logged in
 _MISSING = {
     *("MechanismInvalid", "FunctionNotSupported", "MechanismParamInvalid", "KeyTypeInconsistent"),
     *("TemplateInconsistent", "AttributeValueInvalid", "AttributeTypeInvalid", "C_InitToken 0x54"),
@@ -245,7 +250,7 @@ class Module:
 
     def _ask(self, doing: str, operation: str, *, seconds: float = 0.0, **given: Any) -> Any:
         with self._turn:
-            channel = self._running()
+            channel, answer = self._running(), None
             channel.settimeout(seconds or self._short)
             try:
                 channel.sendall(json.dumps({"do": operation, "with": given}).encode() + b"\n")
@@ -255,6 +260,9 @@ class Module:
                 self._hung(doing, seconds or self._short)
             except (OSError, ValueError):
                 self._died(doing)
+            finally:
+                if answer is None:  # an interrupt: what comes late is no answer to the next one
+                    self._stop(at_once=True)
         if not isinstance(answer, Mapping) or "failed" not in answer and "answer" not in answer:
             raise _lied(doing)
         if "failed" in answer:
@@ -361,6 +369,8 @@ def _raise(doing: str, failed: str, text: str) -> NoReturn:
         )
     if failed in _GONE:
         raise TokenGone(what, remedy="Insert the same token again; the work goes on where it was.")
+    if failed == _RESET:
+        raise TokenReset(what, remedy="Another program reset the token; it is read again.")
     if failed == _TWO_TOKENS:
         raise WrongToken(
             f"{doing}: two tokens say one serial",

@@ -6,6 +6,7 @@ environment, no core dump. Rules:
 
 - A token is found by its serial each time: slots are renumbered. One without a serial is found by
   its slot, and only while it has none.
+- A session that a pull or a reset ended is given up, and the next request opens another.
 - After a failed login the library is initialised anew, because the session that was opened for it
   is lost otherwise.
 - C_InitToken, which python-pkcs11 does not offer, is called here through the module's own list of
@@ -21,6 +22,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pkcs11
@@ -33,7 +35,14 @@ from pkcs11 import (
     ObjectClass,
     TokenFlag,
 )
-from pkcs11.exceptions import PKCS11Error
+from pkcs11.exceptions import (
+    DeviceRemoved,
+    PKCS11Error,
+    SessionClosed,
+    SessionHandleInvalid,
+    TokenNotPresent,
+    UserNotLoggedIn,
+)
 
 LABEL_SIZE = 32  # bytes of CK_TOKEN_INFO.label, padded with spaces (3.1)
 INIT_TOKEN = 9  # place of C_InitToken in CK_FUNCTION_LIST (3.6)
@@ -61,6 +70,10 @@ _PUBLIC = {  # what makes up a public key
     KeyType.EC: (Attribute.EC_PARAMS, Attribute.EC_POINT),
     KeyType.EC_EDWARDS: (Attribute.EC_PARAMS, Attribute.EC_POINT),
 }
+
+
+# The token went, or was reset, and with it what its session was opened for
+LOST = (DeviceRemoved, SessionClosed, SessionHandleInvalid, TokenNotPresent, UserNotLoggedIn)
 
 
 class Failed(Exception):
@@ -253,7 +266,17 @@ class Worker:
     def _close(self) -> None:
         session, self._session, self._opened = self._session, None, ()
         if session is not None:
-            session.close()
+            with suppress(*LOST):
+                session.close()
+
+    def answer(self, operation: str, given: dict[str, Any]) -> Any:
+        """What an operation gives; one that finds its session lost leaves none behind."""
+        do: Callable[..., Any] = getattr(self, operation)
+        try:
+            return do(**given)
+        except LOST:
+            self._close()
+            raise
 
 
 def _init_token(path: str, slot: int, so_pin: bytes, label: bytes) -> int:
@@ -300,8 +323,7 @@ def serve(channel: socket.socket, path: str) -> None:
             request = json.loads(line)
             try:
                 worker = worker or Worker(path)
-                operation: Callable[..., Any] = getattr(worker, request["do"])
-                answer = {"answer": operation(**request["with"])}
+                answer = {"answer": worker.answer(request["do"], request["with"])}
             except Failed as error:
                 answer = {"failed": str(error), "text": ""}
             except PKCS11Error as error:
