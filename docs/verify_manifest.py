@@ -3,10 +3,9 @@
 
     python3 verify_manifest.py --key VKEY FOLDER | FILE.tlog-proof
 
-Needs Python 3.11 and `cryptography`; written from formats.md alone. VKEY is the station's verifier
-key, from its operator; without it the one in the folder proves only that the folder is whole. Not
-checked: members of each kind (entry.schema.json), counts of batches and recovery codes, approvals,
-cosignatures, certificates. Exit code 0: it holds. 6: it does not, a line for each fault.
+Needs Python 3.11 and `cryptography`; written from formats.md alone. VKEY is the verifier key, from
+the station's operator: the one in the folder proves only that the folder is whole. Not checked:
+members of a kind, counts, approvals, cosignatures, certificates. Exit code 6: it does not hold.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 ED25519 = bytes.fromhex("302a300506032b6570032100")  # before a key in SubjectPublicKeyInfo
 HOLDER = b"tokenprov/holder/v1\n"  # before an opening
-WIDTH = 256  # hashes in a full tile
+WIDTH, LATE = 256, timedelta(minutes=5)  # hashes in a full tile; that an entry may come late
 FREE, HELD = ("new", "stock", "aside", "revoked"), ("held", "suspended")  # whether somebody's
-# kind: the states that a token may be in before it, and the one it is in after it
-MOVES = {
+MOVES = {  # kind: the states that a token may be in before it, and the one it is in after it
     **{"received": (("new", "aside", "revoked"), "stock"), "wiped": (FREE, "stock")},
     **{"issued": (("new", "stock", "aside", "held"), "held"), "unblocked": (("held",), "held")},
     **{"rotated": (("held",), "held"), "suspended": (("held",), "suspended")},
@@ -43,7 +42,8 @@ ONCE |= {"recovery-codes": "list", "recovery-code-used": "code"}
 READ = re.compile("checkpoint|manifest[.](vkey|keys)|timestamps/[0-9]+-[0-9]+[.]tsr")  # or not
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 OTHERS = """station opened resealed custodian-changed erased waiver drill batch-closed key-rotated
-key-lost person-changed policy-changed custodian-split recovery-codes recovery-code-used"""
+key-lost person-changed policy-changed custodian-split recovery-codes recovery-code-used
+clock-corrected"""
 
 
 class Wrong(Exception):
@@ -65,12 +65,10 @@ def unbase64(text: str) -> bytes:
 
 def head(note: bytes, *keys: str) -> tuple[int, bytes, list[str]]:
     """Size, root and further lines of a checkpoint that each of these verifier keys signed."""
-    text, _, signatures = note.decode(errors="surrogateescape").rpartition("\n\n")
-    lines = re.findall("\N{EM DASH} ([^ \n]+) ([^ \n]+)\n", signatures)
-    form = re.fullmatch(r"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([^\n]{44})((?:\n[^\n]+)*)", text)
-    if not form or not lines or len(signatures.split("\n")) != len(lines) + 1:
-        raise Wrong("note", "not a signed note with a checkpoint in it")
-    made = [(name, unbase64(encoded)) for name, encoded in lines]
+    text, _, signed = note.decode(errors="surrogateescape").rpartition("\n\n")
+    made = [(n, unbase64(e)) for n, e in re.findall("\N{EM DASH} ([^ \n]+) ([^ \n]+)\n", signed)]
+    form: Any = re.fullmatch(r"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([^\n]{44})((?:\n[^\n]+)*)", text)
+    need(form and made and signed.count("\n") == len(made), "note", "no signed checkpoint")
     for name, given, encoded in ([*key.split("+", 2), "", ""][:3] for key in keys):
         kind, raw = (key := unbase64(encoded))[0], key[1:]  # Ed25519, or ECDSA on P-256
         of = sha256(raw if kind == 2 else name.encode() + b"\n" + key)[:4]
@@ -138,7 +136,7 @@ class Record:
     def __init__(self, path: Path) -> None:
         self.path, self.faults, self.row = path, list[str](), list[bytes]()  # hashes of entries
         self.keys = list[tuple[str, bool]]()  # one after another; vouched for by the last?
-        self.station, self.once = "", dict[tuple[str, str | int], int]()
+        self.station, self.latest, self.once = "", "", dict[tuple[str, str | int], int]()
         self.tokens, self.erased = dict[object, tuple[str, str]](), dict[str, bool]()
         self.blobs, self.tiles = set[str](), dict[str, list[bytes]]()  # tile: what it is made of
 
@@ -194,9 +192,7 @@ class Record:
     def entry(self, data: bytes, index: int) -> None:
         entry = parse(data)
         need(entry["v"] == 1 and entry["kind"] in {*MOVES, *OTHERS.split()}, "kind", "not known")
-        self.faults += [
-            f"{rule}: entry {index}: {what}" for rule, what in self.follow(index, entry)
-        ]
+        self.faults += [f"{r}: entry {index}: {what}" for r, what in self.follow(index, entry)]
         if entry["kind"].startswith("key-"):
             self.change(entry, index, root_of(self.row))
         named = ("steps", "secrets", "approvers")
@@ -210,6 +206,10 @@ class Record:
         self.station = self.station or entry["station"]
         if (index == 0) != (kind == "station") or entry["station"] != self.station:
             yield "station", "of another station, or not the first entry and only that names it"
+        of, now, last = datetime.fromisoformat, entry["time"], self.latest or entry["time"]
+        if entry["ahead"] != last if "ahead" in entry else of(last) - of(now) > LATE:
+            yield "time", f"it does not follow {last}"
+        self.latest = now if "ahead" in entry else max(last, now)
         first = self.once.setdefault((kind, entry.get(ONCE.get(kind, ""), index)), index)
         if first != index:
             yield ONCE[kind], f"{entry[ONCE[kind]]} is that of entry {first}"

@@ -170,6 +170,7 @@ def about(kind: str, number: int = 0, **changes: Any) -> Entry:
             "reason": "a hand in plaster",
             "until": "2026-03-31",
         },
+        "clock-corrected": {"ahead": "2026-02-03T04:07:00Z", "reason": "set to another year"},
         "drill": {"drill": "restore", "outcome": "passed", "facts": {"minutes": 12}},
         "batch-closed": {"batch": "b1", "issued": number, "left": 0},
         "key-rotated": {

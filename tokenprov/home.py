@@ -43,12 +43,14 @@ from tokenprov.directory import Marks, RelyingParty
 from tokenprov.errors import InputError, StationError
 from tokenprov.issuer import Issuer, LocalCa, choose_issuer
 from tokenprov.model import Purpose
+from tokenprov.record.canonical import timestamp
 from tokenprov.record.commit import key_in_use
 from tokenprov.record.database import sqlite_url
 from tokenprov.record.entry import station_entry
 from tokenprov.record.escrow import CustodianKey, CustodianKeys, generate_custodian
 from tokenprov.record.files import StationLock, create_durable, destroy, make_folder, sync_each
 from tokenprov.record.folder import ManifestFolder
+from tokenprov.record.history import is_behind
 from tokenprov.record.ledger import Ledger
 from tokenprov.record.manifest import Addition, Manifest
 from tokenprov.record.resume import ResumeKeys
@@ -101,18 +103,37 @@ class Home:
         )
 
     @contextmanager
-    def working(self) -> Iterator[None]:
-        """Hold the home for writing. Raises `StationBusy` naming who holds it."""
+    def working(self, *, behind: bool = False) -> Iterator[None]:
+        """Hold the home for writing, also where the clock is `behind` what is on the record.
+
+        Raises `StationBusy` naming who holds it, `StationError` for a clock that is behind.
+        """
         with StationLock(self.path), self.signer.unlocked():
             self.manifest.take_up()  # another process may have appended since it was opened
             self._forget_old_keys()
+            if not behind:
+                self.refuse_behind()
             yield
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Have the log's key open, to append while another process may be at work here."""
+        """Have the log's key open, to append while another process may be at work here.
+
+        Raises `StationError` for a clock that is behind.
+        """
         with self.signer.unlocked():
+            self.refuse_behind()
             yield
+
+    def refuse_behind(self) -> None:
+        """Raises `StationError` where the clock is behind the manifest's latest entry."""
+        time, latest = timestamp(self.clock()), self.manifest.latest()
+        if is_behind(time, latest):
+            raise StationError(
+                f"the station's clock says {time}, and the manifest has an entry of {latest}",
+                remedy="Set the clock right (`tokenprov doctor` looks at it). If it was ahead then"
+                " and is right now, say so on the record: tokenprov manifest clock --reason TEXT.",
+            )
 
     def _forget_old_keys(self) -> None:
         """Destroy keys that the manifest says another took over from: a rotation was cut off."""

@@ -81,6 +81,7 @@ class Issuing:
 
 
 def _issue(home: Home, issuances: Sequence[Issuance]) -> Sequence[int]:
+    home.refuse_behind()  # the clock may have been set back meanwhile
     known: dict[str, Opening] = {}  # of holders, who may have several tokens here
     additions = []
     for one in issuances:

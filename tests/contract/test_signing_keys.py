@@ -159,7 +159,8 @@ def test_proofs(station: Station, tmp_path: Path) -> None:
     first = key_of(station)
     opened = Home.open(home)
     with opened.working():
-        opened.manifest.append(about(Kind.RECEIVED, 1, station="bench"))
+        time = opened.manifest.latest()
+        opened.manifest.append(about(Kind.RECEIVED, 1, station="bench", time=time))
     assert station.tell("manifest", "rotate-key", *WHY).code == 0
     proof = tmp_path / "proof"
     options = ("--entry", "1", "--out", proof)

@@ -30,6 +30,8 @@ NEVER = 100.0  # seconds until an answer
 UNPLUGGED = 8  # times, one reader after another
 LIMIT = "0.5"  # seconds for a command
 
+BEHIND = frozenset({3})  # the exit code where the clock is behind the manifest
+
 Place = int  # where a fault happens; what it counts differs with the kind
 OTHERS = 32_000_001  # serials of tokens that nobody ordered
 
@@ -211,8 +213,13 @@ FAULTS: dict[str, Fault] = {
             codes=frozenset({0, -9}),
         ),
         Fault(name="disk full", places=range(PAGES), meet=_full, codes=frozenset({0, 3})),
-        Fault(name="clock backwards", places=[0], meet=_in("clock_backwards")),
-        Fault(name="clock set back", places=range(1, POINTS), meet=_set_back),
+        Fault(
+            name="clock backwards",
+            places=[0],
+            meet=_in("clock_backwards"),
+            codes=BEHIND,
+        ),
+        Fault(name="clock set back", places=range(1, POINTS), meet=_set_back, codes=BEHIND),
         Fault(name="issuer down", places=[0], meet=_in("issuer_down")),
         Fault(name="issuer down for some", places=[0], meet=_in("issuer_down_for_some")),
         Fault(name="issuer's answer lost", places=[0], meet=_in("issuer_answer_lost")),

@@ -20,7 +20,8 @@ from tokenprov.issuer import CertificateRequest, IssuedCertificate, Issuer, Loca
 from tokenprov.issuer.ca.certificate import build_certificate
 from tokenprov.secret import RandomBytes
 
-STEP = timedelta(hours=1)  # that the clock goes back each time somebody looks
+RIGHT = 30  # looks at the clock until it goes wrong: tokens are at work then
+STEP = timedelta(hours=1)  # that it goes back each time somebody looks
 SET_BACK = timedelta(days=2)
 
 
@@ -107,13 +108,13 @@ def issuer_answers_twice() -> None:
 
 
 class _Backwards(datetime):
-    """Each look at the clock is earlier than the one before."""
+    """After some looks at the clock, each is earlier than the one before."""
 
     looks = itertools.count(1)
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # no subclass is given back
-        return datetime.now(tz) - STEP * next(cls.looks)
+        return datetime.now(tz) - STEP * max(next(cls.looks) - RIGHT, 0)
 
 
 class _SetBack(datetime):
@@ -125,7 +126,7 @@ class _SetBack(datetime):
 
 
 def clock_backwards() -> None:
-    """While the program runs, its clock goes back by an hour at each look."""
+    """While the program runs, its clock begins to go back by an hour at each look."""
     home.datetime = _Backwards  # type: ignore[misc, attr-defined]  # that is what this is for
 
 

@@ -30,7 +30,8 @@ SPARE = {"position": 1, "size": 2}
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty home of the samples' station."""
     path = tmp_path_factory.mktemp("policy") / "station"
-    create_home(path, name="station-a", operator="olga", custodians={})
+    made = datetime(2026, 1, 1, tzinfo=UTC)
+    create_home(path, name="station-a", operator="olga", custodians={}, clock=lambda: made)
     for key in (path / "custodians" / "private").iterdir():
         key.unlink()
     return path

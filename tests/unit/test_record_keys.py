@@ -30,7 +30,7 @@ from tokenprov.record.signer import KeyInMemory, Signer
 from tokenprov.record.tlog import RightEdge, leaf_hash
 
 WHO: dict[str, Any] = {
-    "time": datetime(2026, 3, 1, tzinfo=UTC),
+    "time": datetime(2026, 2, 3, 4, 7, tzinfo=UTC),
     "station": "station-a",
     "operator": "olga",
     "reason": "yearly",

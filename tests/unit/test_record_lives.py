@@ -85,6 +85,21 @@ CASES: dict[str, tuple[list[Entry], str]] = {
     "a stranger erased": ([A, about("erased", 1)], "erased"),
     "issued to one who was erased": ([A, about("erased"), issued(0, order="b1-0009")], "erased"),
     "revoked after it": ([A, about("erased"), about("revoked")], ""),
+    "the clock was set back": ([A, about("drill", time="2026-02-03T03:59:00Z")], "time"),
+    "slowly, each time": (
+        [about("drill"), *(about("drill", time=f"2026-02-03T04:0{n}:00Z") for n in (4, 1))],
+        "time",
+    ),
+    "out of turn by a little": ([about("drill"), about("opened", time="2026-02-03T04:02:00Z")], ""),
+    "the clock was ahead": (
+        [
+            about("drill", time="2031-02-03T04:07:00Z"),
+            about("clock-corrected", ahead="2031-02-03T04:07:00Z"),
+            A,
+        ],
+        "",
+    ),
+    "corrected by another time": ([A, about("clock-corrected")], "time"),
     "opened, a drill": ([A, about("opened"), about("drill")], ""),
 }
 COUNTED_BY_THE_PROGRAM_ALONE = {  # the script says so

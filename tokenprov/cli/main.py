@@ -79,9 +79,10 @@ class Commands(click.Group):
         if name not in COMMANDS:
             return None
         gc.disable()  # modules are no garbage, and looking through them takes a tenth of the start
-        module = import_module(f"tokenprov.cli.{_TOGETHER.get(name, name)}")
-        gc.freeze()
-        gc.enable()
+        try:
+            module = import_module(f"tokenprov.cli.{_TOGETHER.get(name, name)}")
+        finally:
+            gc.enable()
         found: click.Command = getattr(module, f"{name}_" if iskeyword(name) else name)
         return found
 

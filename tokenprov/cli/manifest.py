@@ -33,6 +33,7 @@ def manifest() -> None:
 for command in (
     *(entries.show, entries.history, entries.search, entries.export),
     *(manifest_key.rotate_key, manifest_key.keys, manifest_time.timestamp),
+    manifest_time.clock,
 ):
     manifest.add_command(command)
 

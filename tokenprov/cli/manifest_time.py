@@ -1,4 +1,6 @@
-"""`tokenprov manifest timestamp`: when the manifest had so many entries, by an authority's word."""
+"""`tokenprov manifest timestamp`: when the manifest had so many entries, by an authority's word;
+`manifest clock`: that the station's own clock was ahead.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,11 @@ from cryptography import x509
 
 from tokenprov.attestation.anchors import certificates_in
 from tokenprov.cli import entries
+from tokenprov.cli.custodians import recorded
 from tokenprov.errors import InputError
+from tokenprov.home import Home
+from tokenprov.record.canonical import timestamp as timestamp_of
+from tokenprov.record.entry import Kind, entry_head
 from tokenprov.record.files import StationLock, discard, make_folder, write_durable
 from tokenprov.record.folder import ManifestFolder, stamp_path
 from tokenprov.record.manifest import Manifest
@@ -58,6 +64,24 @@ def timestamp(home: Path, url: str, roots: tuple[Path, ...]) -> None:
             discard(left)  # of a stamp that was cut off
         write_durable(path, answer)
     click.echo(f"{path}: {head.size} entries by {when:%Y-%m-%dT%H:%M:%SZ}")
+
+
+@click.command()
+@recorded
+@click.pass_obj
+def clock(home_path: Path, reason: str, operator: str) -> None:
+    """Record that the clock was ahead when earlier entries were made, and is right now."""
+    home = Home.open(home_path)
+    with home.working(behind=True):
+        now, ahead = home.clock(), home.manifest.latest()
+        if timestamp_of(now) >= ahead:
+            raise InputError(
+                f"the clock is not behind: the latest entry of the manifest is of {ahead}",
+                remedy="Nothing is to be recorded.",
+            )
+        head = entry_head(Kind.CLOCK_CORRECTED, time=now, station=home.name, operator=operator)
+        index = home.manifest.append({**head, "ahead": ahead, "reason": reason})
+    click.echo(f"entry {index}: the clock was ahead, at {ahead}")
 
 
 def load_roots(paths: tuple[Path, ...]) -> list[x509.Certificate]:

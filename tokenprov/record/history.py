@@ -23,6 +23,8 @@ Rules:
   closed batch, and its entry counts what was.
 - A holder who was erased is issued nothing more under that commitment.
 - A key follows the key before it; see `key_change`.
+- Times do not go back, but for what processes that append side by side may differ by, and where an
+  entry says which time before it was ahead.
 - A person's key is nobody else's. Who approved was an approver then and not the operator, and a
   request is used once for each token and kind of entry.
 """
@@ -30,6 +32,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -37,6 +40,10 @@ from tokenprov.errors import ManifestError
 from tokenprov.record.entry import Entry, Kind, commitment_of
 from tokenprov.record.key_change import CHANGES, key_faults
 from tokenprov.record.people import Person, Role
+
+LATE = timedelta(minutes=5)  # that an entry may wait for its turn, or a clock be put back unsaid
+
+LATEST = "time"  # the word that is kept: the latest time of an entry
 
 TokenName = tuple[str, str, bool]  # maker, serial, virtual
 
@@ -147,6 +154,7 @@ class History:
             faults.append(("first-entry", "only the first entry names the station"))
         if entry["station"] != (station := self.station):
             faults.append(("station", f"of station {entry['station']} in the log of {station}"))
+        faults += self._in_time(entry)
         if kind in _ONCE:
             rule = _ONCE[kind]
             first = self._memory.once(kind, entry[rule], index)
@@ -183,6 +191,16 @@ class History:
         if kind in _MOVES and token_name(entry["token"])[1]:
             faults += self._moved(index, entry)
         return faults
+
+    def _in_time(self, entry: Entry) -> Iterator[tuple[str, str]]:
+        time, latest = entry["time"], self._memory.value(LATEST)
+        corrected = entry["kind"] == Kind.CLOCK_CORRECTED
+        if corrected and entry["ahead"] != latest:
+            yield "time", f"the latest time before it is {latest}, not {entry['ahead']}"
+        elif not corrected and is_behind(time, latest):
+            yield "time", f"made at {time}, and one before it at {latest}"
+        if corrected or time > latest:
+            self._memory.set_value(LATEST, time)
 
     def person(self, name: str) -> Person | None:
         """A person of the station, as the entries so far have them."""
@@ -256,6 +274,11 @@ class History:
                 other = token_name(entry["by"])[1]
                 faults.append(("binding", f"token {other} is not held by the same holder"))
         return faults
+
+
+def is_behind(time: str, latest: str) -> bool:
+    """Whether an entry of that time cannot follow one of the other; both as entries have them."""
+    return time < latest and datetime.fromisoformat(latest) - datetime.fromisoformat(time) > LATE
 
 
 def token_name(token: Mapping[str, object]) -> TokenName:

@@ -21,7 +21,7 @@ from tokenprov.record.entry import Entry, Kind, commitment_of
 from tokenprov.record.history import History, Life, State, TokenName
 
 _FOUND = (Kind.WAIVER, Kind.RESEALED)  # by their kind, though they may name a token
-_SCHEMA = 3
+_SCHEMA = 4
 _TABLES = """
 CREATE TABLE once (name TEXT PRIMARY KEY, entry INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE lives (name TEXT PRIMARY KEY, state TEXT NOT NULL, holder TEXT NOT NULL,

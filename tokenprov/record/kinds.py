@@ -43,6 +43,7 @@ class Kind(StrEnum):
     RECOVERY_CODES = "recovery-codes"  # a holder was given codes to be known by
     RECOVERY_CODE_USED = "recovery-code-used"  # one of them was, and is used up
     WAIVER = "waiver"  # an exception to policy was granted
+    CLOCK_CORRECTED = "clock-corrected"  # the clock was ahead when earlier entries were made
     DRILL = "drill"  # something was rehearsed: a restore, an opening, a revocation
     BATCH_CLOSED = "batch-closed"  # nothing more is issued of a batch
     KEY_ROTATED = "key-rotated"  # another key signs the log from here on, vouched for by the last
@@ -329,6 +330,7 @@ KINDS: Mapping[str, shape.Check] = {
         },
         {"batch": shape.text, "token": _TOKEN, "holder": _HOLDER},
     ),
+    **_made(Kind.CLOCK_CORRECTED, {**_HEAD, "ahead": shape.moment, "reason": shape.text}),
     **_made(
         Kind.DRILL,
         {

@@ -47,7 +47,7 @@ from tokenprov.record.folder import (
     opening_path,
 )
 from tokenprov.record.growth import Addition, evidence_of, grown
-from tokenprov.record.history import Life, token_name
+from tokenprov.record.history import LATEST, Life, token_name
 from tokenprov.record.index import Index, index_path, names_in
 from tokenprov.record.key_change import CHANGES
 from tokenprov.record.note import open_note, parse_note, sign_note
@@ -215,6 +215,11 @@ class Manifest:
         """Where a token stands, which is named as in its entries. Raises ManifestError."""
         with self._alone():
             return self._caught_up().token(token_name(token))
+
+    def latest(self) -> str:
+        """The latest time of an entry, as entries have it. Raises ManifestError."""
+        with self._alone():
+            return self._caught_up().value(LATEST)
 
     def people(self) -> dict[str, Person]:
         """The people of the station by name; who was removed has no role."""

@@ -14,7 +14,7 @@
     root           the entries have the root that was signed
     canonical      an entry is RFC 8785 JSON
     kind, schema   of a kind and shape that this program knows
-    first-entry, station, order, binding, state, wipe, waiver, batch, erased, key, person
+    first-entry, station, order, binding, state, wipe, waiver, batch, erased, key, person, time
                    an entry can follow those before it; see `history`
     approval       what was approved is what was done, by people who could; see `approval`
     cosigned       an earlier checkpoint that is kept is one of this log
