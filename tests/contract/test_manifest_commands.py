@@ -194,7 +194,7 @@ def test_a_serial_claimed_twice(home: Path, tmp_path: Path) -> None:
     folders = home / "manifest", station / "manifest"
     assert ask(home, "verify", *folders).code == 0
     other = Home.open(station).manifest
-    entry = issued(2, station="station-b", steps=[], secrets=[])
+    entry = issued(2, station="station-b", steps=[], secrets=[], time=other.latest())
     other.append(entry, (), opening(2))
     said = ask(home, "verify", *folders)
     assert said.code == 6

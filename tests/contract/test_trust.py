@@ -98,7 +98,8 @@ def test_a_virtual_root_is_not_trusted_beside_real_tokens(tmp_path: Path) -> Non
     station = fresh(tmp_path)
     home = Home.open(station.home)
     with home.working():
-        home.manifest.append(issued(1, station="bench"), blobs(1), opening(1))
+        entry = issued(1, station="bench", time=home.manifest.latest())
+        home.manifest.append(entry, blobs(1), opening(1))
     virtual = certificate(tmp_path / "v.pem", "Virtual Attestation Root")
     said = station.tell("trust", "import", tmp_path / "v.pem", "--fingerprint", virtual)
     assert said.code == 2
