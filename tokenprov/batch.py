@@ -334,9 +334,8 @@ class BatchWork:
             self._refuse_used(token, inventory.used)  # before a step tries what may be a PIN
             findings = look(token, steps)
             self._refuse_used(token, conflicts(findings))
-            facts = dict(inventory.facts)
-            if self._home.anchors.know_virtual:  # for the entry of one that is set aside
-                facts["virtual"] = seen_virtual(self._home, token)
+            # for the entry of one that is set aside
+            facts = {**inventory.facts, "virtual": self._is_virtual(token)}
             self._home.ledger.claim(order.id, token.id, facts, self._home.clock())
             return findings
 
@@ -356,6 +355,7 @@ class BatchWork:
                     outcomes=outcomes,
                     kit_size=self._batch.kit_size,
                     operator=self._operator,
+                    virtual=self._is_virtual(token),
                     clearance=self._clearance,
                 )
             )
@@ -371,6 +371,10 @@ class BatchWork:
             if self._record(order.id).state is OrderState.WORKING:
                 self._home.ledger.fail(order.id, error.message, self._home.clock())
             raise
+
+    def _is_virtual(self, token: Token) -> bool:
+        """Whether it is one, at a station that knows any."""
+        return self._home.anchors.know_virtual and seen_virtual(self._home, token)
 
     def _refuse_used(self, token: Token, reasons: Sequence[str]) -> None:
         if reasons and self.permission.covers(token.id):

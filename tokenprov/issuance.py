@@ -37,6 +37,7 @@ class Issuance:
     outcomes: Sequence[Outcome]
     kit_size: int
     operator: str
+    virtual: bool  # by its own certificate or mark; what it attested says so too
     clearance: Clearance | None = None
 
 
@@ -107,7 +108,7 @@ def _addition(home: Home, one: Issuance, opening: Opening) -> Addition:
         "holder": {"commitment": opening.commitment},
         "kit": {"position": order.position, "size": one.kit_size},
         "profile": {"name": order.profile, "digest": order.profile_digest},
-        "token": _token(token, one.outcomes),
+        "token": _token(token, one.outcomes, one.virtual),
         "steps": [step_read(outcome) for outcome in one.outcomes],
         "secrets": [envelope.to_json() for envelope in mine],
     }
@@ -170,11 +171,11 @@ def _opening(home: Home, order: Order) -> Opening:
     return commit_holder(order.holder, os.urandom(SALT_SIZE))
 
 
-def _token(token: TokenId, outcomes: Sequence[Outcome]) -> dict[str, Json]:
+def _token(token: TokenId, outcomes: Sequence[Outcome], virtual: bool) -> dict[str, Json]:
     facts = [outcome.finding.facts for outcome in outcomes]
     return {
         **token.to_json(),
-        "virtual": any(one.get("virtual") for one in facts),
+        "virtual": virtual or any(one.get("virtual") for one in facts),
         "grade": str(grade(token, outcomes)),
     }
 

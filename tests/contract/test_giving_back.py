@@ -111,3 +111,17 @@ def test_the_wrong_token_is_not_emptied(
     assert said.code == 4
     assert other.state() == before
     assert station.entries("revoked") == []
+
+
+def test_a_virtual_token_is_one_whatever_it_attested(
+    station: Station, token: TokenUnderTest, one_reader: VirtualBench, tmp_path: Path
+) -> None:
+    """Issued without an attestation its entry says so all the same, and it can be given back."""
+    profile = tmp_path / "slot.toml"
+    profile.write_text('name = "slot"\n[otp.slot2]\nkind = "hmac-sha1"\n', encoding="utf-8")
+    assert station.tell(*station.batch(profile=profile)).code == 0
+    assert station.entry_of(token.serial)["token"]["virtual"] is True
+    key = key_of(station, Purpose.TOKEN_ADMINISTRATION)
+    said = told(station, one_reader, "return", token.serial, "--key", key, *WHY)
+    assert said.code == 0, said.err
+    assert said.document["state"] == "stock"
