@@ -32,7 +32,7 @@ demo: setup
 lint: setup
 	$(PYTHON_HERE) -m ruff check .
 	$(PYTHON_HERE) -m ruff format --check .
-	$(PYTHON_HERE) -m mypy --strict tokenprov
+	$(PYTHON_HERE) -m mypy --strict tokenprov hwtests
 
 test: setup $(if $(ARGS),,lint)
 	$(PYTHON_HERE) -m pytest $(if $(ARGS),$(ARGS),-n $(WORKERS) --dist loadfile tests --ignore tests/guest)

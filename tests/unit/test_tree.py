@@ -134,7 +134,8 @@ def test_no_test_can_be_passed_over() -> None:
     skipping = [
         name
         for name, text in texts().items()
-        if name.startswith("tests/") and name.endswith(".py") and name != "tests/unit/test_tree.py"
+        if name.startswith(("tests/", "hwtests/")) and name.endswith(".py")
+        if name != "tests/unit/test_tree.py"
         if _SKIP.search(text)
     ]
     assert not skipping

@@ -1,0 +1,236 @@
+"""A station home of the bench's own, the token under test, and whoever moves it.
+
+Rules:
+- The token is named to every command that may write; the home's stock has its serial alone, so
+  that no other token is taken, whatever is plugged in.
+- The home is kept between runs: what a run that was cut off has sealed is what empties the token in
+  the next one.
+- What is on the token is judged by programs from elsewhere (`run`), with secrets out of escrow.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hwtests.ears import Ears
+from hwtests.errors import BenchError
+from hwtests.operators import UNNUMBERED, Operator
+from hwtests.subject import Subject
+from tests.stations import HEADER, Said, Station, tell
+from tokenprov.cli.readers import choose_reader
+from tokenprov.device.pcsc import Context
+from tokenprov.errors import TokenGone
+
+YKMAN = str(Path(sys.executable).with_name("ykman"))  # the stock one of this environment
+REASON = "hwtests"
+WHO = "hwtests"
+PATIENCE = 60.0  # seconds that the operator has for a token
+POLL = 0.1
+PROGRAM_SECONDS = 120.0
+LEFT = ("open", "working", "failed")  # orders of a batch that is not done
+_QUIET = ("wiped", None)  # kinds of a last entry after which the token is nobody's
+
+
+class Bench:
+    """What tests ask of the bench. Methods raise `BenchError` where it is not as it should be."""
+
+    def __init__(
+        self, subject: Subject, operator: Operator, home: Path, trust: Sequence[Path]
+    ) -> None:
+        self.subject, self.operator = subject, operator
+        self.station, self.folder = Station(home=home), home.parent
+        if not (home / "station.toml").exists():
+            home.parent.mkdir(parents=True, exist_ok=True)
+            roots = [f"--trust={path}" for path in trust]
+            _well(tell("init", home, "--name", "bench", *roots))
+        if subject.serial is not None:
+            stock = home.with_name("stock.txt")
+            stock.write_text(f"{subject.serial}\n")
+            self.tell("stock", "import", stock)
+
+    @property
+    def serial(self) -> str:
+        """The token's. Only for tests whose condition is that it has one."""
+        assert self.subject.serial is not None
+        return self.subject.serial
+
+    @property
+    def reader(self) -> str:
+        """Where the token is now."""
+        return choose_reader(None, self.serial)
+
+    def tell(
+        self,
+        *command: str | Path,
+        code: int | None = 0,
+        hook: Callable[[dict[str, Any]], None] = lambda event: None,
+    ) -> Said:
+        """A command of tokenprov, with the operator doing what it asks for; None: any exit code."""
+        ears = Ears(self.operator, self.subject.serial or UNNUMBERED, self.reinsert, hook)
+        said = self.station.tell(*command, listener=ears)
+        ears.ended()
+        return _well(said, code)
+
+    def document(self, *command: str | Path, code: int | None = 0) -> Any:
+        """What a command says in JSON."""
+        return self.tell(*command, "--json", code=code).document
+
+    def run(
+        self,
+        *command: str,
+        code: int | None = 0,
+        input: str = "",
+        secrets: Mapping[str, str] | None = None,
+    ) -> str:
+        """A program from elsewhere; gives what it said on both channels. None: any exit code.
+
+        Secrets go to it by `input`, or by its environment, where it takes them in no other way.
+        """
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            input=input,
+            timeout=PROGRAM_SECONDS,
+            cwd=self.folder,
+            env={**os.environ, **(secrets or {}), "COLUMNS": "200"},
+            check=False,
+        )
+        if code is not None and done.returncode != code:
+            error = BenchError(f"{Path(command[0]).name} gave {done.returncode}, not {code}")
+            error.add_note(done.stdout)  # for the screen: the report has no output of programs
+            raise error
+        return done.stdout
+
+    def ykman(self, *command: str, code: int | None = 0, input: str = "") -> str:
+        """The maker's program on this token; gives what it said. None: any exit code."""
+        by_reader = "nfc" in self.subject.transports
+        which = ("--reader", self.reader) if by_reader else ("--device", self.serial)
+        return self.run(YKMAN, *which, *command, code=code, input=input)
+
+    def key(self, purpose: str) -> Path:
+        """The private key of a custodian, drawn for this bench."""
+        return self.station.home / "custodians" / "private" / f"{purpose}.pem"
+
+    # ---- the token's life ----
+
+    def batch(self, name: str, profile: str) -> Sequence[str | Path]:
+        """The arguments of `batch run` that issue this token by a profile to somebody invented."""
+        folder = self.folder
+        file, roster = folder / f"{name}.toml", folder / f"{name}.csv"
+        file.write_text(f'name = "{name}"\n{profile}', encoding="utf-8")
+        roster.write_text(f"{HEADER}\n{name},Ada Bench,ada@example.test,ada@example.test\n")
+        return ("batch", "run", roster, "--profile", file, "--operator", WHO, "--json")
+
+    @property
+    def leave(self) -> Sequence[str]:
+        """What allows the token to be wiped."""
+        return ("--wipe", self.serial, "--reason", REASON)
+
+    def issue(self, name: str, profile: str) -> Said:
+        """Issue it, emptied first whatever is on it."""
+        self.clear()
+        return self.tell(*self.batch(name, profile), *self.leave)
+
+    def entry(self) -> dict[str, Any]:
+        """The entry that issued it last."""
+        found = [one for one in self.station.entries() if one["token"]["serial"] == self.serial]
+        return found[-1]
+
+    def secrets(self) -> dict[str, str]:
+        """What is sealed for it and in force, by name; opened on the record."""
+        return self.station.secrets(self.serial)
+
+    def clear(self) -> None:
+        """End what an earlier run or test began with it: its order, then its binding."""
+        for batch in self.document("batch", "status"):
+            if any(batch["counts"].get(state, 0) for state in LEFT):
+                self.tell("batch", "run", batch["batch"], *self.leave, "--json")
+        if self.last_kind() not in _QUIET:
+            self.give_back()
+
+    def used(self) -> list[str]:
+        """What somebody put on it, in words."""
+        found: list[str] = self.document("token", "show", self.serial)["used"]
+        return found
+
+    def facts(self, step: str) -> dict[str, Any]:
+        """What the entry that issued it last says of a setting."""
+        (one,) = [one for one in self.entry()["steps"] if one["id"] == step]
+        facts: dict[str, Any] = one["facts"]
+        return facts
+
+    def last_kind(self) -> str | None:
+        """What the manifest's last entry for it is."""
+        (one,) = self.document("token", "audit", self.serial, code=None)["tokens"]
+        kind: str | None = one["kind"]
+        return kind
+
+    def give_back(self) -> None:
+        """Empty it with what escrow has."""
+        key = self.key("token-administration")
+        why = ("--key", key, "--reason", REASON, "--operator", WHO)
+        self.tell("return", self.serial, *why, "--json")
+
+    # ---- the token's place ----
+
+    def reinsert(self, reader: str) -> None:
+        """Out of that reader and in again; whoever asked for it sees that it is in."""
+        token = self.subject.serial or UNNUMBERED
+        self.operator.remove(token)
+        self._wait(lambda: reader not in _filled(), f"{token} is not taken out")
+        self.operator.insert(token)
+
+    def pull(self) -> None:
+        """Take it out, now."""
+        self.operator.remove(self.serial)
+
+    def push(self) -> None:
+        """Put it in, and wait until it can be used."""
+        self.operator.insert(self.serial)
+        self.await_there()
+
+    def await_there(self) -> None:
+        """Wait until it can be used."""
+        self._wait(self._is_there, f"{self.serial} is not put in")
+
+    def _is_there(self) -> bool:
+        try:
+            return bool(self.reader)
+        except TokenGone:
+            return False
+
+    @staticmethod
+    def _wait(condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            if time.monotonic() > deadline:
+                raise BenchError(f"{what} within {PATIENCE:.0f} s")
+            time.sleep(POLL)
+
+
+def _filled() -> set[str]:
+    """The readers and places with a token in it; none is asked anything."""
+    with Context() as context:
+        return {state.name for state in context.states() if state.present}
+
+
+def _well(said: Said, code: int | None = 0) -> Said:
+    if code is not None and said.code != code:
+        raise BenchError(f"tokenprov gave {said.code}, not {code}: {_why(said)}")
+    return said
+
+
+def _why(said: Said) -> str:
+    """What a command told people, and the reasons that stand in what happened."""
+    told = [line for line in said.err.splitlines() if not line.startswith("{")]
+    reasons = [f"{one['reason']} {one['remedy']}" for one in said.events if "remedy" in one]
+    return " ".join(text.strip() for text in [*reasons, *told])

@@ -1,0 +1,201 @@
+"""Options, the choice of tests by what the token is, and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from hwtests import report
+from hwtests.bench import Bench
+from hwtests.compare import NotComparable, compare, read
+from hwtests.conditions import MARK, conditions_of
+from hwtests.errors import BenchError
+from hwtests.operators import Operator, Person, Robot
+from hwtests.report import FOLDER, Outcome, Result
+from hwtests.subject import Subject, find_subject
+from tokenprov.errors import TokenprovError
+
+# A profile for whatever the token has: what it sets is not what the test is about.
+NOTHING_MUCH = '[otp.slot2]\nkind = "hmac-sha1"\n'
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Which token, who moves it, and where things are kept."""
+    group = parser.getgroup("hwtests", "tests on a token that is named")
+    add = group.addoption
+    add("--wipe", metavar="SERIAL", help="the token that may be wiped; without it, none is touched")
+    add("--wipe-only-token", action="store_true", help="the one that is there and has no serial")
+    add("--operator-command", metavar="COMMAND", help="a robot (hwtests/operators.py)")
+    add("--trust", action="append", default=[], metavar="PEM", help="a root besides the maker's")
+    add("--bench-home", metavar="FOLDER", help=f"the station's home [{FOLDER}/SERIAL/station]")
+    add("--report", metavar="FILE", help=f"[{FOLDER}/MODEL-FIRMWARE.json]")
+    add("--report-serial", action="store_true", help="name the serial in the report")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin a run."""
+    config.pluginmanager.register(Run(config), "hwtests-run")
+
+
+class Run:
+    """One run: the token, the outcomes, and the report at its end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.subject: Subject | None = None
+        self.operator = ""
+        self.virtual: bool | None = None
+        self._began = datetime.now(UTC)
+        self._outcomes: dict[str, Outcome] = {}
+        self._items: dict[str, pytest.Item] = {}
+        self._told: list[str] = []
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Find the token, and leave out the tests that do not apply to it."""
+        here = Path(__file__).parent
+        ours = [item for item in items if item.path.is_relative_to(here)]
+        if not ours:
+            return
+        option = self.config.getoption
+        try:
+            self.subject = find_subject(option("wipe"), option("wipe_only_token"))
+        except (BenchError, TokenprovError) as error:
+            raise pytest.UsageError(f"{error}\nNothing was touched.") from error
+        left_out = [item for item in ours if self._unmet(item)]
+        for item in left_out:
+            reason = f"it is not {'; '.join(self._unmet(item))}"
+            self._note(item, Result.NOT_APPLICABLE, reason=reason)
+        self._items = {item.nodeid: item for item in ours}
+        items[:] = [item for item in items if item not in left_out]
+        self.config.hook.pytest_deselected(items=left_out)
+
+    def _unmet(self, item: pytest.Item) -> list[str]:
+        assert self.subject is not None
+        wanted = conditions_of(item.iter_markers(MARK))
+        return [one.text for one in wanted if not one.holds(self.subject)]
+
+    def _note(
+        self, item: pytest.Item, result: Result, seconds: float = 0, reason: str = ""
+    ) -> None:
+        says = (getattr(item, "obj", item).__doc__ or "").strip().splitlines()
+        self._outcomes[item.nodeid] = Outcome(
+            test=item.nodeid,
+            says=says[0] if says else "",
+            conditions=[one.text for one in conditions_of(item.iter_markers(MARK))],
+            result=result,
+            seconds=round(seconds, 1),
+            reason=reason,
+        )
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Note how it ended: it failed when any of its phases did."""
+        made = yield
+        if item.nodeid in self._items:
+            before = self._outcomes.get(item.nodeid)
+            seconds = made.duration + (before.seconds if before else 0)
+            if call.excinfo is not None:
+                self._note(item, Result.FAILED, seconds, _kind(call.excinfo))
+            elif before is None or before.result is Result.PASSED:
+                self._note(item, Result.PASSED, seconds)
+        return made
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the report, where there is a token."""
+        if self.subject is None or not self._items or self.config.option.collectonly:
+            return
+        made = report.make_report(
+            self.subject,
+            list(self._outcomes.values()),
+            began=self._began,
+            operator=self.operator,
+            virtual=self.virtual,
+            with_serial=self.config.getoption("report_serial"),
+        )
+        name = report.file_name(self.subject, self.virtual)
+        path = Path(self.config.getoption("report") or FOLDER / name)
+        other = report.counterpart(path)
+        if other.exists():
+            try:
+                made |= {"comparedWith": other.name, "findings": compare(made, read(other))}
+            except NotComparable as error:
+                self._told.append(f"not compared: {error}")
+        report.write(made, path)
+        self._told += [f"report: {path} and {path.with_suffix('.txt').name}"]
+        self._told += made.get("findings", [])
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """What does not apply and why, and where the report is."""
+        if not self._told:
+            return
+        terminalreporter.section("the token, and what does not apply to it")
+        for one in self._outcomes.values():
+            if one.result is Result.NOT_APPLICABLE:
+                terminalreporter.write_line(f"{one.test}: {one.reason}")
+        for line in self._told:
+            terminalreporter.write_line(line)
+
+
+def _kind(found: pytest.ExceptionInfo[BaseException]) -> str:
+    """The kind of a failure and its place; in words only where they are ours."""
+    here = Path(__file__).parent
+    ours = [one for one in found.traceback if Path(one.path).is_relative_to(here)]
+    at = f" at {Path(ours[-1].path).name}:{ours[-1].lineno + 1}" if ours else ""
+    if isinstance(found.value, BenchError | TokenprovError):
+        return f"{found.typename}{at}: {found.value}"
+    return f"{found.typename}{at}"
+
+
+@pytest.fixture(scope="session")
+def run(request: pytest.FixtureRequest) -> Run:
+    """This run."""
+    found = request.config.pluginmanager.get_plugin("hwtests-run")
+    assert isinstance(found, Run)
+    return found
+
+
+@pytest.fixture(scope="session")
+def operator(run: Run) -> Iterator[Operator]:
+    """A robot where one is named, else a person at the terminal."""
+    command = run.config.getoption("operator_command")
+    made: Operator = Robot(command) if command else Person()
+    run.operator = made.kind
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def bench(run: Run, operator: Operator) -> Iterator[Bench]:
+    """The bench; the token is emptied when the tests are done."""
+    assert run.subject is not None
+    option = run.config.getoption
+    home = option("bench_home") or FOLDER / (run.subject.serial or run.subject.name) / "station"
+    made = Bench(run.subject, operator, Path(home), [Path(path) for path in option("trust")])
+    yield made
+    if run.subject.serial is not None:
+        made.clear()
+
+
+@pytest.fixture(scope="module")
+def issued(bench: Bench, run: Run, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """The token, issued by the profile that the module has as PROFILE; given back afterwards."""
+    name = request.module.__name__.rpartition(".")[2].removeprefix("test_").replace("_", "-")
+    bench.issue(name, request.module.PROFILE)
+    run.virtual = bench.entry()["token"]["virtual"]
+    yield bench
+    bench.clear()
+
+
+@pytest.fixture
+def nobodys(bench: Bench) -> Bench:
+    """The token as it left the factory: what is on it is wiped."""
+    bench.clear()
+    if bench.used():
+        bench.issue("wiped", NOTHING_MUCH)
+        bench.give_back()
+    return bench

@@ -1,0 +1,130 @@
+"""The one token that these tests may wipe: named by its serial, and what it says it is.
+
+Rules:
+- Without a name there is no subject. The serial must be that of exactly one token that is plugged
+  in, as it says itself; one that cannot be asked might be it too, and is told.
+- A token without a serial is meant by a flag of its own, and only where no other is plugged in.
+- Looking is all that is done here. What writes is told the serial again, and reads it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from yubikit.core import TRANSPORT, ApplicationNotAvailableError
+from yubikit.core.fido import SmartCardCtapDevice
+from yubikit.management import CAPABILITY, DeviceInfo
+
+from hwtests.errors import NoSubject
+from tokenprov.cli.readers import Nobody, seen
+from tokenprov.device.hid import over_hid, plugged_in
+from tokenprov.device.pcsc import connected
+from tokenprov.device.token import opened
+from tokenprov.errors import NotSupported
+from tokenprov.model import TokenId
+
+Seen = Sequence[tuple[str, TokenId | None, str]]  # reader, token, and why it could not be asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A token, by what it says of itself."""
+
+    serial: str | None
+    model: str
+    firmware: tuple[int, int, int]
+    form_factor: str  # "usb-a-keychain"
+    fips: bool
+    transports: frozenset[str]  # "ccid", "hid", "nfc"
+    fido_over: frozenset[str]  # of these, those that lead to FIDO2
+    applications: frozenset[str]  # those that are on: "otp", "piv"
+
+    @property
+    def name(self) -> str:
+        """Model and firmware, for a file's name: "yubikey-5-nfc-5.7.4"."""
+        return "-".join([*self.model.lower().split(), ".".join(map(str, self.firmware))])
+
+
+def named(found: Seen, serial: str | None, only: bool) -> tuple[str, TokenId]:
+    """The reader and the token that are meant. Raises `NoSubject` for none or more than one."""
+    here = [f"{token.label} in {reader}" if token else reader for reader, token, _ in found]
+    if only:
+        if len(found) != 1:
+            raise NoSubject(f"--wipe-only-token wants one token and no other; there are {here}")
+        reader, token, trouble = found[0]
+        if token is None:
+            raise NoSubject(f"the token in {reader} cannot be asked: {trouble}")
+        if token.serial is not None:
+            raise NoSubject(f"it has a serial: write --wipe {token.serial} if it is meant")
+        return reader, token
+    meant = [(reader, token) for reader, token, _ in found if token and token.serial == serial]
+    if not meant:
+        troubles = [f"{reader}: {trouble}" for reader, _, trouble in found if trouble]
+        raise NoSubject(f"no token {serial} is plugged in; there are {[*here, *troubles]}")
+    if len(meant) > 1:
+        raise NoSubject(f"{len(meant)} tokens say that they are {serial}: {here}")
+    return meant[0]
+
+
+def find_subject(serial: str | None, only: bool) -> Subject:
+    """The token that is meant, asked what it is. Raises `NoSubject`; `TokenError` when it fails."""
+    if (serial is None) is not only:
+        raise NoSubject("name the token that may be wiped: --wipe SERIAL, or --wipe-only-token")
+    reader, token_id = named(seen(), serial, only)
+    with opened(reader, Nobody()) as token:
+        if token.id != token_id:
+            raise NoSubject(f"another token came into {reader}: {token.id.described}")
+        try:
+            info = token.management().info
+        except NotSupported as error:  # nothing of the maker's can be asked of it
+            raise NoSubject(f"{token_id.described} is no YubiKey: {error.message}") from error
+        firmware = token.firmware
+    on_hid = any(one.reader == reader for one in plugged_in())
+    fido_over = _fido_over(reader, token_id, on_hid, info)
+    return Subject(
+        serial=token_id.serial,
+        model=token_id.model,
+        firmware=firmware,
+        form_factor=info.form_factor.name.lower().replace("_", "-"),
+        fips=bool(info.is_fips),
+        transports=_transport(reader, on_hid) | fido_over,
+        fido_over=fido_over,
+        applications=_enabled(info),
+    )
+
+
+def _transport(reader: str, on_hid: bool) -> frozenset[str]:
+    if on_hid:
+        return frozenset({"hid"})
+    with connected(reader) as connection:
+        return frozenset({"nfc" if connection.transport is TRANSPORT.NFC else "ccid"})
+
+
+def _enabled(info: DeviceInfo) -> frozenset[str]:
+    """The applications that are on over USB; what is supported, where the token does not say."""
+    on = info.config.enabled_capabilities.get(
+        TRANSPORT.USB, info.supported_capabilities.get(TRANSPORT.USB, CAPABILITY(0))
+    )
+    return frozenset(one.name.lower() for one in CAPABILITY if one.name and one & on)
+
+
+def _fido_over(reader: str, token: TokenId, on_hid: bool, info: DeviceInfo) -> frozenset[str]:
+    if "fido2" not in _enabled(info):
+        return frozenset()
+    if on_hid:
+        return frozenset({"hid"})
+    found = set()
+    with connected(reader) as connection:
+        try:
+            SmartCardCtapDevice(connection)
+            found.add("ccid")
+        except (ApplicationNotAvailableError, ValueError):
+            pass
+    if token.serial is not None:
+        try:
+            over_hid(token.serial).close()
+            found.add("hid")
+        except NotSupported:
+            pass
+    return frozenset(found)

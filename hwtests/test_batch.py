@@ -1,0 +1,63 @@
+"""The batch on this token: used ones are refused, a pull in the middle, and what is recorded."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from hwtests.bench import Bench
+from hwtests.conditions import application, fips, numbered
+
+pytestmark = [numbered(), application("piv")]
+PROFILE = """
+[piv]
+[[piv.keys]]
+slot = "9a"
+algorithm = "eccp256"
+[piv.keys.certificate]
+usages = ["client-auth"]
+"""
+LEFT = 8  # the exit code when orders are left
+
+
+@application("oath")
+@fips(False)  # such a token takes no account before it is in approved mode
+def test_a_used_token_is_refused(nobodys: Bench) -> None:
+    """What somebody put on it stays, until this serial is named."""
+    accounts = ("oath", "accounts")
+    nobodys.ykman(*accounts, "add", "theirs", "--force", input="JBSWY3DPEHPK3PXP\n")
+    command = nobodys.batch("refused", PROFILE)
+    said = nobodys.tell(*command, code=LEFT)
+    assert "1 OATH account" in said.err
+    assert "theirs" in nobodys.ykman(*accounts, "list")
+    nobodys.tell("batch", "run", said.document["batch"], *nobodys.leave, "--json")
+    assert nobodys.ykman(*accounts, "list") == ""
+    nobodys.clear()
+
+
+@pytest.mark.parametrize("step", ["piv/puk", "piv/9a/key"])
+def test_pulled_in_the_middle_it_goes_on(nobodys: Bench, step: str) -> None:
+    """Taken out at a step and put in again, the same command finishes; the manifest holds."""
+    name = f"pulled-{step.replace('/', '-')}"
+    command = [*nobodys.batch(name, PROFILE), *nobodys.leave]
+    pulls: list[threading.Thread] = []
+
+    def at_the_step(event: dict[str, Any]) -> None:
+        if event["event"] == "StepStarted" and event["step"] == step and not pulls:
+            pulls.append(threading.Thread(target=nobodys.pull))
+            pulls[0].start()
+
+    said = nobodys.tell(*command, code=None, hook=at_the_step)
+    for pull in pulls:
+        pull.join()
+    assert pulls
+    nobodys.push()
+    if said.code:  # it was out before the token was done
+        nobodys.tell("batch", "run", said.document["batch"], *nobodys.leave, "--json")
+    assert nobodys.entry()["order"]
+    assert nobodys.document("manifest", "verify")["holds"] is True
+    (audited,) = nobodys.document("token", "audit", nobodys.serial)["tokens"]
+    assert audited["drift"] is False
+    nobodys.clear()

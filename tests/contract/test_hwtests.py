@@ -1,0 +1,175 @@
+"""The tests for real tokens, unchanged, on virtual ones: what they say, and never touch."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hwtests.report import FORMAT, Result
+from tests.stations import Station
+from tokenprov.sim.bench import VirtualBench
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 240.0
+USAGE, FAILED = 4, 1  # pytest's exit codes
+A_REPORT = {
+    "format": FORMAT,
+    "token": {"model": "YubiKey 5 NFC", "firmware": "5.7.4", "virtual": True},
+    "tests": [{"test": "a", "result": str(Result.PASSED)}],
+}
+ROBOT = f"{sys.executable} -m tests.robot"
+
+
+@pytest.fixture(scope="module")
+def two_keys() -> Iterator[VirtualBench]:
+    """Two YubiKeys beside each other, that nobody touches."""
+    with VirtualBench(tokens=2, touch="never") as bench:
+        yield bench
+
+
+def hwtests(
+    bench: VirtualBench, folder: Path, *arguments: str, trust: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Start the tests as a person does, with the simulator as the robot."""
+    roots = Path(bench.environment["TOKENPROV_SIM_ROOTS"])
+    trusted = [f"--trust={roots / name}" for name in ("root.pem", "chain.pem")] if trust else []
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    where = ["--bench-home", str(folder / "station"), "--report", str(folder / "report.json")]
+    return subprocess.run(
+        [*command, "--operator-command", ROBOT, *trusted, *where],
+        cwd=ROOT,
+        env={**os.environ, **bench.environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def report(folder: Path) -> dict[str, Any]:
+    """What a run left."""
+    found: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_all_pass_on_a_virtual_token(two_keys: VirtualBench, tmp_path: Path) -> None:
+    """Every test that applies passes, and the token is nobody's afterwards.
+
+    The token beside it was not written to, the report is of the model and names no serial, and it
+    holds no secret.
+    """
+    subject, other = two_keys.serials
+    before = two_keys.control.snapshot(other)
+    done = hwtests(two_keys, tmp_path, "hwtests", "--wipe", str(subject))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert two_keys.control.snapshot(other) == before
+    made = report(tmp_path)
+    assert (made["token"]["model"], made["token"]["virtual"]) == ("YubiKey 5 NFC", True)
+    assert made["operator"] == "robot"
+    assert made["counts"][Result.FAILED] == 0
+    assert made["counts"][Result.PASSED] >= 20
+    told = (tmp_path / "report.json").read_text() + (tmp_path / "report.txt").read_text()
+    assert str(subject) not in told
+    station = Station(home=tmp_path / "station", environment=two_keys.environment)
+    secrets = station.secrets(str(subject))
+    assert secrets
+    assert not [name for name, value in secrets.items() if value in told]
+    shown = station.run("token", "show", str(subject), "--json")
+    assert shown.document["used"] == []
+
+
+def test_what_does_not_apply_is_said(two_keys: VirtualBench, tmp_path: Path) -> None:
+    """A test for another firmware is not run, not skipped, and in the report with its condition."""
+    serial = str(two_keys.serials[0])
+    done = hwtests(two_keys, tmp_path, "hwtests/test_factory.py", "-k", "room", "--wipe", serial)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "skipped" not in done.stdout
+    results = {one["test"].partition("::")[2]: one for one in report(tmp_path)["tests"]}
+    assert results["test_there_is_room_for_a_hundred"]["result"] == Result.PASSED
+    left_out = results["test_there_is_room_for_twenty_five"]
+    assert left_out["result"] == Result.NOT_APPLICABLE
+    assert left_out["reason"] == "it is not firmware >=5.2, <5.7"
+    assert left_out["reason"] in done.stdout
+
+
+def test_what_fails_is_red(two_keys: VirtualBench, tmp_path: Path) -> None:
+    """Where the station does not trust the token's root, the run fails and its report says why."""
+    command = ("hwtests/test_piv.py", "-k", "attested", "--wipe", str(two_keys.serials[0]))
+    done = hwtests(two_keys, tmp_path, *command, trust=False)
+    assert done.returncode == FAILED, done.stdout + done.stderr
+    (only,) = report(tmp_path)["tests"]
+    assert only["result"] == Result.FAILED
+    assert "If you trust that authority" in only["reason"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ([], "name the token that may be wiped"),
+        (["--wipe", "12345678"], "no token 12345678 is plugged in"),
+        (["--wipe-only-token"], "wants one token and no other"),
+    ],
+    ids=["nobody is named", "another serial", "not the only one"],
+)
+def test_without_its_name_no_token_is_touched(
+    two_keys: VirtualBench, tmp_path: Path, options: list[str], says: str
+) -> None:
+    """The run ends before the first test; no home is made, and nothing is written to a token."""
+    before = [two_keys.control.snapshot(serial) for serial in two_keys.serials]
+    done = hwtests(two_keys, tmp_path, "hwtests", *options)
+    assert done.returncode == USAGE
+    assert says in done.stderr
+    assert "Nothing was touched" in done.stderr
+    assert [two_keys.control.snapshot(serial) for serial in two_keys.serials] == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def commands_of_the_page() -> list[str]:
+    """Each command that docs/bench.md shows."""
+    lines = (ROOT / "docs" / "bench.md").read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.startswith("    ")]
+
+
+@pytest.mark.parametrize("command", commands_of_the_page())
+def test_the_page_shows_what_works(two_keys: VirtualBench, tmp_path: Path, command: str) -> None:
+    """Each command as it stands there; of tests, the way up to the first, as a person is wanted."""
+    serial = str(two_keys.serials[0])
+    shown = command.replace("12345678", serial)
+    if command.startswith("pytest"):
+        shown += " -p no:cacheprovider --collect-only -q"
+    else:
+        (tmp_path / "build/hwtests").mkdir(parents=True)
+        reports = [word for word in command.split() if word.endswith(".json")]
+        for name in reports:
+            (tmp_path / name).write_text(json.dumps(A_REPORT), encoding="utf-8")
+    done = subprocess.run(
+        ["bash", "-c", shown],
+        cwd=ROOT if command.startswith("pytest") else tmp_path,
+        env={
+            **os.environ,
+            **two_keys.environment,
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        },
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    wanted = "::test_" if command.startswith("pytest") else serial
+    assert wanted in done.stdout or "no difference" in done.stdout
+
+
+def test_they_are_not_among_the_tests_of_the_project() -> None:
+    """`pytest` without a path collects `tests` alone."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert settings["tool"]["pytest"]["ini_options"]["testpaths"] == ["tests"]
