@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.people import added, approved
 from tests.peers.test_verifier_script import run_script
 from tests.record_samples import about
 from tests.softhsm import SOFTHSM, SoftHsm
 from tests.stations import Station, tell
+from tokenprov.errors import ApprovalError, PolicyError
 from tokenprov.home import Home
 from tokenprov.record.entry import Entry, entry_head
 from tokenprov.record.kinds import Kind
@@ -131,6 +133,52 @@ def test_lost(station: Station, tmp_path: Path) -> None:
     assert tell(*witness, "--key", key_of(station)).code == 0
     drill(station.home)
     assert tell(*witness).code == 0  # it knows the new one now
+
+
+RULES = """
+name = "keys"
+description = "nobody changes the key alone"
+[separation]
+acts = { rotate-key = 1, begin-epoch = 1 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("action", "options", "kind"),
+    [("rotate-key", (), "key-rotated"), ("begin-epoch", ("--lost",), "key-lost")],
+)
+def test_another_key_by_agreement(
+    station: Station, tmp_path: Path, action: str, options: Sequence[str], kind: str
+) -> None:
+    """Nobody changes the key alone; a request for one way is none for the other, nor serves twice.
+
+    The same request again finds the key in use, and changes nothing.
+    """
+    rita, pavel = added(station, "rita", "requester"), added(station, "pavel", "approver")
+    rules = tmp_path / "rules.toml"
+    rules.write_text(RULES)
+    assert station.tell("policy", "use", rules, *WHY).code == 0
+    first, keys = key_of(station), sorted((station.home / "keys").iterdir())
+    command = ("manifest", "rotate-key", *options, *WHY, "--operator", "olga")
+    said = station.tell(*command)
+    assert (said.code, said.out) == (PolicyError.exit_code, ""), said.err
+    assert f"tokenprov approve request {action} 'old={first}'" in said.err
+    other = {"rotate-key": "begin-epoch", "begin-epoch": "rotate-key"}[action]
+    wrong = approved(station, rita, pavel, other, f"old={first}", name="wrong")
+    assert station.tell(*command, "--approval", wrong).code == ApprovalError.exit_code
+    assert (key_of(station), sorted((station.home / "keys").iterdir())) == (first, keys)
+    file = approved(station, rita, pavel, action, f"old={first}")
+    said = station.tell(*command, "--approval", file)
+    assert (said.code, said.out.strip()) == (0, key_of(station)), said.err
+    (entry,) = station.entries(kind)
+    assert [one["name"] for one in entry["approvers"]] == ["pavel"]
+    assert entry["clearance"]["policy"]["name"] == "keys"
+    again = station.tell(*command, "--approval", file)
+    assert (again.code, again.out) == (0, said.out), again.err
+    assert len(station.entries(kind)) == 1
+    assert station.tell(*command).code == PolicyError.exit_code
+    assert verify(station, key_of(station)) == []
+    assert station.tell("policy", "check").code == 0
 
 
 def test_the_root(station: Station, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from tokenprov.record.head import Held
 from tokenprov.record.key_change import Era, lost_entry, rotated_entry
 from tokenprov.record.key_list import KEY_LIST, KeyList
 from tokenprov.record.kinds import Kind
-from tokenprov.record.manifest import Manifest, verify_manifest
+from tokenprov.record.manifest import Addition, Manifest, verify_manifest
 from tokenprov.record.note import sign_note
 from tokenprov.record.signer import KeyInMemory, Signer
 from tokenprov.record.tlog import RightEdge, leaf_hash
@@ -49,12 +49,16 @@ ROOT = a_signer("root.example")
 
 def rotate(manifest: Manifest, old: Signer, new: Signer) -> int:
     """The key in use vouches for the next."""
-    return manifest.change_key(rotated_entry(manifest.checkpoint, old, new, **WHO), new)
+    return manifest.change_key(
+        Addition(entry=rotated_entry(manifest.checkpoint, old, new, **WHO)), new
+    )
 
 
 def lose(manifest: Manifest, old: Signer, new: Signer) -> int:
     """The key is gone."""
-    return manifest.change_key(lost_entry(manifest.note(), old.verifier, new.verifier, **WHO), new)
+    return manifest.change_key(
+        Addition(entry=lost_entry(manifest.note(), old.verifier, new.verifier, **WHO)), new
+    )
 
 
 def long_log(folder: Path) -> Manifest:
@@ -118,7 +122,7 @@ def test_the_log_goes_on_under_the_new_key_alone(tmp_path: Path) -> None:
     change = rotated_entry(manifest.checkpoint, SIGNER, NEXT, **WHO)
     with pytest.raises(ManifestError, match="change_key"):
         manifest.append(change)
-    manifest.change_key(change, NEXT)
+    manifest.change_key(Addition(entry=change), NEXT)
     with pytest.raises(ManifestError, match="no signature by a known key"):
         Manifest.open(tmp_path, SIGNER)
     assert Manifest.open(tmp_path, NEXT).size == 5
@@ -180,7 +184,7 @@ def test_rotations_that_prove_nothing(tmp_path: Path, name: str) -> None:
     assert script(tmp_path / "d", SIGNER)
     if name != "of another tree":  # which takes the tree to see
         with pytest.raises(ManifestError) as caught:
-            manifest.change_key(change, NEXT)
+            manifest.change_key(Addition(entry=change), NEXT)
         assert caught.value.rule == "key"
         append(manifest, 1)  # the old key goes on
     assert verify_manifest(tmp_path / "m").holds
@@ -207,7 +211,7 @@ def test_keys_follow_each_other(tmp_path: Path) -> None:
     rotate(manifest, SIGNER, NEXT)
     change = rotated_entry(manifest.checkpoint, STRANGER, HARDWARE, **WHO)
     with pytest.raises(ManifestError):
-        manifest.change_key(change, HARDWARE)
+        manifest.change_key(Addition(entry=change), HARDWARE)
 
 
 @pytest.mark.parametrize("since", [1, 4, 7])

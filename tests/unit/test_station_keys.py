@@ -46,7 +46,7 @@ def test_the_key_in_use_is_refused_before_anything_is_written(
     (kept,) = (tmp_path / "keys").iterdir()
     before = (kept.read_text(), kept.stat().st_mtime_ns, kept.stat().st_ino)
     with pytest.raises(InputError, match="signs the manifest already"):
-        keys.add("bench", SECOND, other_than=VERIFIER)
+        keys.find("bench", SECOND, other_than=VERIFIER)
     (kept,) = (tmp_path / "keys").iterdir()
     assert (kept.read_text(), kept.stat().st_mtime_ns, kept.stat().st_ino) == before
 

@@ -9,7 +9,9 @@ import click
 from tokenprov.cli import entries
 from tokenprov.cli.custodians import recorded
 from tokenprov.cli.output import as_json, print_json, print_table
+from tokenprov.cli.signing import agreed
 from tokenprov.home import Home
+from tokenprov.policy import Agreement
 from tokenprov.record.commit import key_in_use
 from tokenprov.record.folder import ManifestFolder
 from tokenprov.record.key_change import eras
@@ -29,13 +31,21 @@ from tokenprov.rekey import begin_epoch, rotate
     help="The key in use is gone, or is not to be trusted: nobody vouches for the new one, and an"
     " epoch begins.",
 )
+@agreed
 @recorded
 @click.pass_obj
-def rotate_key(home_path: Path, to: str | None, lost: bool, reason: str, operator: str) -> None:
+def rotate_key(
+    home_path: Path,
+    to: str | None,
+    lost: bool,
+    reason: str,
+    operator: str,
+    agreement: Agreement,
+) -> None:
     """Have another key sign the manifest from now on, vouched for by the one in use."""
     home = Home.open(home_path)
     change = begin_epoch if lost else rotate
-    new = change(home, operator=operator, reason=reason, to=to)
+    new = change(home, operator=operator, reason=reason, to=to, agreement=agreement)
     click.echo(str(new))
     if lost:
         click.echo(

@@ -63,13 +63,23 @@ class Agreement:
         """The part of it that is for one act of several: without requests for others."""
 
         def fits(note: bytes) -> bool:
-            try:
-                request = Request.parse(parse_note(note).text)
-            except (ApprovalError, ManifestError):
+            request = _request(note)
+            if request is None:
                 return True  # which is then refused for what it is
             return (request.action, dict(request.about)) == (action, dict(about))
 
         return replace(self, approvals=[note for note in self.approvals if fits(note)])
+
+    def requests(self) -> set[str]:
+        """What the requests in it are named by, whether or not they were agreed to."""
+        return {request.digest for note in self.approvals if (request := _request(note))}
+
+
+def _request(note: bytes) -> Request | None:
+    try:
+        return Request.parse(parse_note(note).text)
+    except (ApprovalError, ManifestError):
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -287,20 +287,21 @@ class Manifest:
                 )
             return self._add(additions, encoded, self._signer)
 
-    def change_key(self, entry: Entry, new: NoteSigner) -> int:
+    def change_key(self, change: Addition, new: NoteSigner) -> int:
         """Add an entry of `key_change` under a checkpoint by `new`, who signs from then on.
 
         The signer of now is not needed: it may be lost. Raises as `append` does.
         """
         with self._alone():
             self._refresh(clear=True)
+            entry = change.entry
             if (entry["old"], entry["new"]) != (str(self._verifier), str(new.verifier)):
                 raise _refused(
                     "key",
                     "the entry is of other keys than these",
                     "Open the manifest again: another process may have changed its key.",
                 )
-            return self._add([Addition(entry=entry)], [encode_entry(entry)], new)
+            return self._add([change], [encode_entry(entry)], new)
 
     def _add(
         self, additions: Sequence[Addition], encoded: Sequence[bytes], signer: NoteSigner

@@ -62,6 +62,7 @@ class Action(StrEnum):
     PEOPLE = "people"
     POLICY = "policy"
     ROTATE_KEY = "rotate-key"
+    BEGIN_EPOCH = "begin-epoch"  # the same after a loss
     DRILL = "drill"
     IDENTIFY = "identify"  # no act: somebody saw who the holder is, and says so
 
@@ -94,6 +95,7 @@ CAUSES: Mapping[Action, tuple[Kind, ...]] = {
     Action.PEOPLE: (Kind.PERSON_CHANGED,),
     Action.POLICY: (Kind.POLICY_CHANGED,),
     Action.ROTATE_KEY: (Kind.KEY_ROTATED,),
+    Action.BEGIN_EPOCH: (Kind.KEY_LOST,),
     Action.DRILL: (Kind.DRILL, Kind.OPENED),
     Action.IDENTIFY: (),
 }

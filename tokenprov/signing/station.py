@@ -72,36 +72,46 @@ class StationKeys:
         self._folder = home / "keys"
         self._ask = ask
 
-    def add(
-        self, name: str, given: str | None, *, other_than: VerifierKey | None = None
-    ) -> StationSigner:
+    def add(self, name: str, given: str | None) -> StationSigner:
         """Keep a key that is to sign: one drawn into a file, or one that a URI names.
 
-        Raises InputError for a URI that is none, or of the key that it is to be another than
-        (nothing is then changed); StationError, TokenError.
+        Raises as `find` does, and DurabilityError.
         """
-        if given is None:
-            drawn = KeyInMemory.draw()
-            verifier = VerifierKey.of(name, drawn.public)
-            make_folder(self._folder, 0o700)
-            drawn.store(self._path(verifier, "pem"))
-        elif not given.startswith(SCHEME):
+        return self.draw(name) if given is None else self.keep(self.find(name, given), given)
+
+    def draw(self, name: str) -> StationSigner:
+        """Draw a key into a file. Raises DurabilityError."""
+        drawn = KeyInMemory.draw()
+        verifier = VerifierKey.of(name, drawn.public)
+        make_folder(self._folder, 0o700)
+        drawn.store(self._path(verifier, "pem"))
+        return self.signer(verifier)
+
+    def find(self, name: str, uri: str, *, other_than: VerifierKey | None = None) -> VerifierKey:
+        """The key that a URI names, which is there and opens; nothing is kept yet.
+
+        Raises InputError where it is the one that it is to be another than; StationError,
+        TokenError.
+        """
+        if not uri.startswith(SCHEME):
             raise StationError(
-                f"{given} is no PKCS#11 URI",
+                f"{uri} is no PKCS#11 URI",
                 remedy="Leave it out for a key in a file; or as in"
                 " 'pkcs11:token=station;object=manifest?module-path=/usr/lib/…/module.so'.",
             )
-        else:
-            with opened_key(given, self._ask) as key:
-                verifier = VerifierKey.of(name, key.public)
-            if verifier == other_than:
-                raise InputError(
-                    "this key signs the manifest already",
-                    remedy="Make another in the token, and name that one.",
-                )
-            make_folder(self._folder, 0o700)
-            # Where it is there: the same key, and perhaps another way to it.
-            write_durable(self._path(verifier, "uri"), f"{given}\n".encode(), 0o600)
+        with opened_key(uri, self._ask) as key:
+            verifier = VerifierKey.of(name, key.public)
+        if verifier == other_than:
+            raise InputError(
+                "this key signs the manifest already",
+                remedy="Make another in the token, and name that one.",
+            )
+        return verifier
+
+    def keep(self, verifier: VerifierKey, uri: str) -> StationSigner:
+        """Keep where such a key is: over another way to the same key. Raises DurabilityError."""
+        make_folder(self._folder, 0o700)
+        write_durable(self._path(verifier, "uri"), f"{uri}\n".encode(), 0o600)
         return self.signer(verifier)
 
     def signer(self, verifier: VerifierKey) -> StationSigner:
