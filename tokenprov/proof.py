@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from yubikit.piv import KEY_TYPE, PIN_POLICY, SLOT, TOUCH_POLICY
 
@@ -120,15 +119,15 @@ class _Proving:
     def _prove(self, slot: SLOT, der: bytes, key: KeyState | None) -> Proof:
         name = f"{slot:02x}"
         try:
-            certificate = x509.load_der_x509_certificate(der)
-            public_key = certificate.public_key()
+            certified = certified_key(der)
         except ValueError:
             return Proof(slot=name, proved=False, reason="what it holds is no certificate")
-        if not isinstance(
-            public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
-        ):
+        certificate = x509.load_der_x509_certificate(der)
+        try:
+            algorithm = KEY_TYPE.from_public_key(certificate.public_key())
+        except ValueError:  # of a kind that no PIV slot holds
             return Proof(slot=name, proved=False, reason=CANNOT_SIGN)
-        reason = self._signs(slot, KEY_TYPE.from_public_key(public_key), certified_key(der), key)
+        reason = self._signs(slot, algorithm, certified, key)
         if not reason and not (
             certificate.not_valid_before_utc <= self._now <= certificate.not_valid_after_utc
         ):

@@ -5,12 +5,20 @@ from __future__ import annotations
 import pytest
 from yubikit.core import TRANSPORT, Tlv
 from yubikit.core.smartcard import ApduError, SmartCardConnection
-from yubikit.piv import KEY_TYPE, FascN
+from yubikit.piv import KEY_TYPE, SLOT, FascN
 
 from tokenprov.device.atr import historical_bytes, maker_of
 from tokenprov.device.iso7816 import Exchange
+from tokenprov.device.piv_card import PivCardApplet
 from tokenprov.device.piv_card_identity import serial_of
 from tokenprov.device.piv_card_keys import signature_input
+from tokenprov.device.translate import translated
+from tokenprov.errors import (
+    AuthenticationBlocked,
+    AuthenticationFailed,
+    NotSupported,
+    TokenRefused,
+)
 
 ATRS = {  # ISO/IEC 7816-3, 8.2: interface bytes by T0 and TDi, then the historical bytes
     "3bfd1300008131fe158073c021c057597562694b657940": "YubiKey",
@@ -116,6 +124,12 @@ CASES = {
         True,
         [("00200080010100", "aa6101"), ("00c0000001", "bb9000")],
     ),
+    "T=1, another length": (
+        False,
+        b"\1",
+        True,
+        [("00200080010100", "6c02"), ("00200080010102", "aabb9000")],
+    ),
     "chained": (
         False,
         LONG,
@@ -141,6 +155,52 @@ def test_commands_as_the_protocol_wants_them(name: str) -> None:
             exchange.send(0x20, 0, 0x80, data, answers=answers)
         assert caught.value.sw == sw
     assert card.done()
+
+
+def test_an_answer_that_promises_more_and_gives_nothing() -> None:
+    """It would be fetched for ever."""
+    script = Script(("0020008000", "6110"), *[("00c0000010", "6110")] * 3)
+    with pytest.raises(TokenRefused, match="has no end"):
+        Exchange(script).send(0x20, 0, 0x80, answers=True)
+
+
+@pytest.mark.parametrize(
+    ("sw", "left"),
+    [(0x63C2, 2), (0x63C0, 0), (0x6983, 0), (0x6300, None), (0x6303, 3), (0x63FF, 255)],
+)
+def test_tries_that_a_status_word_tells(sw: int, left: int | None) -> None:
+    """In four bits, in eight as the maker's first firmware has it, or not at all."""
+    with pytest.raises(AuthenticationFailed) as raised, translated("verifying the PIN"):
+        raise ApduError(b"", sw)
+    assert raised.value.retries_left == left
+    assert isinstance(raised.value, AuthenticationBlocked) is (left == 0)
+
+
+class Card(SmartCardConnection):
+    """A card with PIV and nothing on it that answers every use of a key so, in hex."""
+
+    transport = TRANSPORT.USB
+
+    def __init__(self, answer: str) -> None:
+        self._answer = bytes.fromhex(answer)
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+    def send_and_receive(self, apdu: bytes) -> tuple[bytes, int]:
+        """SELECT works, a key is used, and nothing else is there."""
+        if apdu[1] == 0x87:
+            return self._answer[:-2], int.from_bytes(self._answer[-2:])
+        return b"", 0x9000 if apdu[1] == 0xA4 else 0x6A82
+
+
+@pytest.mark.parametrize("answer", ["9000", "7c009000", "ffff9000", "6982", "6983"])
+def test_a_slot_is_empty_only_where_no_key_answers(answer: str) -> None:
+    """Whatever comes with 9000 is by a key, nonsense too, and nothing is made over it."""
+    applet = PivCardApplet(Exchange(Card(answer)))
+    with pytest.raises(NotSupported, match="reading the key"):
+        applet.key(SLOT.AUTHENTICATION)
+    assert PivCardApplet(Exchange(Card("6a80"))).key(SLOT.AUTHENTICATION) is None
 
 
 def test_rsa_blocks_are_padded_as_pkcs1_has_it() -> None:

@@ -43,7 +43,7 @@ class Exchange:
         while sw >> 8 == MORE:
             more, sw = self._once(bytes([0, INS_GET_RESPONSE, 0, 0]), b"", sw & 0xFF)
             answer += more
-            if len(answer) > LONGEST:
+            if len(answer) > LONGEST or not more and sw >> 8 == MORE:
                 raise TokenRefused(
                     f"the card's answer has no end ({len(answer)} bytes so far)",
                     remedy="Insert the card again; if it stays so, set it aside.",
@@ -56,7 +56,7 @@ class Exchange:
     def _once(self, head: bytes, data: bytes, le: int | None) -> tuple[bytes, int]:
         """One exchange; once more where the card names another length (0 stands for 256)."""
         answer, sw = self._connection.send_and_receive(self._apdu(head, data, le))
-        if sw >> 8 == WRONG_LE and not data:
+        if sw >> 8 == WRONG_LE and (not data or le is not None and not self._t0):
             return self._connection.send_and_receive(self._apdu(head, data, sw & 0xFF))
         return answer, sw
 

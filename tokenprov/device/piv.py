@@ -11,8 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from yubikit.core import BadResponseError, NotSupportedError, Tlv
-from yubikit.core.smartcard import AID, SW, ApduError, SmartCardConnection
+from yubikit.core import BadResponseError, NotSupportedError
+from yubikit.core.smartcard import AID, ApduError, SmartCardConnection
 from yubikit.piv import (
     KEY_TYPE,
     MANAGEMENT_KEY_TYPE,
@@ -21,19 +21,17 @@ from yubikit.piv import (
     SLOT,
     TOUCH_POLICY,
     PinMetadata,
-    decompress_certificate,
 )
 
+from tokenprov.device.piv_certificate import certificate_in
 from tokenprov.device.piv_memory import RememberingSession
-from tokenprov.device.translate import is_absent, is_missing, translated
+from tokenprov.device.translate import counts_tries, is_absent, is_missing, translated, tries_left
 from tokenprov.errors import AuthenticationFailed, NotSupported
 from tokenprov.token import KeyState, Tries
 from tokenprov.token.piv import PrivateKey
 
 INS_VERIFY = 0x20  # SP 800-73-4 part 2, 3.2.1
 REF_PIN = 0x80  # part 1, table 4b
-TAG_CERTIFICATE, TAG_CERT_INFO = 0x70, 0x71  # part 1, table 10
-CERT_INFO_COMPRESSED = 0x01
 BIOMETRICS_SINCE = (5, 6, 0)  # firmware of the YubiKey Bio Multi-protocol edition
 
 
@@ -97,11 +95,9 @@ class Piv:
             try:
                 self._session.protocol.send_apdu(0, INS_VERIFY, 0, REF_PIN)
             except ApduError as error:
-                if error.sw & 0xFFF0 == SW.VERIFY_FAIL_NO_RETRY:
-                    return Tries(remaining=error.sw & 0xF, total=None, is_default=None)
-                if error.sw == SW.AUTH_METHOD_BLOCKED:
-                    return Tries(remaining=0, total=None, is_default=None)
-                raise
+                if not counts_tries(error.sw):
+                    raise
+                return Tries(remaining=tries_left(error.sw), total=None, is_default=None)
             return Tries(remaining=None, total=None, is_default=None)
 
     def puk_tries(self) -> Tries:
@@ -277,16 +273,7 @@ class Piv:
     def certificate(self, slot: SLOT) -> bytes | None:
         """The certificate, DER, uncompressed; bytes that are none are given as they are."""
         value = self.object(OBJECT_ID.from_slot(slot))
-        if value is None:
-            return None
-        try:
-            fields = Tlv.parse_dict(value)
-            certificate = bytes(fields[TAG_CERTIFICATE])
-            if fields.get(TAG_CERT_INFO, b"\0")[:1] == bytes([CERT_INFO_COMPRESSED]):
-                certificate = decompress_certificate(certificate)
-        except (ValueError, KeyError):
-            return value
-        return certificate
+        return None if value is None else certificate_in(value)
 
     def put_certificate(
         self, slot: SLOT, certificate: x509.Certificate, *, compress: bool = False

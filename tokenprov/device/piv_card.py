@@ -12,12 +12,9 @@ Rules:
 
 from __future__ import annotations
 
-import gzip
-
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from yubikit.core import BadResponseError, Tlv
-from yubikit.core.smartcard import SW, ApduError
+from yubikit.core.smartcard import ApduError
 from yubikit.piv import (
     KEY_TYPE,
     MANAGEMENT_KEY_TYPE,
@@ -25,14 +22,21 @@ from yubikit.piv import (
     PIN_POLICY,
     SLOT,
     TOUCH_POLICY,
-    decompress_certificate,
 )
 
 from tokenprov.device.iso7816 import Exchange
 from tokenprov.device.piv_card_identity import serial_of
 from tokenprov.device.piv_card_keys import PROBES, public_key, signature_input
 from tokenprov.device.piv_card_management import ManagementKey
-from tokenprov.device.translate import is_absent, is_missing, translated
+from tokenprov.device.piv_certificate import certificate_in, certificate_object, fields_of
+from tokenprov.device.translate import (
+    KEY_IS_THERE,
+    counts_tries,
+    is_absent,
+    is_missing,
+    translated,
+    tries_left,
+)
 from tokenprov.errors import NotSupported
 from tokenprov.token import KeyState, Tries
 from tokenprov.token.piv import PrivateKey
@@ -53,11 +57,7 @@ TAG_DYNAMIC, TAG_CHALLENGE, TAG_RESPONSE = 0x7C, 0x81, 0x82  # part 2, table 7
 TAG_EXPONENTIATION = 0x85
 TAG_OBJECT_ID, TAG_OBJECT = 0x5C, 0x53
 TAG_TEMPLATE, TAG_ALGORITHM = 0xAC, 0x80  # part 2, 3.3.2
-TAG_CERTIFICATE, TAG_CERT_INFO, TAG_ERROR_DETECTION = 0x70, 0x71, 0xFE  # part 1, table 10
-CERT_INFO_COMPRESSED = 0x01
 DISCOVERY, TAG_PIN_USAGE, PIV_PIN_COUNTS = 0x7E, 0x5F2F, 0x40  # part 1, 3.3.2
-
-_KEY_IS_THERE = (SW.SECURITY_CONDITION_NOT_SATISFIED, SW.AUTH_METHOD_BLOCKED)
 
 
 class PivCardApplet:
@@ -94,7 +94,7 @@ class PivCardApplet:
         content = self.object(DISCOVERY)
         if content is None:
             return
-        usage = _fields(content).get(TAG_PIN_USAGE, b"")
+        usage = fields_of(content).get(TAG_PIN_USAGE, b"")
         if usage and not usage[0] & PIV_PIN_COUNTS:
             raise NotSupported(
                 "the card's discovery object says that its PIV PIN opens nothing",
@@ -130,10 +130,8 @@ class PivCardApplet:
             try:
                 self._exchange.send(INS_VERIFY, 0, REF_PIN)
             except ApduError as error:
-                if error.sw & 0xFFF0 == SW.VERIFY_FAIL_NO_RETRY:
-                    self._tries = error.sw & 0xF
-                elif error.sw == SW.AUTH_METHOD_BLOCKED:
-                    self._tries = 0
+                if counts_tries(error.sw):
+                    self._tries = tries_left(error.sw)
             return Tries(remaining=self._tries, total=None, is_default=None)
 
     def puk_tries(self) -> Tries:
@@ -203,9 +201,11 @@ class PivCardApplet:
             try:
                 self._use_key(slot, algorithm, b"\0" * (size - 1) + b"\1")
             except ApduError as error:
-                if error.sw in _KEY_IS_THERE:
+                if error.sw in KEY_IS_THERE:
                     return True
                 continue
+            except BadResponseError:  # it did something, and says nothing that makes sense
+                return True
             return True
         return False
 
@@ -272,7 +272,7 @@ class PivCardApplet:
                 if is_absent(error.sw) or is_missing(error.sw):
                     return None
                 raise
-            fields = _fields(answer)
+            fields = fields_of(answer)
             return fields.get(DISCOVERY if object_id == DISCOVERY else TAG_OBJECT) or None
 
     def put_object(self, object_id: int, data: bytes) -> None:
@@ -287,40 +287,13 @@ class PivCardApplet:
         if slot is SLOT.ATTESTATION:  # a slot of one maker
             return None
         value = self.object(OBJECT_ID.from_slot(slot))
-        if value is None:
-            return None
-        fields = _fields(value)
-        found = fields.get(TAG_CERTIFICATE)
-        if found is None:
-            return value
-        if fields.get(TAG_CERT_INFO, b"\0")[:1] == bytes([CERT_INFO_COMPRESSED]):
-            with translated(f"reading the certificate in {slot:02x}"):
-                return decompress_certificate(found)
-        return found
+        return None if value is None else certificate_in(value)
 
     def put_certificate(
         self, slot: SLOT, certificate: x509.Certificate, *, compress: bool = False
     ) -> None:
         """Write a certificate; needs the management key."""
         self.put_object(OBJECT_ID.from_slot(slot), certificate_object(certificate, compress))
-
-
-def certificate_object(certificate: x509.Certificate, compress: bool) -> bytes:
-    """A certificate in its object."""
-    der = certificate.public_bytes(Encoding.DER)
-    if compress:
-        der = gzip.compress(der, mtime=0)
-    info = bytes([CERT_INFO_COMPRESSED if compress else 0])
-    fields = ((TAG_CERTIFICATE, der), (TAG_CERT_INFO, info), (TAG_ERROR_DETECTION, b""))
-    return b"".join(Tlv(tag, value) for tag, value in fields)
-
-
-def _fields(content: bytes) -> dict[int, bytes]:
-    """TLVs by tag; what is none has no fields."""
-    try:
-        return {int(tag): bytes(value) for tag, value in Tlv.parse_dict(content).items()}
-    except (ValueError, IndexError):
-        return {}
 
 
 def _padded(value: str) -> bytes:

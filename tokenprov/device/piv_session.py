@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from yubikit.core import NotSupportedError, Tlv
-from yubikit.core.smartcard import SW, ApduError
+from yubikit.core.smartcard import ApduError
 from yubikit.piv import (
     KEY_TYPE,
     MANAGEMENT_KEY_TYPE,
@@ -17,7 +17,7 @@ from yubikit.piv import (
     SlotMetadata,
 )
 
-from tokenprov.device.translate import is_missing
+from tokenprov.device.translate import KEY_IS_THERE, is_missing
 
 INS_GENERAL_AUTHENTICATE = 0x87  # SP 800-73-4 part 2, 3.2.4
 REF_MANAGEMENT = 0x9B  # part 1, table 4b
@@ -89,7 +89,7 @@ class Session(PivSession):
                     0, INS_GENERAL_AUTHENTICATE, algorithm, slot, Tlv(TAG_DYNAMIC_AUTH, body)
                 )
             except ApduError as error:
-                if error.sw == SW.SECURITY_CONDITION_NOT_SATISFIED:
+                if error.sw in KEY_IS_THERE:
                     return True
                 continue
             return True

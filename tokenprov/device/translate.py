@@ -29,7 +29,11 @@ from tokenprov.errors import (
     TouchTimeout,
 )
 
-REFUSED_UNCOUNTED = 0x6300  # ISO/IEC 7816-4, table 6: some cards do not say how many are left
+REFUSED = 0x63  # first byte, ISO/IEC 7816-4, table 6: a counter may follow
+_IN_FOUR_BITS = (
+    0xC0  # of the second byte; the first firmware counts in all eight (PIV 0.1 to 1.0.3)
+)
+KEY_IS_THERE = (SW.SECURITY_CONDITION_NOT_SATISFIED, SW.AUTH_METHOD_BLOCKED)  # asked to sign
 
 _MISSING = {SW.INVALID_INSTRUCTION, SW.FUNCTION_NOT_SUPPORTED, SW.CLASS_NOT_SUPPORTED, 0x6A86}
 _ABSENT = {SW.FILE_NOT_FOUND, SW.REFERENCE_DATA_NOT_FOUND, SW.RECORD_NOT_FOUND}
@@ -43,6 +47,19 @@ def is_absent(sw: int) -> bool:
 def is_missing(sw: int) -> bool:
     """Whether a status word says that the token has no such function."""
     return sw in _MISSING
+
+
+def counts_tries(sw: int) -> bool:
+    """Whether a status word says that a PIN or PUK was refused, or is blocked."""
+    return sw >> 8 == REFUSED or sw == SW.AUTH_METHOD_BLOCKED
+
+
+def tries_left(sw: int) -> int | None:
+    """How many tries it says are left; None where it does not count, as some cards do not."""
+    if sw == SW.AUTH_METHOD_BLOCKED:
+        return 0
+    left = sw & 0xFF
+    return left & 0xF if left & 0xF0 == _IN_FOUR_BITS else left or None
 
 
 @contextmanager
@@ -95,13 +112,9 @@ def refused(doing: str, retries_left: int | None) -> AuthenticationFailed:
 
 
 def _from_sw(doing: str, sw: int) -> Exception:
-    if sw & 0xFFF0 == SW.VERIFY_FAIL_NO_RETRY:
-        return refused(doing, sw & 0xF)
-    if sw == REFUSED_UNCOUNTED:
-        return refused(doing, None)
+    if counts_tries(sw):
+        return refused(doing, tries_left(sw))
     match sw:
-        case SW.AUTH_METHOD_BLOCKED:
-            return refused(doing, 0)
         case SW.SECURITY_CONDITION_NOT_SATISFIED:
             return TokenReset(
                 f"{doing}: the token asks for its PIN, key or a touch (SW {sw:04X})",

@@ -117,8 +117,12 @@ class CertificateStep:
 
 def found_certificate(token: Token, key: SlotKey, there: bytes, *, compressed: bool) -> Finding:
     """MATCH for the right certificate (DER) in a slot, if it is for the key beside it."""
+    try:
+        certified = certified_key(there)
+    except ValueError:
+        return conflict(f"what stands in {key.slot:02x} is no certificate")
     certificate = x509.load_der_x509_certificate(there)
-    if certified_key(there) != key.public_key(token):
+    if certified != key.public_key(token):
         return conflict(f"the certificate in {key.slot:02x} is for another key")
     facts: dict[str, Json] = {
         "sha256": certificate.fingerprint(hashes.SHA256()).hex(),

@@ -6,8 +6,9 @@ import hashlib
 from abc import ABC, abstractmethod
 from contextlib import nullcontext
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509 import load_der_x509_certificate
+from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 from yubikit.piv import KEY_TYPE, PIN_POLICY, SLOT, TOUCH_POLICY
 
 from tokenprov.attestation import PivAttestation
@@ -86,12 +87,15 @@ class SlotKey(ABC):
 
 
 def certified_key(certificate: bytes) -> bytes:
-    """The public key (SubjectPublicKeyInfo, DER) of a certificate. Raises ValueError."""
-    return (
-        load_der_x509_certificate(certificate)
-        .public_key()
-        .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    )
+    """The public key (SubjectPublicKeyInfo, DER) of a certificate.
+
+    Raises ValueError where it is none, or is for a key of a kind that is unknown here.
+    """
+    try:
+        key = load_der_x509_certificate(certificate).public_key()
+    except (UnsupportedAlgorithm, InvalidVersion) as exc:
+        raise ValueError(str(exc)) from exc
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def digest(public_key: bytes) -> str:
