@@ -68,6 +68,27 @@ def test_a_token_that_is_given_back_goes_to_the_next_holder(
     assert life.code == 0, life.err
 
 
+def test_dry_runs_show_the_whole(station: Station, issued: str) -> None:
+    """What ends with which reason, what is opened and emptied, and where the token is then."""
+    said = station.tell("return", issued, *WHY, "--dry-run", "--json")
+    (certificate,) = [one for one in said.document["steps"] if one["step"] == "piv/9a/certificate"]
+    assert (certificate["where"], certificate["reason"]) == ("local", "cessationOfOperation")
+    assert [one["title"] for one in said.document["acts"]] == [
+        f"revoke the binding of token {issued}",
+        "open its access codes and lock code, by token administration's key",
+        "reset every application, and read back that it is nobody's",
+        "put it into stock",
+    ]
+    destroyed = ("--means", "destroyed", "--witness", "walter")
+    people = station.tell("retire", issued, *destroyed, *WHY, "--dry-run").out
+    assert "retire it for good, destroyed, before walter" in people
+    assert "reset" not in people
+    assert [entry["kind"] for entry in station.tell("manifest", "show", "--json").document] == [
+        "station",
+        "issued",
+    ]
+
+
 def test_a_token_is_retired_before_a_witness(
     station: Station, token: TokenUnderTest, issued: str, one_reader: VirtualBench
 ) -> None:

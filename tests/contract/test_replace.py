@@ -93,6 +93,33 @@ def test_a_key_lost_on_friday_is_replaced_on_monday(
     assert "was replaced by entry 4" in again.err
 
 
+def test_a_dry_run_shows_the_whole(
+    station: Station, token: TokenUnderTest, one_reader: VirtualBench, profile: Path
+) -> None:
+    """What ends, where and for which reason; what is issued, step by step; nothing is done."""
+    old = issue(station, token, profile=profile)
+    checkpoint = (station.home / "manifest" / "checkpoint").read_bytes()
+    said = replace(station, old, "stolen", "--dry-run")
+    assert said.code == 0, said.err
+    shown = {one["step"]: one for one in said.document["steps"]}
+    assert {one["where"] for one in shown.values()} == {"local"}
+    assert shown["piv/9a/certificate"]["reason"] == "keyCompromise"
+    acts = [one["title"] for one in said.document["acts"]]
+    assert acts[0] == f"revoke the binding of token {old}, at once"
+    assert acts[1] == "issue a token by profile encrypting to Ada Okonkwo, as the primary"
+    assert acts[-1] == f"link the new token with token {old}"
+    assert f"  piv/9d/key of token {old} into a retired slot, by break-glass" in acts
+    planned = [one["step"] for one in said.document["acts"] if one["step"]]
+    made = [one["id"] for one in station.entry_of(old)["steps"]]
+    assert planned == [id for id in made if not id.startswith("left-out/")]
+    for cause, word in (("damaged", "once the new token was issued"), ("lost", "at once")):
+        people = station.tell("replace", old, "--reason", cause, "--dry-run").out
+        assert word in people
+        assert "local (superseded)" in people or cause == "lost"
+    assert (station.home / "manifest" / "checkpoint").read_bytes() == checkpoint
+    assert station.tell("batch", "status", "--json").document[0]["counts"]["issued"] == 1
+
+
 def test_a_damaged_token_takes_its_encryption_keys_along(
     station: Station, token: TokenUnderTest, one_reader: VirtualBench, profile: Path
 ) -> None:

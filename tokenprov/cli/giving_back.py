@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import click
@@ -14,7 +14,8 @@ from tokenprov.cli.readers import choose_reader
 from tokenprov.errors import EscrowError
 from tokenprov.home import Home
 from tokenprov.issuance import catch_up
-from tokenprov.lifecycle import giving_back, standing
+from tokenprov.lifecycle import foreseen, giving_back, standing
+from tokenprov.lifecycle.foreseen import Act
 from tokenprov.lifecycle.giving_back import LOCKS, Means
 from tokenprov.lifecycle.subject import Issued, find_token
 from tokenprov.lifecycle.telling import open_in_force
@@ -45,7 +46,7 @@ def return_(
     home = Home.open(home_path)
     token = find_token(home, serial)
     if dry_run:
-        _preview(home, token, as_json)
+        _preview(home, token, foreseen.of_return(token), as_json)
         return
     reader = choose_reader(None, serial)
     order = Order(operator=operator, reason=reason, agreement=agreement)
@@ -89,7 +90,7 @@ def retire(
     home = Home.open(home_path)
     token = find_token(home, serial)
     if dry_run:
-        _preview(home, token, as_json)
+        _preview(home, token, foreseen.of_retiring(token, Means(means), witness), as_json)
         return
     reader = choose_reader(None, serial) if means == Means.WIPED else ""
     order = Order(operator=operator, reason=reason, agreement=agreement)
@@ -104,10 +105,10 @@ def retire(
     _print(home, token, index, as_json)
 
 
-def _preview(home: Home, token: Issued, as_json: bool) -> None:
-    """What ends with its binding, where that is in force."""
+def _preview(home: Home, token: Issued, acts: Iterable[Act], as_json: bool) -> None:
+    """What ends with its binding, where that is in force, and what is done to the token."""
     parts = standing.ending_parts(home, token, Cause.RETURNED) if token.state in HELD else []
-    print_parts(home, token, standing.planned(home, parts), as_json)
+    print_parts(home, token, standing.planned(home, parts), as_json, beside=acts)
 
 
 def _locks(

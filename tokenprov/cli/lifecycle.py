@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ import click
 from tokenprov.cli.output import as_json, facts_line, print_json, print_table
 from tokenprov.cli.signing import agreed
 from tokenprov.home import Home
+from tokenprov.lifecycle.foreseen import Act
 from tokenprov.lifecycle.standing import Planned
 from tokenprov.lifecycle.subject import Issued, find_token
 from tokenprov.lifecycle.telling import Bench
@@ -149,13 +150,26 @@ def reason_with(cause: str, note: str) -> str:
     return f"{cause}: {note.strip()}" if note.strip() else cause
 
 
-def print_parts(home: Home, token: Issued, what: Sequence[Planned] | int, in_json: bool) -> None:
-    """What would be done about a token, or what was, by the entry of that index."""
+def print_parts(
+    home: Home,
+    token: Issued,
+    what: Sequence[Planned] | int,
+    in_json: bool,
+    *,
+    beside: Iterable[Act] = (),
+) -> None:
+    """What would be done about a token, or what was, by the entry of that index.
+
+    `beside` is what else would be.
+    """
+    acts = list(beside)
     if isinstance(what, int):
         entry = home.manifest.entry(what)
         now = find_token(home, token.label)
         parts: list[dict[str, Json]] = entry.get("credentials", [])
-        rows = [(part["id"], part["outcome"], facts_line(part["facts"])) for part in parts]
+        rows: list[tuple[str, ...]] = [
+            (part["id"], part["outcome"], facts_line(part["facts"])) for part in parts
+        ]
         document = {
             "serial": token.label,
             "holder": token.holder.name,
@@ -163,7 +177,7 @@ def print_parts(home: Home, token: Issued, what: Sequence[Planned] | int, in_jso
             "entry": what,
             "credentials": parts,
         }
-        columns = ("", "outcome", "read back")
+        columns: tuple[str, ...] = ("", "outcome", "read back")
     else:
         document = {
             "serial": token.label,
@@ -171,13 +185,23 @@ def print_parts(home: Home, token: Issued, what: Sequence[Planned] | int, in_jso
             "state": str(token.state),
             "entry": None,
             "steps": [one.to_json() for one in what],
+            "acts": [one.to_json() for one in acts],
         }
         rows = [
-            (one.part.title, str(one.verdict), facts_line(one.to_json()["facts"])) for one in what
+            (one.part.title, str(one.verdict), _at(one), facts_line(one.to_json()["facts"]))
+            for one in what
         ]
-        columns = ("", "would be", "now")
+        columns = ("", "would be", "at", "now")
     if in_json:
         print_json(document)
         return
     click.echo(f"token {token.label} of {token.holder.name}: {document['state']}")
     print_table(columns, rows)
+    for one in acts:
+        click.echo(one.title)
+
+
+def _at(one: Planned) -> str:
+    """Where it is accepted, and the reason that is told there."""
+    reason = one.part.reason
+    return one.part.credential.where + (f" ({reason.value})" if reason is not None else "")

@@ -17,7 +17,7 @@ from tokenprov.errors import EscrowError, InputError
 from tokenprov.events import BatchStarted
 from tokenprov.home import Home
 from tokenprov.issuance import catch_up
-from tokenprov.lifecycle import replacement, standing
+from tokenprov.lifecycle import foreseen, replacement, standing
 from tokenprov.lifecycle.replacement import Replacement
 from tokenprov.lifecycle.subject import Issued, find_token
 from tokenprov.lifecycle.work import Order
@@ -84,7 +84,8 @@ def replace(
         old = replacement.meant(home, subject)
         matrix = profile.lifecycle if profile else None
         parts = standing.ending_parts(home, old, why, matrix)
-        print_parts(home, old, standing.planned(home, parts), as_json)
+        acts = foreseen.of_replacement(home, old, why, profile)
+        print_parts(home, old, standing.planned(home, parts), as_json, beside=acts)
         return
     reason = reason_with(cause, note)
     order = Order(operator=operator, reason=reason, agreement=agreement)

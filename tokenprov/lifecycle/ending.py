@@ -58,6 +58,16 @@ class Part:
     cause: Cause | None = None
 
     @property
+    def reason(self) -> x509.ReasonFlags | None:
+        """Why a certificate ends, as its issuer is told (RFC 5280, 5.3.1)."""
+        if "certificate" not in self.credential.kind or self.fate in (Fate.KEEP, None):
+            return None
+        if self.fate is Fate.HOLD:
+            return x509.ReasonFlags.certificate_hold
+        superseded = x509.ReasonFlags.superseded
+        return _REASONS.get(self.cause, superseded) if self.cause else superseded
+
+    @property
     def title(self) -> str:
         """Names it on a screen: "revoke the certificate in 9a"."""
         end = "revoke" if "certificate" in self.credential.kind else "remove"
@@ -160,12 +170,9 @@ def _do_certificate(home: Home, part: Part) -> None:
     serial = part.credential.facts["serialNumber"]
     if part.fate is None:
         issuer.release(serial, now)
-    elif part.fate is Fate.HOLD:
-        issuer.revoke(serial, x509.ReasonFlags.certificate_hold, now)
     else:
-        superseded = x509.ReasonFlags.superseded
-        reason = _REASONS.get(part.cause, superseded) if part.cause else superseded
-        issuer.revoke(serial, reason, now)
+        assert part.reason is not None, "it is a certificate that ends or is held"
+        issuer.revoke(serial, part.reason, now)
 
 
 # --- passkeys ------------------------------------------------------------------------------

@@ -111,15 +111,20 @@ def end_at_once(home: Home, made: Replacement) -> None:
 
 def wanted_keys(home: Home, made: Replacement) -> list[EnvelopeRecord]:
     """The envelopes of the old encryption keys that come onto the new token, newest first."""
-    if made.ending.encryption_keys is EncryptionKeys.LEAVE or made.profile.piv is None:
+    return keys_of(home, made.old, made.profile, made.ending)
+
+
+def keys_of(home: Home, old: Issued, profile: Profile, ending: Ending) -> list[EnvelopeRecord]:
+    """The same of a replacement that is only thought of."""
+    if ending.encryption_keys is EncryptionKeys.LEAVE or profile.piv is None:
         return []
     found = [
         one
-        for one in sealed(home, token=made.old.label, purpose=Purpose.BREAK_GLASS)
+        for one in sealed(home, token=old.label, purpose=Purpose.BREAK_GLASS)
         if one.kind is SecretKind.ENCRYPTION_KEY
         and one.state is EnvelopeState.ACTIVE
-        and one.order == made.old.order.id
-        and _certificate(home, made.old, one) is not None
+        and one.order == old.order.id
+        and _certificate(home, old, one) is not None
     ]
     return sorted(found, key=lambda one: (one.name != "piv/9d/key", one.name))
 

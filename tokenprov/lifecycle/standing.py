@@ -45,6 +45,7 @@ class Planned:
             "title": self.part.title,
             "verdict": str(self.verdict),
             "where": self.part.credential.where,
+            "reason": self.part.reason.value if self.part.reason is not None else None,
             "facts": {**self.part.credential.facts, **self.facts},
         }
 
