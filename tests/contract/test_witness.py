@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import base64
 import shutil
+import subprocess
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,9 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from tests.peers.test_verifier_script import run_script
 from tests.record_samples import SIGNER, append, small_manifest
-from tests.stations import tell
-from tokenprov.record.files import StationLock
+from tests.stations import Said, Station, ended, tell
+from tokenprov.record.cosigned import add_cosignatures
+from tokenprov.record.files import StationLock, turn
 from tokenprov.record.manifest import Manifest
+from tokenprov.record.signer import Cosigner, KeyInMemory, SigningKey
+from tokenprov.record.submission import Submission
+from tokenprov.record.witness import Witness
 
 KEY = str(SIGNER.verifier)
 
@@ -95,8 +103,8 @@ def test_a_changed_line(manifest: Path, tmp_path: Path) -> None:
     assert [finding["rule"] for finding in said.document["findings"]] == ["signature"]
 
 
-def test_a_station_that_writes_is_not_disturbed(tmp_path: Path) -> None:
-    """In a station's own folder it waits its turn: an older checkpoint is never put back."""
+def test_a_station_that_works_is_not_disturbed(tmp_path: Path) -> None:
+    """In a station's own folder it is cosigned beside a batch, and waits only while one appends."""
     home = tmp_path / "home"
     assert tell("init", home, "--name", "bench").code == 0
     key = (home / "manifest" / "manifest.vkey").read_text().strip()
@@ -104,10 +112,125 @@ def test_a_station_that_writes_is_not_disturbed(tmp_path: Path) -> None:
     cosign = ("witness", "cosign", tmp_path / "w", home / "manifest", "--key", key)
     before = (home / "manifest" / "checkpoint").read_bytes()
     with StationLock(home):
-        assert tell(*cosign).code == 3
-    assert (home / "manifest" / "checkpoint").read_bytes() == before
-    assert tell(*cosign).code == 0
-    assert (home / "manifest" / "checkpoint").read_bytes() != before
+        with turn(home / "manifest.lock"):
+            waiting = Station(home=home).start(*cosign)
+            with pytest.raises(subprocess.TimeoutExpired):
+                waiting.wait(timeout=2)
+            assert (home / "manifest" / "checkpoint").read_bytes() == before
+        assert ended(waiting).code == 0
+    assert b"w.example" in (home / "manifest" / "checkpoint").read_bytes()
+
+
+class SlowHand(Cosigner):
+    """Somebody who takes their time: the log grows by one entry before they have signed."""
+
+    def __init__(self, log: Path, name: str, key: SigningKey) -> None:
+        super().__init__(name, key, lambda: datetime(2026, 3, 1, tzinfo=UTC))
+        self._log = log
+
+    def sign(self, message: bytes) -> bytes:
+        with closing(Manifest.open(self._log, SIGNER)) as log:
+            append(log, 7)
+        return super().sign(message)
+
+
+def test_the_log_grows_while_a_witness_signs(manifest: Path, tmp_path: Path) -> None:
+    """The line is kept under the checkpoint that it is of, and the new head stays."""
+    (tmp_path / "w").mkdir()
+    slow = SlowHand(manifest, "w.example", KeyInMemory.draw())
+    made = Witness(tmp_path / "w", slow).cosign(manifest, SIGNER.verifier)
+    add_cosignatures(manifest, made.note, made.log_key, [made.witness_key])
+    assert b"w.example" in (manifest / "cosigned/4").read_bytes()
+    assert b"w.example" not in (manifest / "checkpoint").read_bytes()
+    verify = ("manifest", "verify", manifest, "--key", KEY)
+    assert tell(*verify).code == 0
+    said = tell(*verify, "--witness", str(made.witness_key))
+    assert (said.code, "that of 4 entries was by enough" in said.out) == (6, True), said.out
+    assert run_script("--key", KEY, manifest).returncode == 0
+
+
+@pytest.fixture
+def away(manifest: Path, tmp_path: Path) -> Callable[..., Said]:
+    """Commands of a station with that manifest, whose witnesses are elsewhere."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "manifest").symlink_to(manifest)
+    return lambda *words: tell("--home", tmp_path / "home", "manifest", *words)
+
+
+def test_a_witness_elsewhere(away: Callable[..., Said], manifest: Path, tmp_path: Path) -> None:
+    """Shown what they need in a file, they sign; the line finds its place though the log grew."""
+    keys = [make(tmp_path / name, f"{name}.example") for name in ("w1", "w2")]
+    shown, answer = tmp_path / "shown", tmp_path / "answer"
+
+    def show(old: int) -> None:
+        shown.write_text(away("submit", "--old", str(old)).out)
+
+    def ask(name: str, *options: str) -> Said:
+        said = tell("witness", "cosign", tmp_path / name, shown, *options)
+        answer.write_text(said.out)
+        return said
+
+    show(0)
+    assert shown.read_text().startswith("old 0\n\n")
+    log = Manifest.open(manifest, SIGNER)
+    append(log, 7)
+    for name, key in zip(("w1", "w2"), keys, strict=True):
+        assert ask(name).code == 2  # never seen, and no key
+        assert ask(name, "--key", KEY).code == 0
+        said = away("add-cosignatures", answer, "--witness", key)
+        assert (said.code, said.out) == (0, f"{SIGNER.verifier.name}: cosigned with 4 entries\n")
+    kept = (manifest / "cosigned/4").read_text()
+    assert all(f"— {name}.example" in kept for name in ("w1", "w2"))
+    verify = ("manifest", "verify", manifest, "--key", KEY)
+    assert tell(*verify).code == 0
+    assert "that of 4 entries was by enough" in tell(*verify, "--witness", keys[0]).out
+
+    show(3)
+    said = ask("w1")
+    assert (said.code, "submit --old 4" in said.err) == (6, True), said.err
+    show(4)
+    assert len(shown.read_text().partition("\n\n")[0].splitlines()) > 1
+    assert ask("w1").code == 0
+    lines = tmp_path / "lines"  # as a witness over HTTP gives them
+    lines.write_text(answer.read_text().splitlines(keepends=True)[-1])
+    assert away("add-cosignatures", lines, "--to", shown, "--witness", keys[0]).code == 0
+    assert tell(*verify, "--witness", keys[0]).code == 0
+    assert away("add-cosignatures", answer, "--witness", keys[1]).code == 6  # not their line
+    assert run_script("--key", KEY, manifest).returncode == 0
+    assert away("submit", "--old", "9").code == 6
+    assert away("submit", "--old", "-1").code == 2
+
+
+def test_a_fork_that_is_handed_in(
+    away: Callable[..., Said], manifest: Path, tmp_path: Path
+) -> None:
+    """A witness gives no line for another history, and a station takes none of one."""
+    make(tmp_path / "w", "w.example")
+    shutil.copytree(manifest, tmp_path / "before")
+    shown = tmp_path / "shown"
+    cosign = ("witness", "cosign", tmp_path / "w", shown)
+    append(Manifest.open(manifest, SIGNER), 7)
+    shown.write_text(away("submit").out)
+    assert tell(*cosign, "--key", KEY).code == 0
+    fork = Manifest.open(tmp_path / "before", SIGNER)
+    append(fork, 8)
+    append(fork, 9)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "manifest").symlink_to(tmp_path / "before")
+    shown.write_text(tell("--home", tmp_path / "other", "manifest", "submit", "--old", "5").out)
+    said = tell(*cosign)
+    assert (said.code, said.out, "two histories" in said.err) == (6, "", True), said.err
+    note = Submission.parse(shown.read_bytes()).note
+    shown.write_bytes(Submission(old=5, proof=(), note=note).to_bytes())
+    assert tell(*cosign).code == 6
+
+    theirs = make(tmp_path / "v", "fork.example")
+    assert tell("witness", "cosign", tmp_path / "v", tmp_path / "before", "--key", KEY).code == 0
+    append(Manifest.open(manifest, SIGNER), 9)
+    said = away("add-cosignatures", tmp_path / "before/checkpoint", "--witness", theirs)
+    assert (said.code, "not the first of these" in said.err) == (6, True), said.err
+    assert not (manifest / "cosigned").exists()
+    assert "fork.example" not in (manifest / "checkpoint").read_text()
 
 
 def test_lines_are_kept(manifest: Path, tmp_path: Path) -> None:
@@ -139,7 +262,7 @@ def test_lines_are_kept(manifest: Path, tmp_path: Path) -> None:
 
     kept = manifest / "cosigned/4"
     for name, data in (
-        ("4", before.replace(b"w.example", b"v.example")),  # a stranger's line: no matter
+        ("4", before.replace(b"w.example", b"fork.example")),  # a stranger's line: no matter
         ("4", before.replace(b"\n4\n", b"\n3\n")),
         ("5", before),
         ("9", before),
@@ -150,6 +273,6 @@ def test_lines_are_kept(manifest: Path, tmp_path: Path) -> None:
         kept = manifest / "cosigned" / name
         kept.write_bytes(data)
         rules = [one["rule"] for one in tell(*verify, "--json").document["findings"]]
-        wrong = data != before.replace(b"w.example", b"v.example")
+        wrong = data != before.replace(b"w.example", b"fork.example")
         assert bool(rules) == wrong == (run_script("--key", KEY, manifest).returncode == 6), name
         assert set(rules) <= {"cosigned", "signature", "stray"}

@@ -76,6 +76,33 @@ def test_a_supervisor_cosigns(
     assert (said.code, "refused" in said.err) == (4, True), said.err
 
 
+def test_the_station_goes_on_while_a_pin_is_asked_for(
+    bench: VirtualBench, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nobody waits for a person: while the PIN is typed, the station is free and appends."""
+    serial = str(bench.control.tokens()[0]["serial"])
+    generate = ("piv", "keys", "generate", "--algorithm", "ECCP256")
+    made = ("--management-key", FACTORY_KEY, "9c", str(tmp_path / "9c.pem"))
+    run("ykman", "--device", serial, *generate, *made)
+    home, witness = tmp_path / "home", tmp_path / "w"
+    assert tell("init", home, "--name", "bench").code == 0
+    assert (
+        tell("witness", "init", witness, "--name", "w.example", "--key", f"piv:{serial}").code == 0
+    )
+
+    def typed(prompt: str) -> str:
+        said = tell("--home", home, "manifest", "rotate-key", "--reason", "it goes on")
+        assert said.code == 0, said.err
+        return PIN
+
+    monkeypatch.setattr(getpass, "getpass", typed)
+    key = (home / "manifest" / "manifest.vkey").read_text().strip()
+    said = tell("witness", "cosign", witness, home / "manifest", "--key", key)
+    assert said.code == 0, said.err
+    assert b"w.example" in (home / "manifest" / "cosigned" / "1").read_bytes()
+    assert tell("manifest", "verify", home / "manifest", "--key", key).code == 0
+
+
 def openssl_verifies(public: Path, manifest: Path, folder: Path) -> bool:
     """The last line over the text, with the public key that ykman wrote."""
     text, _, lines = (manifest / "checkpoint").read_text().rpartition("\n\n")

@@ -11,8 +11,10 @@ import functools
 import hashlib
 import io
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -46,6 +48,7 @@ from tokenprov.record.approval import (
 )
 from tokenprov.record.attested import judge_attestations
 from tokenprov.record.checkpoint import Checkpoint
+from tokenprov.record.cosigned import add_cosignatures
 from tokenprov.record.entry import Kind, blobs_of, decode_entry
 from tokenprov.record.escrow import (
     KeyInMemory,
@@ -54,6 +57,7 @@ from tokenprov.record.escrow import (
     read_context,
     seal,
 )
+from tokenprov.record.folder import ManifestFolder
 from tokenprov.record.handout import Handout, check_handout
 from tokenprov.record.head import Held
 from tokenprov.record.key_change import Era, rotated_entry
@@ -63,9 +67,11 @@ from tokenprov.record.note import open_note, parse_note, sign_note
 from tokenprov.record.opening import Opening
 from tokenprov.record.request import OPERATION, REQUEST, Action
 from tokenprov.record.sealed_file import DOMAIN, SealedReader, SealedWriter
+from tokenprov.record.signer import Cosigner, Signer
 from tokenprov.record.signer import KeyInMemory as SignersKey
-from tokenprov.record.signer import Signer
+from tokenprov.record.submission import Submission
 from tokenprov.record.verifier_key import VerifierKey
+from tokenprov.record.witness import Witness
 from tokenprov.secret import Secret
 
 PRIVATE = KeyInMemory(private=ec.generate_private_key(ec.SECP256R1()))
@@ -232,6 +238,30 @@ def test_checkpoints_and_verifier_keys() -> None:
     assert not faults(lambda data: Checkpoint.parse(open_note(data, HELD.keys).text), signed)
     texts = {data.decode("utf-8", "replace") for data in damaged(str(SIGNER.verifier).encode())}
     assert not faults(VerifierKey.parse, texts)
+
+
+def test_submissions_to_witnesses(tmp_path: Path) -> None:
+    """What a witness is shown, damaged anywhere; and what they give back."""
+    with closing(small_manifest(tmp_path / "m")):
+        good = Submission.of(ManifestFolder(tmp_path / "m"), 3)
+    (tmp_path / "w").mkdir()
+    cosigner = Cosigner("w.example", SignersKey.draw(), lambda: NOON)
+    witness = Witness(tmp_path / "w", cosigner)
+
+    def answer(data: bytes) -> None:
+        submission = Submission.parse(data)
+        shutil.rmtree(tmp_path / "w" / "seen", ignore_errors=True)
+        witness.answer(replace(submission, old=0), SIGNER.verifier)
+
+    answer(good.to_bytes())
+    assert not faults(answer, damaged(good.to_bytes()))
+    shutil.rmtree(tmp_path / "w" / "seen", ignore_errors=True)
+    made = witness.answer(replace(good, old=0, proof=()), SIGNER.verifier)
+
+    def add(data: bytes) -> None:
+        add_cosignatures(tmp_path / "m", data, made.log_key, [made.witness_key])
+
+    assert not faults(add, damaged(made.note))
 
 
 def test_openings() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from tokenprov.attestation import Anchors
-from tokenprov.cli import entries, manifest_key, manifest_time
+from tokenprov.cli import entries, manifest_key, manifest_time, manifest_witness
 from tokenprov.cli.output import as_json, print_json
 from tokenprov.cli.signing import verifier_key
 from tokenprov.errors import InputError, ManifestError
@@ -34,6 +34,7 @@ for command in (
     *(entries.show, entries.history, entries.search, entries.export),
     *(manifest_key.rotate_key, manifest_key.keys, manifest_time.timestamp),
     manifest_time.clock,
+    *(manifest_witness.submit, manifest_witness.add_cosignatures),
 ):
     manifest.add_command(command)
 

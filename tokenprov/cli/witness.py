@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
 from tokenprov.cli.signing import find_reader, key_elsewhere, verifier_key
 from tokenprov.home import now
-from tokenprov.record.files import StationLock, turn
+from tokenprov.record.cosigned import add_cosignatures
+from tokenprov.record.files import turn
 from tokenprov.record.manifest import lock_path
 from tokenprov.record.signer import Cosigner
+from tokenprov.record.submission import Submission
 from tokenprov.record.witness import Witness
 from tokenprov.signing.own import make_own, own_key, own_verifier
 
@@ -39,23 +41,28 @@ def init(state: Path, name: str, given: str | None) -> None:
 
 @witness.command()
 @click.argument("state", type=_folder)
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("what", metavar="FOLDER|FILE", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--key",
     help="The log's verifier key; needed the first time, and for one that none before vouches for.",
 )
-def cosign(state: Path, folder: Path, key: str | None) -> None:
-    """Cosign the checkpoint in the manifest's FOLDER, if the log only grew since the last time.
+def cosign(state: Path, what: Path, key: str | None) -> None:
+    """Cosign the checkpoint of a log, if it only grew since the last time.
 
-    The line is added to the checkpoint there; in a station's own folder not while the station
-    writes (exit code 3). Exit code 6: a rollback or a fork; nothing is signed.
+    Of the manifest in a FOLDER, where the line is added; or of a submission in a FILE (tokenprov
+    manifest submit): the checkpoint with the line is printed, for manifest add-cosignatures. Exit
+    code 6: a rollback or a fork; nothing is signed.
     """
-    home = folder.resolve().parent
-    with ExitStack() as held:
-        own = held.enter_context(own_key(state, _ROLE, find_reader=find_reader))
-        if (home / "station.toml").exists():
-            held.enter_context(StationLock(home))
-            held.enter_context(turn(lock_path(folder.resolve())))
-        cosigner = Cosigner(own_verifier(state, _ROLE).name, own, now)
-        head = Witness(state, cosigner).cosign(folder, verifier_key(key) if key else None)
-    click.echo(f"{head.origin}: {head.size} entries cosigned")
+    log_key = verifier_key(key) if key else None
+    with own_key(state, _ROLE, find_reader=find_reader) as own:
+        eyes = Witness(state, Cosigner(own_verifier(state, _ROLE).name, own, now))
+        if not what.is_dir():
+            made = eyes.answer(Submission.parse(what.read_bytes()), log_key)
+            click.echo(made.note.decode(), nl=False)
+            return
+        made = eyes.cosign(what, log_key)
+    home = what.resolve().parent
+    # Signed and asked for its PIN: the log may grow meanwhile, and the line finds its place.
+    with turn(lock_path(what.resolve())) if (home / "station.toml").exists() else nullcontext():
+        add_cosignatures(what, made.note, made.log_key, [made.witness_key])
+    click.echo(f"{made.head.origin}: {made.head.size} entries cosigned")

@@ -20,7 +20,7 @@ from tokenprov.record.head import Held
 from tokenprov.record.history import TokenName, token_name
 from tokenprov.record.memory import MemoryOfLog
 from tokenprov.record.note import parse_note
-from tokenprov.record.pin import continues
+from tokenprov.record.pin import continues, proofs_in
 from tokenprov.record.verdict import VerifyFinding, VerifyReport
 from tokenprov.record.verify import verify_with_memory
 
@@ -54,7 +54,7 @@ def _forks(folder: Path, other: Path) -> list[VerifyFinding]:
     try:
         sides = [(_head(path), ManifestFolder(path)) for path in (folder, other)]
         (before, _), (head, tiles) = sorted(sides, key=lambda side: side[0].size)
-        if continues(before, tiles, head):
+        if continues(before, proofs_in(tiles, head.size), head):
             return []
     except ManifestError:
         return []  # what cannot be read is named with its folder

@@ -21,7 +21,7 @@ from tokenprov.record.folder import CHECKPOINT, VERIFIER_KEY, ManifestFolder, co
 from tokenprov.record.key_change import Era, era_of, eras, head_before, untrusted
 from tokenprov.record.key_list import KEY_LIST, KeyList
 from tokenprov.record.note import open_note, parse_note
-from tokenprov.record.pin import check_pin
+from tokenprov.record.pin import check_pin, proofs_in
 from tokenprov.record.proof import Prover
 from tokenprov.record.verdict import Findings, Stamp
 from tokenprov.record.verifier_key import VerifierKey
@@ -110,7 +110,8 @@ class Head:
             self._stamped(head)
         if self._held.pin is not None:
             try:
-                check_pin(self._held.pin, self._folder, head, lambda size: era_of(keys, size).key)
+                proof = proofs_in(self._folder, head.size)
+                check_pin(self._held.pin, proof, head, lambda size: era_of(keys, size).key)
             except ManifestError as exc:
                 self._findings.caught(exc)
 

@@ -8,7 +8,7 @@ A pin is that checkpoint as it was, a signed note in a file of the auditor's own
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tokenprov.errors import ManifestError
 from tokenprov.record.checkpoint import Checkpoint
@@ -17,11 +17,19 @@ from tokenprov.record.note import open_note, parse_note
 from tokenprov.record.proof import Prover, verify_consistency
 from tokenprov.record.verifier_key import VerifierKey
 
+ProofFrom = Callable[[int], Sequence[bytes]]  # a size -> the consistency proof from it to a head
+
+
+def proofs_in(folder: ManifestFolder, size: int) -> ProofFrom:
+    """Proofs to the tree of so many entries, by the tiles in a folder; from 0 it is empty."""
+    prover = Prover(size, folder.hashes)
+    return lambda old: prover.consistency(old) if old else ()
+
 
 def check_pin(
-    pin: bytes, folder: ManifestFolder, head: Checkpoint, key_at: Callable[[int], VerifierKey]
+    pin: bytes, proof: ProofFrom, head: Checkpoint, key_at: Callable[[int], VerifierKey]
 ) -> None:
-    """Whether `head`, whose tiles lie in the folder, continues the pinned checkpoint.
+    """Whether `head`, to which `proof` leads, continues the pinned checkpoint.
 
     `key_at` gives the key that signs a checkpoint of that many entries.
 
@@ -44,7 +52,7 @@ def check_pin(
             f"{pinned.size} entries were signed before, and there are {head.size} now",
             "Ask for the entries that are gone; the pin proves that they were signed",
         )
-    if not continues(pinned, folder, head):
+    if not continues(pinned, proof, head):
         raise _refused(
             "fork",
             f"its {pinned.size} entries are not the beginning of these {head.size}",
@@ -52,14 +60,14 @@ def check_pin(
         )
 
 
-def continues(before: Checkpoint, folder: ManifestFolder, head: Checkpoint) -> bool:
-    """Whether the tree of `before` is the beginning of the one in the folder.
+def continues(before: Checkpoint, proof: ProofFrom, head: Checkpoint) -> bool:
+    """Whether the tree of `before` is the beginning of that of `head`, to which `proof` leads.
 
-    Raises ManifestError where a tile cannot be read.
+    Raises what `proof` does: ManifestError where a tile cannot be read.
     """
     if before.size == 0 or before.size == head.size:
         return before.size < head.size or before.root == head.root
-    path = Prover(head.size, folder.hashes).consistency(before.size)
+    path = proof(before.size)
     return verify_consistency(before.size, before.root, head.size, head.root, path)
 
 

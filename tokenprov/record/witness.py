@@ -3,29 +3,44 @@
     seen/<SHA-256 of origin>        the last checkpoint of a log that it cosigned
     seen/<SHA-256 of origin>.vkey   that log's key, as it was given the first time
 
-Rules (https://c2sp.org/tlog-cosignature, Ed25519):
+Rules (https://c2sp.org/tlog-cosignature, https://c2sp.org/tlog-witness):
 - What it saw is durable before it signs: a witness that was cut off never cosigns a fork.
 - The first time it takes the log as it is, by a key that it is given; later by that key, and by
-  those that it vouched for. The key of an epoch must be given (`key_change`).
+  those that it vouched for. The key of an epoch must be given (`key_change`), and so must one that
+  changed where only a submission is shown: that has no entries in it.
+- Nothing is written where the log is: what it signed is given back (`cosigned` puts it there).
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tokenprov.errors import InputError, ManifestError
 from tokenprov.record.checkpoint import Checkpoint
-from tokenprov.record.entry import decode_entry
-from tokenprov.record.files import make_folder, write_durable
+from tokenprov.record.entry import Entry, decode_entry
+from tokenprov.record.files import make_folder, turn, write_durable
 from tokenprov.record.folder import CHECKPOINT, ManifestFolder
 from tokenprov.record.key_change import changes_in, follow
 from tokenprov.record.note import Note, open_note, parse_note, sign_note
-from tokenprov.record.pin import check_pin
+from tokenprov.record.pin import ProofFrom, check_pin, proofs_in
 from tokenprov.record.signer import Cosigner
+from tokenprov.record.submission import Submission
 from tokenprov.record.verifier_key import VerifierKey
 
 _SEEN = "seen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cosigned:
+    """What a witness signed: the note with the log's own line and the witness', and their keys."""
+
+    head: Checkpoint
+    note: bytes
+    log_key: VerifierKey
+    witness_key: VerifierKey
 
 
 class Witness:
@@ -35,23 +50,64 @@ class Witness:
         """`cosigner` signs for it; `folder` has what it saw."""
         self._folder, self._cosigner = folder, cosigner
 
-    def cosign(self, folder: Path, given: VerifierKey | None) -> Checkpoint:
-        """Add this witness' line to the checkpoint in a manifest's folder; gives the checkpoint.
+    def cosign(self, folder: Path, given: VerifierKey | None) -> Cosigned:
+        """Cosign the checkpoint in a manifest's folder.
 
         Raises InputError (a log not seen before, and no key; another key than the first time),
         ManifestError: the signature does not hold, `rollback`, `fork`.
         """
         manifest = ManifestFolder(folder)
-        data = manifest.read(CHECKPOINT)
+        note = manifest.read(CHECKPOINT)
+        size = Checkpoint.parse(parse_note(note).text).size
+        return self._judged(
+            note,
+            proofs_in(manifest, size),
+            lambda before: changes_in(manifest.entries(before, size), decode_entry),
+            given,
+        )
+
+    def answer(self, submission: Submission, given: VerifierKey | None) -> Cosigned:
+        """Cosign a checkpoint that was handed in. Raises as `cosign`; ManifestError `submission`:
+        it begins at another size than the last one that this witness saw.
+        """
+        return self._judged(
+            submission.note, lambda before: _proof(submission, before), lambda before: (), given
+        )
+
+    def _judged(
+        self,
+        data: bytes,
+        proof: ProofFrom,
+        changes: Callable[[int], Iterable[Entry]],
+        given: VerifierKey | None,
+    ) -> Cosigned:
         note = parse_note(data)
+        with turn(self._folder / "lock"):  # what was seen is judged and replaced as one
+            head, key = self._see(note, data, proof, changes, given)
+        (mine,) = sign_note(note.text, [self._cosigner]).signatures
+        own = open_note(data, [key]).signatures
+        return Cosigned(
+            head=head,
+            note=Note(text=note.text, signatures=(*own, mine)).to_bytes(),
+            log_key=key,
+            witness_key=self._cosigner.verifier,
+        )
+
+    def _see(
+        self,
+        note: Note,
+        data: bytes,
+        proof: ProofFrom,
+        changes: Callable[[int], Iterable[Entry]],
+        given: VerifierKey | None,
+    ) -> tuple[Checkpoint, VerifierKey]:
         head = Checkpoint.parse(note.text)
         seen = self._folder / _SEEN / hashlib.sha256(head.origin.encode()).hexdigest()
         before = Checkpoint.parse(parse_note(seen.read_bytes()).text).size if seen.exists() else 0
         known = self._key_of(seen.with_suffix(".vkey"), head.origin, given)
         key = known
         if (key.name, key.key_id) not in {(line.name, line.key_id) for line in note.signatures}:
-            changes = changes_in(manifest.entries(before, head.size), decode_entry)
-            key = follow(known, changes, () if given is None else (given,))
+            key = follow(known, changes(before), () if given is None else (given,))
         if given not in (None, known, key):
             raise InputError(
                 f"log {head.origin} has another key here than the one that was given",
@@ -67,18 +123,13 @@ class Witness:
         if seen.exists():
             by = {(line.name, line.key_id) for line in parse_note(seen.read_bytes()).signatures}
             then = known if (known.name, known.key_id) in by else key  # cut off between the two
-            check_pin(seen.read_bytes(), manifest, head, lambda size: then)
+            check_pin(seen.read_bytes(), proof, head, lambda size: then)
+        else:
+            proof(0)
         make_folder(seen.parent, 0o700)
         write_durable(seen, data)
         write_durable(seen.with_suffix(".vkey"), f"{key}\n".encode())
-        (mine,) = sign_note(note.text, [self._cosigner]).signatures
-        others = tuple(
-            line for line in note.signatures if (line.name, line.key_id) != (mine.name, mine.key_id)
-        )
-        write_durable(
-            folder / CHECKPOINT, Note(text=note.text, signatures=(*others, mine)).to_bytes()
-        )
-        return head
+        return head, key
 
     @staticmethod
     def _key_of(path: Path, origin: str, given: VerifierKey | None) -> VerifierKey:
@@ -91,3 +142,14 @@ class Witness:
         key = known or given
         assert key is not None, "one of the two is there"
         return key
+
+
+def _proof(submission: Submission, before: int) -> Sequence[bytes]:
+    if submission.old != before:
+        raise ManifestError(
+            f"witness: the proof begins at {submission.old} entries, and the last checkpoint that"
+            f" was seen here has {before}",
+            remedy=f"Have the station make it anew: tokenprov manifest submit --old {before}.",
+            rule="submission",
+        )
+    return submission.proof
