@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.people import added, approved
 from tests.peers.test_verifier_script import run_script
+from tests.people import added, approved
 from tests.record_samples import about
 from tests.softhsm import SOFTHSM, SoftHsm
 from tests.stations import Station, tell

@@ -26,7 +26,7 @@ def certificates_in_pkcs7(der: bytes) -> list[x509.Certificate]:
     """Those in a certs-only message (RFC 8551, 3.8). Raises `IssuerUnanswered`."""
     try:
         return pkcs7.load_der_pkcs7_certificates(der)
-    except (ValueError, UnsupportedAlgorithm) as exc:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as exc:
         raise IssuerUnanswered("the answer is no PKCS#7 of certificates", remedy=_REMEDY) from exc
 
 
@@ -34,7 +34,7 @@ def certificates_in_pem(pem: bytes) -> list[x509.Certificate]:
     """Those in PEM text (RFC 7468, 5). Raises `IssuerUnanswered`."""
     try:
         return x509.load_pem_x509_certificates(pem)
-    except ValueError as exc:
+    except (ValueError, x509.InvalidVersion) as exc:
         raise IssuerUnanswered("the answer holds no certificate in PEM", remedy=_REMEDY) from exc
 
 
@@ -49,7 +49,7 @@ def certificates_in_file(data: bytes) -> list[x509.Certificate]:
     ):
         try:
             return load(data)
-        except (ValueError, UnsupportedAlgorithm):
+        except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
             continue
     raise IssuerError("it holds no certificate", remedy=_REMEDY)
 
@@ -58,7 +58,7 @@ def is_authority(certificate: x509.Certificate) -> bool:
     """Whether it may issue others (RFC 5280, 4.2.1.9)."""
     try:
         return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
-    except (ValueError, x509.ExtensionNotFound):
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
         return False
 
 
@@ -68,7 +68,7 @@ def certificates_above(file: Path | None) -> list[x509.Certificate]:
         return []
     try:
         return x509.load_pem_x509_certificates(file.read_bytes())
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, x509.InvalidVersion) as exc:
         raise StationError(
             f"{file} cannot be read as certificates",
             remedy="Put the authority's chain there, in PEM.",
@@ -80,6 +80,7 @@ def certified(public_key: bytes, given: Sequence[x509.Certificate]) -> Certified
 
     Raises `IssuerUnanswered` where none of them is for it.
     """
+    given = [one for one in given if _is_named(one)]
     own = [one for one in given if spki(one) == public_key]
     if not own:
         raise IssuerUnanswered("the answer holds no certificate for the key", remedy=_REMEDY)
@@ -88,6 +89,14 @@ def certified(public_key: bytes, given: Sequence[x509.Certificate]) -> Certified
         der=leaf.public_bytes(Encoding.DER),
         chain=tuple(one.public_bytes(Encoding.DER) for one in _above(leaf, given)),
     )
+
+
+def _is_named(certificate: x509.Certificate) -> bool:
+    """Whether it can be read by whom and for whom it is: names are parsed when they are asked."""
+    try:
+        return bool(certificate.subject is not None and certificate.issuer is not None)
+    except ValueError:
+        return False
 
 
 def spki(certificate: x509.Certificate) -> bytes:

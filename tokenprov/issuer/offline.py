@@ -206,7 +206,10 @@ def _check_names(leaf: x509.Certificate, waiting: Waiting) -> None:
         raise _refused(
             waiting, f"is for {found.rfc4514_string()}, not for {wanted.rfc4514_string()}"
         )
-    asked, given = _names(waiting.csr.extensions), _names(leaf.extensions)
+    try:
+        asked, given = _names(waiting.csr.extensions), _names(leaf.extensions)
+    except (ValueError, x509.DuplicateExtension) as exc:
+        raise _refused(waiting, "has extensions that cannot be read") from exc
     for name in given - asked:
         raise _refused(waiting, f"names {_shown(name)}, which was not asked for")
     for name in asked - given:
