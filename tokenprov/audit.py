@@ -23,6 +23,7 @@ from tokenprov.model import Json, TokenId
 from tokenprov.plan import steps_on
 from tokenprov.profile import Profile
 from tokenprov.record.entry import Entry, Kind
+from tokenprov.record.lives import entries_of
 from tokenprov.record.rows import IntentRecord, OrderRecord
 from tokenprov.sealed_view import NeedsSecret, SealedIntent, sealed_view
 from tokenprov.step import Finding, State, Step
@@ -93,6 +94,7 @@ class Audit:
         """For programs."""
         return {
             "serial": self.token.serial,
+            **({"mark": self.token.mark} if self.token.mark else {}),
             "model": self.token.model,
             "firmware": self.token.firmware,
             "reader": self.reader,
@@ -145,11 +147,7 @@ def _replaced(made: Audit, **changes: object) -> Audit:
 def _last_entry(home: Home, token: TokenId) -> tuple[int | None, Entry | None]:
     """The last entry about a token's state; what was read back from it since is laid over it."""
     since: dict[str, Json] = {}
-    for index in reversed(home.manifest.found_by(f"serial {token.serial}")):
-        entry = home.manifest.entry(index)
-        there = entry.get("token", {})
-        if (there.get("maker"), there.get("serial")) != (token.maker, token.serial):
-            continue
+    for index, entry in entries_of(home.manifest, token.named, token.maker):
         if entry["kind"] in _TOLD_AGAIN:
             since = {step["id"]: step for step in entry.get("steps", ())} | since
         elif entry["kind"] in _STATES:

@@ -145,9 +145,14 @@ class TokenId:
     mark: str = ""
 
     @property
+    def named(self) -> str:
+        """What it is on the record by: its serial, or its mark; empty without either."""
+        return self.serial or self.mark
+
+    @property
     def label(self) -> str:
         """One word for tables and messages."""
-        return self.serial or self.mark or "without serial"
+        return self.named or "without serial"
 
     @property
     def described(self) -> str:

@@ -90,6 +90,12 @@ class Unnumbered:
         return marking.name
 
 
+def recognise(home: Home, token: AnyToken) -> None:
+    """Name a token without a serial by the mark that it proves, if it has one of this station."""
+    if token.id.serial is None and not token.id.mark:
+        token.id = replace(token.id, mark=_known(home.marks(), _fido(token)) or "")
+
+
 def _fido(token: AnyToken) -> FidoApplet:
     """What can keep a mark. Raises `TokenConflict` for a token that has nothing of the kind."""
     try:

@@ -32,6 +32,7 @@ from tokenprov.policy import NOBODY, Act, Action, Agreement, Clearance, enforce
 from tokenprov.record.canonical import timestamp
 from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.history import HELD
+from tokenprov.record.lives import entries_of
 from tokenprov.record.manifest import Addition
 from tokenprov.record.wipes import WipeRecord
 from tokenprov.step import Operator
@@ -82,16 +83,10 @@ def refuse_bound(home: Home, token: TokenId) -> None:
 
 def _in_force(home: Home, token: TokenId) -> int | None:
     """The entry that made the token a holder's, and that none ended."""
-    for index in reversed(home.manifest.found_by(f"serial {token.serial}")):
-        entry = home.manifest.entry(index)
-        there = entry.get("token", {})
-        if entry["kind"] != Kind.ISSUED or (there["maker"], there["serial"]) != (
-            token.maker,
-            token.serial,
-        ):
-            continue
-        life = home.manifest.life(there)
-        return index if life is not None and life.state in HELD else None
+    for index, entry in entries_of(home.manifest, token.named, token.maker):
+        if entry["kind"] == Kind.ISSUED:
+            life = home.manifest.life(entry["token"])
+            return index if life is not None and life.state in HELD else None
     return None
 
 

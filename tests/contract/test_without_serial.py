@@ -69,6 +69,43 @@ def test_it_is_issued_by_its_mark(station: Station, keys: VirtualBench) -> None:
     assert again.only("TokenReady")["label"] == mark
 
 
+def test_it_is_audited_by_its_mark(station: Station, keys: VirtualBench) -> None:
+    """It proves the mark before it is compared; a key that does not is not taken for it."""
+    assert station.tell(*batch(station, "--without-serial", "1")).code == 0
+    mark = station.entries()[0]["token"]["mark"]
+    (made,) = station.tell("token", "audit", mark, "--json").document["tokens"]
+    assert (made["serial"], made["mark"], made["drift"]) == (None, mark, False)
+    assert made["holder"] == "Ada Okonkwo"
+    assert {one["standing"] for one in made["settings"]} == {"same", "unknown"}
+    (every,) = station.tell("token", "audit", "--all", "--json").document["tokens"]
+    assert every == made
+    keys.control.replace(0, model=MODEL)
+    gone = station.tell("token", "audit", mark)
+    assert gone.code == 4
+    assert "no such token" in gone.err
+    (blank,) = station.tell("token", "audit", "--all", "--json").document["tokens"]
+    assert (blank["entry"], blank["drift"]) == (None, False)
+
+
+def test_it_is_suspended_and_revoked_by_its_mark(station: Station, keys: VirtualBench) -> None:
+    """A lost key needs not be there: what relies on it is held, and then ended, on the record."""
+    assert station.tell(*batch(station, "--without-serial", "1")).code == 0
+    mark = station.entries()[0]["token"]["mark"]
+    keys.control.remove(0)
+    for command, reason, kind in (
+        ("suspend", "left in a train", "suspended"),
+        ("revoke", "lost", "revoked"),
+    ):
+        said = station.tell(command, mark, "--reason", reason)
+        assert said.code == 0, said.err
+        (entry,) = station.entries(kind)
+        assert entry["token"]["mark"] == mark
+        assert "done" in {one["outcome"] for one in entry["credentials"]}
+    assert station.tell("token", "prove", mark).code == 4
+    assert station.tell("trace", mark).code == 0
+    assert station.tell("manifest", "verify").code == 0
+
+
 def test_pulled_it_goes_on_with_its_own_order(station: Station, keys: VirtualBench) -> None:
     """After a pull in its making another key gets the other order, and it finishes its own."""
     keys.control.fault(0, FaultKind.UNPLUG_DURING, at=12, ins=Ins.CTAP)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from tokenprov.device.sources import PcscSource, Source
+from tokenprov.device.token import AnyToken
 from tokenprov.errors import InputError, TokenError, TokenGone
 from tokenprov.model import TokenId
 
@@ -46,13 +47,25 @@ def module_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def choose_reader(reader: str | None, serial: str | None, source: Source = SMART_CARDS) -> str:
-    """The one reader that is meant. Raises `InputError` where it is none or more than one."""
-    found = [(name, token_id) for name, token_id, _ in seen(source)]
+def as_it_says(token: AnyToken) -> None:
+    """The token is known by its serial, and without one not at all."""
+
+
+def choose_reader(
+    reader: str | None,
+    serial: str | None,
+    source: Source = SMART_CARDS,
+    recognise: Callable[[AnyToken], None] = as_it_says,
+) -> str:
+    """The one reader that is meant; `recognise` names those without a serial.
+
+    Raises `InputError` where it is none or more than one.
+    """
+    found = [(name, token_id) for name, token_id, _ in seen(source, recognise)]
     if reader is not None:
         found = [one for one in found if reader.lower() in one[0].lower()]
     if serial is not None:
-        found = [one for one in found if one[1] is not None and one[1].serial == serial]
+        found = [one for one in found if one[1] is not None and one[1].named == serial]
     if not found:
         raise TokenGone("no such token is plugged in", remedy="See: tokenprov token list")
     if len(found) > 1:
@@ -63,7 +76,9 @@ def choose_reader(reader: str | None, serial: str | None, source: Source = SMART
     return found[0][0]
 
 
-def seen(source: Source = SMART_CARDS) -> list[tuple[str, TokenId | None, str]]:
+def seen(
+    source: Source = SMART_CARDS, recognise: Callable[[AnyToken], None] = as_it_says
+) -> list[tuple[str, TokenId | None, str]]:
     """Reader, token and trouble of each reader with a token in it."""
     with closing(source.readers()) as readers:
         names = [state.name for state in readers.states() if state.present]
@@ -71,6 +86,7 @@ def seen(source: Source = SMART_CARDS) -> list[tuple[str, TokenId | None, str]]:
     for name in names:
         try:
             with source.opened(name, Nobody()) as here:
+                recognise(here)
                 found.append((name, here.id, ""))
         except TokenError as error:
             found.append((name, None, error.message))

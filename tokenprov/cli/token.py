@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import click
@@ -18,6 +19,7 @@ from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
 from tokenprov.model import Json
 from tokenprov.source import source_of
+from tokenprov.unnumbered import recognise
 
 
 @click.group()
@@ -117,6 +119,8 @@ def audit_tokens(
 ) -> None:
     """Compare a token with the manifest and its profile; nothing is written to it.
 
+    One that has no serial is named by its mark, which it proves first.
+
     Exit code 4: a token is not what the manifest says.
     """
     if every is (serial is not None):
@@ -124,12 +128,14 @@ def audit_tokens(
             "say which token is meant", remedy="Name one by its serial, or write --all."
         )
     home = Home.open(home_path)
+    know = partial(recognise, home)
     made, troubles = [], []
     with closing(source_of(module)) as source:
         found = [name for name, _, _ in seen(source)] if every else None
-        for reader in [choose_reader(None, serial, source)] if found is None else found:
+        for reader in [choose_reader(None, serial, source, know)] if found is None else found:
             try:
                 with source.opened(reader, Nobody()) as here:
+                    know(here)
                     made.append(audit(home, here))
             except TokenError as error:
                 if not every:

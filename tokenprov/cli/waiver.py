@@ -16,6 +16,7 @@ from tokenprov.model import Json
 from tokenprov.policy import Agreement
 from tokenprov.policy.change import grant as grant_waiver
 from tokenprov.policy.waivers import Waiver, waivers_of
+from tokenprov.record.lives import entries_of
 
 
 @click.group()
@@ -99,9 +100,9 @@ def commitment_of(home: Home, holder_id: str) -> str:
 
 
 def _token(home: Home, serial: str) -> dict[str, Json]:
-    for index in reversed(home.manifest.found_by(f"serial {serial}")):
-        token: dict[str, Json] = home.manifest.entry(index).get("token", {})
-        if token.get("serial") == serial and "maker" in token:
+    for _, entry in entries_of(home.manifest, serial):
+        token: dict[str, Json] = entry["token"]
+        if "maker" in token:
             return token
     raise InputError(f"no token {serial} is recorded", remedy="Check the serial.")
 

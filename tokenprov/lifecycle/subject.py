@@ -9,6 +9,7 @@ from tokenprov.home import Home
 from tokenprov.model import Holder, TokenId
 from tokenprov.record.entry import Entry, Kind, commitment_of
 from tokenprov.record.history import State
+from tokenprov.record.lives import entries_of
 from tokenprov.record.rows import OrderRecord
 
 
@@ -142,10 +143,7 @@ def require(token: Issued, *states: State) -> None:
 
 def _issued(home: Home, serial: str) -> Issued | None:
     later: list[Entry] = []
-    for index in reversed(home.manifest.found_by(f"serial {serial}")):
-        entry = home.manifest.entry(index)
-        if entry.get("token", {}).get("serial") != serial:
-            continue  # it is the one in another's place
+    for index, entry in entries_of(home.manifest, serial):
         if entry["kind"] in (Kind.UNBLOCKED, Kind.ROTATED):
             later.insert(0, entry)
         if entry["kind"] != Kind.ISSUED:

@@ -155,7 +155,7 @@ def only(wanted: TokenId) -> Callable[[TokenId], None]:
     """Refuses every other token, before anything is sent to it but the question which it is."""
 
     def expect(there: TokenId) -> None:
-        if (there.maker, there.serial) != (wanted.maker, wanted.serial):
+        if (there.maker, there.named or None) != (wanted.maker, wanted.named):
             raise WrongToken(
                 f"token {there.label} is in the reader, not {wanted.label}",
                 remedy=f"Nothing was written to {there.label}. Put {wanted.label} in, and run it"

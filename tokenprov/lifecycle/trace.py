@@ -17,6 +17,7 @@ from tokenprov.model import Json, SecretKind
 from tokenprov.policy.people_rules import Proof
 from tokenprov.record.approval import OPERATOR_SIGNATURE
 from tokenprov.record.entry import Entry, Grade, Kind
+from tokenprov.record.lives import entries_of
 
 _GIVING = (Kind.ISSUED, Kind.UNBLOCKED, Kind.RESUMED)  # somebody can do more after it
 _GRADES = (Grade.ASSERTED, Grade.PARTLY, Grade.ATTESTED)  # the weakest first
@@ -147,8 +148,9 @@ def _weaker_grade(entry: Entry, first: Entry) -> Iterator[str]:
 
 
 def _unknown_origin(home: Home, entry: Entry) -> Iterator[str]:
-    numbers = home.manifest.found_by(f"serial {entry['token']['serial']}")
-    kinds = {home.manifest.entry(number)["kind"] for number in numbers}
+    token = entry["token"]
+    named = token["serial"] or token.get("mark", "")
+    kinds = {one["kind"] for _, one in entries_of(home.manifest, named, token["maker"])}
     if not kinds & {Kind.RECEIVED, Kind.WIPED}:
         yield "where the token came from is not recorded"
 

@@ -28,6 +28,7 @@ from tokenprov.record.approval import read_statement, said
 from tokenprov.record.entry import Entry, Kind, commitment_of
 from tokenprov.record.history import State
 from tokenprov.record.holder_proof import HolderProof, is_holder_proof
+from tokenprov.record.lives import entries_of
 from tokenprov.record.people import Person
 from tokenprov.record.request import CAUSES
 
@@ -174,9 +175,8 @@ def _require_code(home: Home, act: Act, shown: HolderProof, digest: str) -> None
 
 def _life(home: Home, serial: str) -> Iterator[Entry]:
     """What is recorded of a token, the last first, back to when it was issued."""
-    for index in reversed(home.manifest.found_by(f"serial {serial}")):
-        entry = home.manifest.entry(index)
-        if entry.get("token", {}).get("serial") == serial and "holder" in entry:
+    for _, entry in entries_of(home.manifest, serial):
+        if "holder" in entry:
             yield entry
             if entry["kind"] == Kind.ISSUED:
                 return
