@@ -121,3 +121,45 @@ def test_a_real_root_is_not_trusted_beside_virtual_ones(tmp_path: Path) -> None:
     listed = station.tell("trust", "list").out
     assert virtual in listed
     assert own not in listed
+
+
+def test_both_kinds_are_found_and_not_gone_by(tmp_path: Path) -> None:
+    """Put beside each other by hand, both are told of, and no other command works in that home."""
+    virtual = certificate(tmp_path / "v.pem", "Virtual Attestation Root")
+    own = certificate(tmp_path / "own.pem", "Own Root")
+    for first, second in (("v.pem", "own.pem"), ("own.pem", "v.pem")):
+        station = Station(home=tmp_path / first.removesuffix(".pem"))
+        made = tell("init", station.home, "--name", "try", "--trust", tmp_path / first)
+        assert made.code == 0, made.err
+        assert station.tell("trust", "check").code == 0
+        (station.home / "trust" / "99.pem").write_bytes((tmp_path / second).read_bytes())
+        said = station.tell("trust", "check", "--json")
+        assert said.code == 6
+        assert {one["fingerprint"]: one["what"] for one in said.document["findings"]} == {
+            own: "a real root beside virtual ones",
+            virtual: "a virtual root beside real ones",
+        }
+        said = station.tell("trust", "list")
+        assert (said.code, "beside virtual ones" in said.err) == (2, True), said.err
+    said = tell(
+        *("init", tmp_path / "both", "--name", "both"),
+        *("--trust", tmp_path / "v.pem", "--trust", tmp_path / "own.pem"),
+    )
+    assert (said.code, "beside virtual ones" in said.err) == (2, True), said.err
+    assert not (tmp_path / "both").exists()
+
+
+def test_a_virtual_root_beside_a_real_token_is_found(tmp_path: Path) -> None:
+    """Where a maker vouched for a token, a virtual root in the folder is told of with the entry."""
+    station = fresh(tmp_path)
+    home = Home.open(station.home)
+    with home.working():
+        for number, grade in ((1, "asserted"), (3, "attested")):
+            entry = issued(number, station="bench", time=home.manifest.latest())
+            entry["token"] |= {"grade": grade}
+            home.manifest.append(entry, blobs(number), opening(number))
+    virtual = certificate(station.home / "trust" / "v.pem", "Virtual Attestation Root")
+    said = station.tell("trust", "check", "--json")
+    (found,) = said.document["findings"]
+    assert (said.code, found["fingerprint"]) == (6, virtual)
+    assert found["what"] == "a virtual root, and entry 2 issued a real token"

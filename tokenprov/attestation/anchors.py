@@ -8,6 +8,8 @@ Rules:
 - An added anchor is never the maker's, whatever name it has. If its organisation or common name
   says "virtual" it marks virtual tokens; if not, it is the station's own (an organisation that
   replaced f9 by its own attestation authority).
+- Virtual roots are never trusted beside real ones that a station added: a home is for the one or
+  the other.
 - PIV, FIDO and OpenPGP have roots of their own; a root counts only for what it is for.
 """
 
@@ -142,8 +144,23 @@ class Anchors:
     def load(cls, folder: Path | None) -> Anchors:
         """The makers' roots, and those in `folder`/*.pem where the folder is there.
 
-        Raises `InputError` naming the file that is not certificates in PEM.
+        Raises `InputError` naming the file that is not certificates in PEM; where there are virtual
+        roots and real ones beside them.
         """
+        anchors = cls.read(folder)
+        if anchors.beside_virtual:
+            named = ", ".join(anchor.fingerprint for anchor in anchors.beside_virtual)
+            raise InputError(
+                f"real roots are not trusted beside virtual ones: {named}",
+                remedy="Look at both: tokenprov trust check; and take one kind out of the folder"
+                " trust/. Virtual tokens are tried out in a home of their own.",
+                where=str(folder),
+            )
+        return anchors
+
+    @classmethod
+    def read(cls, folder: Path | None) -> Anchors:
+        """The same, whatever stands beside what: to look at, not to go by."""
         anchors = cls.vendor()
         if folder is not None and folder.is_dir():
             for path in sorted(folder.glob("*.pem")):
@@ -169,6 +186,13 @@ class Anchors:
     def know_virtual(self) -> bool:
         """Whether a virtual token can be told here; without, none can be issued."""
         return any(anchor.kind is AnchorKind.VIRTUAL for anchor in self.anchors)
+
+    @property
+    def beside_virtual(self) -> tuple[Anchor, ...]:
+        """The real ones that a station added, where there are virtual ones too."""
+        if not self.know_virtual:
+            return ()
+        return tuple(anchor for anchor in self.anchors if anchor.kind is AnchorKind.STATION)
 
     def named(self, name: x509.Name, use: Use) -> Iterator[Anchor]:
         """The anchors with that subject that count for `use`."""

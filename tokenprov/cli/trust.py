@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -13,18 +14,21 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tokenprov.attestation.anchors import (
+    AnchorKind,
     Anchors,
     certificates_in,
     fingerprint,
     is_self_signed,
     is_virtual,
 )
+from tokenprov.cli import entries
 from tokenprov.cli.output import as_json, print_json, print_table
 from tokenprov.errors import AttestationError, InputError
-from tokenprov.home import Home
+from tokenprov.home import Home, now
 from tokenprov.model import Json
-from tokenprov.record.entry import Kind
+from tokenprov.record.entry import Grade, Kind
 from tokenprov.record.files import create_durable
+from tokenprov.record.manifest import Manifest
 
 BETWEEN = "between"  # the kind of a certificate that is no root
 
@@ -95,15 +99,16 @@ def import_(home_path: Path, file: Path, expected: tuple[str, ...]) -> None:
 @click.pass_obj
 def check(home_path: Path, as_json: bool) -> None:
     """Look for what no attestation can end at. Exit code 0: all is well; 6: it is not."""
-    home = Home.open(home_path)
-    findings = list(_findings(home.anchors, home.clock()))
+    anchors = Anchors.read(home_path / "trust")  # a home with both kinds does not open
+    log = Manifest.open(entries.folder(home_path, None))
+    findings = [*_findings(anchors, now()), *_beside(anchors, log)]
     if as_json:
         print_json({"holds": not findings, "findings": findings})
     for finding in [] if as_json else findings:
         click.echo(f"{finding['fingerprint']}: {finding['what']}")
     if findings:
         sys.exit(AttestationError.exit_code)
-    click.echo(f"{len(home.anchors.anchors)} roots hold.", err=True)
+    click.echo(f"{len(anchors.anchors)} roots hold.", err=True)
 
 
 def _findings(anchors: Anchors, now: datetime) -> list[dict[str, Json]]:
@@ -123,10 +128,33 @@ def _findings(anchors: Anchors, now: datetime) -> list[dict[str, Json]]:
         for certificate in anchors.intermediates
         if not any(_signed(certificate, by) for by in every)
     ]
-    return [
-        {"fingerprint": fingerprint(certificate), "subject": _name(certificate), "what": what}
-        for certificate, what in found
-    ]
+    return [_finding(certificate, what) for certificate, what in found]
+
+
+def _beside(anchors: Anchors, log: Manifest) -> Iterator[dict[str, Json]]:
+    """Real roots beside virtual ones, and virtual ones where makers vouched for real tokens."""
+    for anchor in anchors.beside_virtual:
+        yield _finding(anchor.certificate, "a real root beside virtual ones")
+    virtual = [anchor for anchor in anchors.anchors if anchor.kind is AnchorKind.VIRTUAL]
+    real = next(_vouched_for(log), None) if virtual else None
+    for anchor in virtual:
+        if anchors.beside_virtual:
+            yield _finding(anchor.certificate, "a virtual root beside real ones")
+        elif real is not None:
+            what = f"a virtual root, and entry {real} issued a real token"
+            yield _finding(anchor.certificate, what)
+
+
+def _vouched_for(log: Manifest) -> Iterator[int]:
+    """The entries that issued a token which its maker says is real."""
+    for index, entry in enumerate(log.entries()):
+        token = entry["token"] if entry["kind"] == Kind.ISSUED else {"virtual": True}
+        if not token["virtual"] and token.get("grade") in (Grade.ATTESTED, Grade.PARTLY):
+            yield index
+
+
+def _finding(certificate: x509.Certificate, what: str) -> dict[str, Json]:
+    return {"fingerprint": fingerprint(certificate), "subject": _name(certificate), "what": what}
 
 
 def _signed(certificate: x509.Certificate, by: x509.Certificate) -> bool:
