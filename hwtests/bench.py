@@ -15,12 +15,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from fido2.ctap2.base import Ctap2
+from yubikit.yubiotp import YubiOtpSession
+
+from hwtests.connections import ctap2, otp
 from hwtests.ears import Ears
 from hwtests.errors import BenchError
-from hwtests.operators import UNNUMBERED, Operator
+from hwtests.operators import LONG, SHORT, UNNUMBERED, Operator
 from hwtests.subject import Subject
 from tests.stations import HEADER, Said, Station, tell
 from tokenprov.cli.readers import choose_reader
@@ -61,9 +66,28 @@ class Bench:
         return self.subject.serial
 
     @property
+    def token(self) -> str:
+        """What the operator calls it."""
+        return self.subject.serial or UNNUMBERED
+
+    @property
+    def label(self) -> str:
+        """What the station calls it: its serial, or the mark that it has since it was issued."""
+        mark: str = self.subject.serial or self.entry()["token"]["mark"]
+        return mark
+
+    @property
     def reader(self) -> str:
-        """Where the token is now."""
-        return choose_reader(None, self.serial)
+        """Where the token is now; without a serial it must be the only one there."""
+        return choose_reader(None, self.subject.serial)
+
+    def ctap2(self) -> AbstractContextManager[Ctap2]:
+        """The maker's own library on its authenticator."""
+        return ctap2(self.subject, self.reader)
+
+    def otp(self) -> AbstractContextManager[YubiOtpSession]:
+        """The maker's own library on its OTP application."""
+        return otp(self.reader)
 
     def tell(
         self,
@@ -72,7 +96,7 @@ class Bench:
         hook: Callable[[dict[str, Any]], None] = lambda event: None,
     ) -> Said:
         """A command of tokenprov, with the operator doing what it asks for; None: any exit code."""
-        ears = Ears(self.operator, self.subject.serial or UNNUMBERED, self.reinsert, hook)
+        ears = Ears(self.operator, self.token, self.reinsert, hook)
         said = self.station.tell(*command, listener=ears)
         ears.ended()
         return _well(said, code)
@@ -132,7 +156,9 @@ class Bench:
 
     @property
     def leave(self) -> Sequence[str]:
-        """What allows the token to be wiped."""
+        """What allows the token to be wiped, or one without a serial to be taken."""
+        if self.subject.serial is None:
+            return ("--without-serial", "1")
         return ("--wipe", self.serial, "--reason", REASON)
 
     def issue(self, name: str, profile: str) -> Said:
@@ -142,15 +168,19 @@ class Bench:
 
     def entry(self) -> dict[str, Any]:
         """The entry that issued it last."""
-        found = [one for one in self.station.entries() if one["token"]["serial"] == self.serial]
+        serial = self.subject.serial
+        found = [one for one in self.station.entries() if one["token"]["serial"] == serial]
         return found[-1]
 
     def secrets(self) -> dict[str, str]:
         """What is sealed for it and in force, by name; opened on the record."""
-        return self.station.secrets(self.serial)
+        return self.station.secrets(self.label)
 
     def clear(self) -> None:
         """End what an earlier run or test began with it: its order, then its binding."""
+        if self.subject.serial is None:
+            self._reset()
+            return
         for batch in self.document("batch", "status"):
             if any(batch["counts"].get(state, 0) for state in LEFT):
                 self.tell("batch", "run", batch["batch"], *self.leave, "--json")
@@ -180,27 +210,38 @@ class Bench:
         why = ("--key", key, "--reason", REASON, "--operator", WHO)
         self.tell("return", self.serial, *why, "--json")
 
+    def _reset(self) -> None:
+        """Reset its FIDO2, all that a token without a serial has, where a PIN is set."""
+        with self.ctap2() as ctap:
+            if not ctap.info.options.get("clientPin"):
+                return
+        self.reinsert(self.reader)
+        self.await_there()
+        with self.ctap2() as ctap:
+            seconds = LONG if ctap.info.long_touch_for_reset else SHORT
+            with self.operator.touching(self.token, "reset FIDO2", seconds):
+                ctap.reset()
+
     # ---- the token's place ----
 
     def reinsert(self, reader: str) -> None:
         """Out of that reader and in again; whoever asked for it sees that it is in."""
-        token = self.subject.serial or UNNUMBERED
-        self.operator.remove(token)
-        self._wait(lambda: reader not in _filled(), f"{token} is not taken out")
-        self.operator.insert(token)
+        self.operator.remove(self.token)
+        self._wait(lambda: reader not in _filled(), f"{self.token} is not taken out")
+        self.operator.insert(self.token)
 
     def pull(self) -> None:
         """Take it out, now."""
-        self.operator.remove(self.serial)
+        self.operator.remove(self.token)
 
     def push(self) -> None:
         """Put it in, and wait until it can be used."""
-        self.operator.insert(self.serial)
+        self.operator.insert(self.token)
         self.await_there()
 
     def await_there(self) -> None:
         """Wait until it can be used."""
-        self._wait(self._is_there, f"{self.serial} is not put in")
+        self._wait(self._is_there, f"{self.token} is not put in")
 
     def _is_there(self) -> bool:
         try:

@@ -73,13 +73,13 @@ def form_factor(*names: str) -> pytest.MarkDecorator:
 
 def application(*names: str) -> pytest.MarkDecorator:
     """All of these are on: `otp`, `fido2`, `piv`, `oath`, `openpgp`, `hsmauth`."""
-    return _mark(f"with {', '.join(names)}", lambda subject: set(names) <= subject.applications)
+    return _mark(" and ".join(names), lambda subject: set(names) <= subject.applications)
 
 
 def numbered(has_serial: bool = True) -> pytest.MarkDecorator:
     """It has a serial, or has none."""
     return _mark(
-        f"{'with' if has_serial else 'without'} a serial",
+        f"{'a' if has_serial else 'no'} serial",
         lambda subject: (subject.serial is not None) is has_serial,
     )
 
@@ -87,7 +87,7 @@ def numbered(has_serial: bool = True) -> pytest.MarkDecorator:
 def fips(is_fips: bool = True) -> pytest.MarkDecorator:
     """It is of the FIPS series, or is not."""
     return _mark(
-        f"{'of' if is_fips else 'not of'} the FIPS series", lambda subject: subject.fips is is_fips
+        f"{'' if is_fips else 'not '}the FIPS series", lambda subject: subject.fips is is_fips
     )
 
 

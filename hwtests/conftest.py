@@ -66,7 +66,7 @@ class Run:
             raise pytest.UsageError(f"{error}\nNothing was touched.") from error
         left_out = [item for item in ours if self._unmet(item)]
         for item in left_out:
-            reason = f"it is not {'; '.join(self._unmet(item))}"
+            reason = f"wants {'; '.join(self._unmet(item))}"
             self._note(item, Result.NOT_APPLICABLE, reason=reason)
         self._items = {item.nodeid: item for item in ours}
         items[:] = [item for item in items if item not in left_out]
@@ -177,8 +177,7 @@ def bench(run: Run, operator: Operator) -> Iterator[Bench]:
     home = option("bench_home") or FOLDER / (run.subject.serial or run.subject.name) / "station"
     made = Bench(run.subject, operator, Path(home), [Path(path) for path in option("trust")])
     yield made
-    if run.subject.serial is not None:
-        made.clear()
+    made.clear()
 
 
 @pytest.fixture(scope="module")

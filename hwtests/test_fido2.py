@@ -12,7 +12,7 @@ from fido2.ctap2.pin import ClientPin
 
 from hwtests.bench import Bench
 from hwtests.conditions import application, fido_over, firmware, numbered
-from hwtests.judges import ctap2, fields
+from hwtests.judges import fields
 
 pytestmark = [numbered(), application("fido2"), fido_over("ccid", "hid")]
 RP = "login.example.test"
@@ -38,16 +38,16 @@ def pin(issued: Bench) -> str:
 @pytest.fixture
 def counted(issued: Bench, pin: str) -> Iterator[Bench]:
     """With all its tries, before and after."""
-    with ctap2(issued) as ctap:
+    with issued.ctap2() as ctap:
         assert ClientPin(ctap).get_pin_retries()[0] == TRIES
     yield issued
-    with ctap2(issued) as ctap:
+    with issued.ctap2() as ctap:
         ClientPin(ctap).get_pin_token(pin)
 
 
 def refused(bench: Bench, pin: str) -> CtapError.ERR:
     """What the token says to a PIN."""
-    with ctap2(bench) as ctap, pytest.raises(CtapError) as caught:
+    with bench.ctap2() as ctap, pytest.raises(CtapError) as caught:
         ClientPin(ctap).get_pin_token(pin)
     code = caught.value.code
     assert isinstance(code, CtapError.ERR)
@@ -57,7 +57,7 @@ def refused(bench: Bench, pin: str) -> CtapError.ERR:
 @firmware(">=5.2")
 def test_its_passkey_is_there(issued: Bench, pin: str) -> None:
     """With the sealed PIN the maker's library finds the credential of the relying party."""
-    with ctap2(issued) as ctap:
+    with issued.ctap2() as ctap:
         client = ClientPin(ctap)
         token = client.get_pin_token(pin, ClientPin.PERMISSION.CREDENTIAL_MGMT)
         manager = CredentialManagement(ctap, client.protocol, token)
@@ -69,7 +69,7 @@ def test_its_passkey_is_there(issued: Bench, pin: str) -> None:
 def test_a_wrong_pin_costs_a_try(counted: Bench) -> None:
     """It is refused as a wrong one, and counted."""
     assert refused(counted, WRONG) is CtapError.ERR.PIN_INVALID
-    with ctap2(counted) as ctap:
+    with counted.ctap2() as ctap:
         assert ClientPin(ctap).get_pin_retries()[0] == TRIES - 1
 
 
@@ -80,7 +80,7 @@ def test_three_wrong_pins_want_a_re_plug(counted: Bench, pin: str) -> None:
     assert refused(counted, pin) is CtapError.ERR.PIN_AUTH_BLOCKED
     counted.reinsert(counted.reader)
     counted.await_there()
-    with ctap2(counted) as ctap:
+    with counted.ctap2() as ctap:
         assert ClientPin(ctap).get_pin_token(pin)
 
 

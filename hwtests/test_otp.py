@@ -9,7 +9,7 @@ from yubikit.yubiotp import SLOT
 
 from hwtests.bench import Bench
 from hwtests.conditions import application, numbered
-from hwtests.judges import fields, otp
+from hwtests.judges import fields
 from hwtests.operators import SHORT
 
 pytestmark = [numbered(), application("otp")]
@@ -29,7 +29,7 @@ CHALLENGE = b"a challenge"
 def test_a_touched_slot_answers(issued: Bench) -> None:
     """The maker's library gets the answer of the sealed seed, once the token is touched."""
     touching = issued.operator.touching(issued.serial, "challenge-response", SHORT)
-    with otp(issued) as session, touching:
+    with issued.otp() as session, touching:
         said = session.calculate_hmac_sha1(SLOT.TWO, CHALLENGE)
     seed = bytes.fromhex(issued.secrets()["otp/2/seed"])
     assert said == hmac.new(seed, CHALLENGE, hashlib.sha1).digest()

@@ -115,3 +115,15 @@ def test_rotation_replaces_puk_and_management_key(issued: Bench) -> None:
     tool = ("yubico-piv-tool", "--reader", issued.reader, "--stdin-input", "-a", "unblock-pin")
     issued.run(*tool, input=f"{after['piv/puk']}\n{pin}\n{pin}\n")
     verify_pin(issued, pin)
+
+
+def test_a_renewed_certificate_is_on_the_token(issued: Bench) -> None:
+    """Made anew for the key that is there; the maker's program reads the one that was recorded."""
+    key = ("--key", issued.key("token-administration"), "--operator", WHO)
+    said = issued.document("renew", issued.serial, "--within", "400", *key)
+    (written,) = [one for one in said["steps"] if one["step"] == "piv/9a/certificate"]
+    assert written["facts"]["sha256"] != issued.facts("piv/9a/certificate")["sha256"]
+    assert fields(issued.ykman("piv", "info"))["Fingerprint"] == written["facts"]["sha256"]
+    opening = ("--key", issued.key("help-desk"), "--reason", REASON, "--operator", WHO)
+    (proved,) = issued.document("token", "prove", issued.serial, *opening)["keys"]
+    assert int(proved["serialNumber"], 16) == int(written["facts"]["serialNumber"], 16)

@@ -87,6 +87,15 @@ def test_all_pass_on_a_virtual_token(two_keys: VirtualBench, tmp_path: Path) -> 
     assert shown.document["used"] == []
 
 
+def test_a_token_without_a_serial_is_the_only_one(tmp_path: Path) -> None:
+    """A Security Key alone, by the flag for it: its tests pass, and it has no PIN afterwards."""
+    with VirtualBench(model="security-key-5.7", touch="never") as bench:
+        done = hwtests(bench, tmp_path, "hwtests", "--wipe-only-token")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert report(tmp_path)["counts"][Result.PASSED] >= 3
+        assert bench.control.snapshot(0)["applets"]["fido2"]["pin_hash"] in (None, "")
+
+
 def test_what_does_not_apply_is_said(two_keys: VirtualBench, tmp_path: Path) -> None:
     """A test for another firmware is not run, not skipped, and in the report with its condition."""
     serial = str(two_keys.serials[0])
@@ -97,7 +106,7 @@ def test_what_does_not_apply_is_said(two_keys: VirtualBench, tmp_path: Path) -> 
     assert results["test_there_is_room_for_a_hundred"]["result"] == Result.PASSED
     left_out = results["test_there_is_room_for_twenty_five"]
     assert left_out["result"] == Result.NOT_APPLICABLE
-    assert left_out["reason"] == "it is not firmware >=5.2, <5.7"
+    assert left_out["reason"] == "wants firmware >=5.2, <5.7"
     assert left_out["reason"] in done.stdout
 
 
