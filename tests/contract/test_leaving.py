@@ -10,7 +10,7 @@ from tests.contract.test_unblock import key_of
 from tests.people import added, approved
 from tests.stations import Station
 from tests.token_under_test import TokenUnderTest
-from tokenprov.errors import IssuerUnanswered
+from tokenprov.errors import IssuerUnanswered, StationError, TokenprovError
 from tokenprov.issuer import LocalCa
 from tokenprov.model import Purpose
 from tokenprov.sim.bench import VirtualBench
@@ -57,18 +57,26 @@ def test_everything_that_a_holder_has_ends(station: Station, kit: list[str]) -> 
     assert station.tell("manifest", "verify").code == 0
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        IssuerUnanswered("the authority does not answer", remedy="Try again later."),
+        StationError("issuers/est.password cannot be read", remedy="Write the password into it."),
+    ],
+    ids=["unanswered", "settings"],
+)
 def test_an_issuer_that_does_not_answer_keeps_nothing_else_from_ending(
-    station: Station, kit: list[str], monkeypatch: pytest.MonkeyPatch
+    station: Station, kit: list[str], monkeypatch: pytest.MonkeyPatch, error: TokenprovError
 ) -> None:
     """The passkeys go, what is left is named, and the same command ends it later."""
 
     def silent(*_: object) -> None:
-        raise IssuerUnanswered("the authority does not answer", remedy="Try again later.")
+        raise error
 
     with monkeypatch.context() as patch:
         patch.setattr(LocalCa, "revoke", silent)
         said = station.tell("holder", "leave", "E1", *WHY, "--json")
-    assert said.code == 5
+    assert said.code == error.exit_code
     assert said.document["ended"] == []
     assert [passkey(station, serial) for serial in kit] == [None, None]
     assert {one["step"] for one in said.document["living"] if one["accepted"]} == {

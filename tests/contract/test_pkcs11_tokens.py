@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.contract.test_standing import revoked
 from tests.softhsm import SOFTHSM, SoftHsm, built_shim
 from tests.stations import Said, Station, make_station
 from tokenprov.pkcs11 import Module
@@ -140,6 +141,34 @@ def test_a_token_is_made_whole(
     key = certificate.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)
     key.verify((tmp_path / "signature").read_bytes(), b"proof", ec.ECDSA(hashes.SHA256()))
+    assert station.tell("manifest", "verify").code == 0
+
+
+def test_a_lost_token_is_accepted_nowhere(
+    station: Station, delivered: SoftHsm, run: Callable[..., Said]
+) -> None:
+    """Its certificates are what relies on it: held, released and revoked, but not renewed."""
+    assert run(keys=KEYS + MORE_KEYS).code == 0
+    (entry,) = station.entries()
+    serial, steps = entry["token"]["serial"], {step["id"]: step for step in entry["steps"]}
+    names = {"pkcs11/01/certificate", "pkcs11/03/certificate"}
+    certificates = {steps[name]["facts"]["serialNumber"] for name in names}
+    assert station.tell("suspend", serial, "--reason", "left at home").code == 0
+    assert revoked(station) == dict.fromkeys(certificates, "certificateHold")
+    assert station.tell("resume", serial, "--reason", "found").code == 0
+    assert revoked(station) == {}
+    listed = station.tell("renew", "--within", "5000", "--json").document
+    assert {one["step"] for one in listed} == names
+    said = station.tell("renew", serial, "--within", "5000")
+    assert said.code == 2
+    assert "not renewed there" in said.err
+    assert revoked(station) == {}
+    assert station.tell("revoke", serial, "--reason", "lost").code == 0
+    assert revoked(station) == dict.fromkeys(certificates, "keyCompromise")
+    (ended,) = station.entries("revoked")
+    assert {one["id"]: one["outcome"] for one in ended["credentials"]} == dict.fromkeys(
+        names, "done"
+    )
     assert station.tell("manifest", "verify").code == 0
 
 

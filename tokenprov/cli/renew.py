@@ -72,9 +72,9 @@ def renew(
         _print(renewal.expiring(home, span), as_json)
         return
     token = the_one(home, subject, State.HELD)
+    due = renewal.due(home, token, span)
     reader = choose_reader(None, token.label)
     if dry_run:
-        due = [one.step for one in renewal.expiring(home, span) if one.token.label == token.label]
         with bench_at(reader, as_json) as bench:
             document = planned_json(
                 token, preview(token, bench, (), renewal.make(home, token, due, 0))

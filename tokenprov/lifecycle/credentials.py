@@ -79,6 +79,11 @@ def _credential(
                     kind = CredentialKind.ENCRYPTION_CERTIFICATE
                 title = f"certificate in {key.slot}"
                 yield made(kind, title, key.certificate.issuer, "serialNumber", "notAfter")
+    elif applet == "pkcs11" and rest.endswith("/certificate"):
+        for kept in profile.pkcs11.keys if profile.pkcs11 is not None else ():
+            if rest == f"{kept.id}/certificate" and kept.certificate is not None:
+                title, where = f"certificate of {kept.label}", kept.certificate.issuer
+                yield made(CredentialKind.CERTIFICATE, title, where, "serialNumber", "notAfter")
     elif id.startswith("fido2/credential/"):
         title = f"passkey for {facts['rpId']}"
         yield made(CredentialKind.PASSKEY, title, facts["rpId"], "rpId", "credentialId")

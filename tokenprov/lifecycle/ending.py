@@ -4,7 +4,8 @@ Rules:
 - It is looked at first: what stands as it is wanted is left alone, so that a second run does
   nothing again.
 - What nobody here can do is `elsewhere`, and says where and what; it is never told as done.
-- One that fails does not keep the others from being done; then the first error is raised.
+- One that fails does not keep the others from being done; then the first error is raised. A disk
+  that fails ends it at once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from enum import StrEnum
 from cryptography import x509
 
 from tokenprov.directory import RelyingParty
-from tokenprov.errors import IssuerError, StationError, TokenprovError
+from tokenprov.errors import DurabilityError, IssuerError, TokenprovError
 from tokenprov.home import Home
 from tokenprov.issuer import Standing
 from tokenprov.lifecycle.credentials import Credential, CredentialKind
@@ -99,9 +100,9 @@ def settle(home: Home, parts: Sequence[Part]) -> list[dict[str, Json]]:
     for part in parts:
         try:
             done.append(_settled(home, part))
-        except StationError:
+        except DurabilityError:
             raise
-        except TokenprovError as error:
+        except TokenprovError as error:  # a StationError too: of the one issuer's settings
             failed = failed or error
     if failed is not None:
         raise failed

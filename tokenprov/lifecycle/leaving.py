@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tokenprov.errors import StationError, TokenprovError
+from tokenprov.errors import DurabilityError, TokenprovError
 from tokenprov.home import Home
 from tokenprov.lifecycle import standing
 from tokenprov.lifecycle.credentials import Credential, credentials_of
@@ -56,9 +56,10 @@ class Left:
 
 
 def leave(home: Home, holder: str, order: Order) -> Left:
-    """End every binding of the holder of that id. Raises PolicyError, ApprovalError, StationError.
+    """End every binding of the holder of that id.
 
-    What an issuer or a relying party did not do is in `failed`.
+    What an issuer or a relying party did not do, or cannot be asked, is in `failed`. Raises
+    PolicyError, ApprovalError, DurabilityError.
     """
     tokens = [one for one in tokens_of(home, holder) if one.state in HELD]
     if not tokens:
@@ -77,7 +78,7 @@ def leave(home: Home, holder: str, order: Order) -> Left:
         home.ledger.works.end(token.label, [WorkKind.REPLACE], "its holder left")
         try:
             standing.revoke(home, token, Cause.LEFT, part)
-        except StationError:
+        except DurabilityError:
             raise
         except TokenprovError as error:
             failed.append((token, error))
@@ -101,7 +102,7 @@ def relying_on(home: Home, token: Issued) -> Iterator[Living]:
     for credential in credentials_of(token, standing.issued_by(home, token)):
         try:
             verdict, _ = look(home, Part(credential=credential, fate=Fate.END))
-        except StationError:
+        except DurabilityError:
             raise
         except TokenprovError as error:
             yield Living(token=token, credential=credential, accepted=None, trouble=error.message)

@@ -37,6 +37,7 @@ from tokenprov.token import Token
 
 NEEDS = frozenset({SecretKind.PIV_MANAGEMENT_KEY})  # out of escrow
 PIN = "piv/pin"
+_RENEWED = "piv/"  # where a certificate is put beside a key that stays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,19 +61,32 @@ def expiring(home: Home, within: timedelta) -> list[Expiring]:
     return sorted(found, key=lambda one: (one.ends, one.token.label, one.step))
 
 
-def begin(home: Home, token: Issued, within: timedelta, order: Order) -> Work:
-    """Promise it for what ends so soon. Raises `InputError` where nothing does."""
+def due(home: Home, token: Issued, within: timedelta) -> list[str]:
+    """The steps whose certificates end so soon; none where a renewal is gone on with.
+
+    Raises `InputError` where nothing does that can be renewed.
+    """
     require(token, State.HELD)
-    due = [one.step for one in _of(home, token) if one.ends <= home.clock() + within]
-    unfinished = any(
-        one.kind is WorkKind.RENEW for one in home.ledger.works.unfinished(token.label)
-    )
-    if not due and not unfinished:
+    ending = [one.step for one in _of(home, token) if one.ends <= home.clock() + within]
+    renewable = [step for step in ending if step.startswith(_RENEWED)]
+    works = home.ledger.works.unfinished(token.label)
+    if renewable or any(one.kind is WorkKind.RENEW for one in works):
+        return renewable
+    if ending:
         raise InputError(
-            f"no certificate of token {token.label} ends within {within.days} days",
-            remedy="See when they do: tokenprov renew. --within DAYS renews them earlier.",
+            f"the certificates of token {token.label} are behind a PKCS#11 module, and are not"
+            " renewed there",
+            remedy=f"Replace the token: tokenprov replace {token.label} --reason expired.",
         )
-    return work.begin(home, WorkKind.RENEW, token, order.with_(steps=due))
+    raise InputError(
+        f"no certificate of token {token.label} ends within {within.days} days",
+        remedy="See when they do: tokenprov renew. --within DAYS renews them earlier.",
+    )
+
+
+def begin(home: Home, token: Issued, within: timedelta, order: Order) -> Work:
+    """Promise it for what ends so soon. Raises `InputError` as `due`."""
+    return work.begin(home, WorkKind.RENEW, token, order.with_(steps=due(home, token, within)))
 
 
 def needs_key(token: Issued) -> bool:
