@@ -6,10 +6,15 @@ import hashlib
 import hmac
 import io
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from yubikit.core import InvalidPinError
 from yubikit.core.smartcard import ApduError
+from yubikit.hsmauth import HsmAuthSession
+from yubikit.oath import OathSession
+from yubikit.openpgp import OpenPgpSession
 from yubikit.piv import PivSession
 from yubikit.yubiotp import SLOT, HmacSha1SlotConfiguration, YubiOtpSession
 
@@ -26,6 +31,20 @@ extends = "standard-employee"
 without = ["fido2"]
 [device]
 lock-code = true
+"""
+
+
+APPLICATIONS = """name = "applications"
+[oath]
+password = { length = 20 }
+[[oath.accounts]]
+issuer = "VPN"
+[openpgp]
+admin-pin = { retries = 5 }
+[hsmauth]
+[[hsmauth.credentials]]
+label = "signer"
+algorithm = "eccp256"
 """
 
 
@@ -106,6 +125,66 @@ def test_all_that_can_be_made_anew_is(
     assert station.tell("manifest", "verify").code == 0
     audit = station.tell("token", "audit", issued)
     assert "access code" not in audit.out
+
+
+def in_force(token: TokenUnderTest, secrets: dict[str, str]) -> dict[str, bool]:
+    """Which of these values three more applications take, by the maker's libraries."""
+    found = {}
+    with token.connection() as to:
+        oath = OathSession(to)
+        found["oath/password"] = taken(
+            lambda: oath.validate(oath.derive_key(secrets["oath/password"]))
+        )
+        pgp = OpenPgpSession(to)
+        found["openpgp/admin-pin"] = taken(lambda: pgp.verify_admin(secrets["openpgp/admin-pin"]))
+        hsmauth, key = HsmAuthSession(to), bytes.fromhex(secrets["hsmauth/management-key"])
+        found["hsmauth/management-key"] = taken(lambda: hsmauth.put_management_key(key, key))
+    return found
+
+
+def taken(attempt: Callable[[], object]) -> bool:
+    """Whether it is not refused."""
+    try:
+        attempt()
+    except (ApduError, InvalidPinError):
+        return False
+    return True
+
+
+def test_secrets_of_other_applications(
+    station: Station, token: TokenUnderTest, tmp_path: Path
+) -> None:
+    """Admin PIN and management key are made anew, the OATH password where it is asked for; what
+    they guard stays.
+    """
+    profile = tmp_path / "applications.toml"
+    profile.write_text(APPLICATIONS, encoding="utf-8")
+    issued = station.tell(*station.batch(profile=profile))
+    assert issued.code == 0, issued.out + issued.err
+    old = station.secrets(token.serial)
+    planned = rotate(station, Purpose.BREAK_GLASS, token.serial, "--dry-run")
+    assert planned.code == 0, planned.err
+    steps = ["openpgp/admin-pin", "hsmauth/management-key"]
+    assert [one["step"] for one in planned.document[0]["steps"]] == steps
+    said = rotate(station, Purpose.TOKEN_ADMINISTRATION, token.serial)
+    assert said.code == 0, said.err
+    middle = station.secrets(token.serial)
+    assert {name for name in middle if middle[name] != old[name]} == {*steps}
+    assert in_force(token, old) == {name: name not in steps for name in in_force(token, middle)}
+    only = rotate(station, Purpose.HELP_DESK, token.serial, "--what", "oath-password")
+    assert only.code == 0, only.err
+    new = station.secrets(token.serial)
+    assert {name for name in new if new[name] != middle[name]} == {"oath/password"}
+    assert set(in_force(token, new).values()) == {True}
+    assert not in_force(token, middle)["oath/password"]
+    audit = station.tell("token", "audit", token.serial, "--json")
+    assert audit.code == 0, audit.out
+    with token.connection() as to:
+        oath = OathSession(to)
+        oath.validate(oath.derive_key(new["oath/password"]))
+        assert [one.issuer for one in oath.list_credentials()] == ["VPN"]
+        assert [one.label for one in HsmAuthSession(to).list_credentials()] == ["signer"]
+    assert station.tell("manifest", "verify").code == 0
 
 
 def test_a_custodian_makes_anew_what_is_theirs(

@@ -49,7 +49,8 @@ from tokenprov.record.history import State
     "given",
     multiple=True,
     type=click.Choice([str(one) for one in What]),
-    help="What is made anew; can be given again.  [default: all that the key opens]",
+    help="What is made anew; can be given again.  [default: all that the key opens, but the OATH"
+    " password]",
 )
 @opening
 @desk_reason
@@ -68,7 +69,7 @@ def rotate(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Make a token's PUK, management key, access codes and lock code anew.
+    """Make a token's PUK, management keys, admin PIN, access codes and lock code anew.
 
     The custodian's key opens what is in force; what takes its place is sealed before it is written.
     """
@@ -77,7 +78,7 @@ def rotate(
             "say which token is meant", remedy="Name one by its serial, or write --all."
         )
     home = Home.open(home_path)
-    what = [What(one) for one in given] or list(What)
+    what = [What(one) for one in given] or list(rotation.UNASKED)
     order = Order(operator=operator, reason=reason, agreement=agreement)
     readers: Iterable[str] = (
         come_by(wait)

@@ -1,8 +1,8 @@
-"""Secrets of a token made anew: PUK, management key, access codes, lock code.
+"""Secrets of a token made anew: PUK, management keys, admin PIN, access codes, lock code.
 
 What can be made anew is what the custodian's key opens: the help desk's PUK, token administration's
 keys and codes, all of them with break-glass's. Seeds and keys that others know of, and PINs, which
-are the holder's, are not.
+are the holder's, are not; nor is the OATH password, which the holder types, unless it is asked for.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from tokenprov.record.works import WorkKind
 from tokenprov.secret import Secret
 from tokenprov.step import Step
 from tokenprov.steps.device.new_lock_code import NewLockCodeStep
+from tokenprov.steps.hsmauth.new_management_key import NewManagementKeyStep as NewHsmAuthKeyStep
+from tokenprov.steps.oath.new_password import NewPasswordStep
+from tokenprov.steps.openpgp.new_admin_pin import NewAdminPinStep
 from tokenprov.steps.otp.access_code import NewAccessCodeStep
 from tokenprov.steps.otp.slot import SlotStep, access_code_name
 from tokenprov.steps.piv.build import management_key_algorithm
@@ -39,6 +42,9 @@ class What(StrEnum):
     MANAGEMENT_KEY = "management-key"
     ACCESS_CODES = "access-codes"
     LOCK_CODE = "lock-code"
+    OPENPGP_ADMIN_PIN = "openpgp-admin-pin"
+    HSMAUTH_MANAGEMENT_KEY = "hsmauth-management-key"
+    OATH_PASSWORD = "oath-password"
 
     @property
     def kind(self) -> SecretKind:
@@ -51,7 +57,11 @@ _KINDS = {
     What.MANAGEMENT_KEY: SecretKind.PIV_MANAGEMENT_KEY,
     What.ACCESS_CODES: SecretKind.OTP_ACCESS_CODE,
     What.LOCK_CODE: SecretKind.LOCK_CODE,
+    What.OPENPGP_ADMIN_PIN: SecretKind.OPENPGP_ADMIN_PIN,
+    What.HSMAUTH_MANAGEMENT_KEY: SecretKind.HSMAUTH_MANAGEMENT_KEY,
+    What.OATH_PASSWORD: SecretKind.OATH_PASSWORD,
 }
+UNASKED = tuple(what for what in What if what is not What.OATH_PASSWORD)  # which the holder types
 
 
 def begin(home: Home, token: Issued, what: Sequence[What], order: Order) -> Work:
@@ -80,6 +90,7 @@ def make(home: Home, issued: Issued) -> MakeSteps:
 def _steps(home: Home, issued: Issued, token: Token, held: Mapping[str, Secret]) -> Iterator[Step]:
     profile = issued_by(home, issued)
     yield from _piv(profile, held)
+    yield from _others(profile, held)
     order, day = issued.order.order, home.clock().date()
     for one in steps_on(token, profile, order, home, day=day):
         if isinstance(one, SlotStep) and access_code_name(one.slot) in held:
@@ -102,3 +113,14 @@ def _piv(profile: Profile, held: Mapping[str, Secret]) -> Iterator[Step]:
             pin_protected=wanted.pin_protected,
             old=held[NewManagementKeyStep.id],
         )
+
+
+def _others(profile: Profile, held: Mapping[str, Secret]) -> Iterator[Step]:
+    pgp, oath = profile.openpgp, profile.oath
+    password = oath.password if oath is not None else None
+    if pgp is not None and NewAdminPinStep.id in held:
+        yield NewAdminPinStep(length=pgp.admin_pin.length, old=held[NewAdminPinStep.id])
+    if password is not None and NewPasswordStep.id in held:
+        yield NewPasswordStep(length=password.length, old=held[NewPasswordStep.id])
+    if NewHsmAuthKeyStep.id in held:
+        yield NewHsmAuthKeyStep(old=held[NewHsmAuthKeyStep.id])
