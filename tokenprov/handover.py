@@ -4,7 +4,8 @@ Rules:
 - Only of tokens that are issued, and only what is active: a server that knew the seed of a token
   which nobody has would accept whoever found it.
 - What stands beside a seed (public id, digits, counter) is what the token's entry says.
-- KSM files are encrypted with OpenPGP, PSKC files by a passphrase; each form may be encrypted.
+- KSM files are signed and encrypted with OpenPGP, PSKC files encrypted by a passphrase; each form
+  may be encrypted as a whole.
 - The file is whole in memory before the opening is recorded, and recorded before it is given out.
 """
 
@@ -51,18 +52,30 @@ def export_seeds(
     purpose: Purpose,
     form: Form,
     recipient: Path | None = None,
+    sign_with: str | None = None,
     passphrase: Secret | None = None,
 ) -> Exported:
     """The seeds of these tokens (of none: of all) in a server's form; recorded when it returns.
 
-    `recipient` is a file with an OpenPGP public key; `passphrase` protects a PSKC file.
+    `recipient` is a file with an OpenPGP public key, `sign_with` a key that gpg knows; `passphrase`
+    protects a PSKC file.
 
-    Raises InputError where the form lacks what encrypts it; EscrowError where a token has no such
-    seed, where one does not open, and where gpg does not encrypt.
+    Raises InputError where the form lacks what encrypts or signs it; EscrowError where a token has
+    no such seed, where one does not open, and where gpg does not encrypt or sign.
     """
     if form is Form.KSM and recipient is None:
         raise InputError(
             "a KSM file is encrypted, and no recipient is named",
+            remedy="Give the server's OpenPGP public key: --recipient FILE",
+        )
+    if form is Form.KSM and sign_with is None:
+        raise InputError(
+            "a KSM file is signed, and no key is named: ykksm-import takes no other",
+            remedy="Name yours, as gpg --list-secret-keys shows it: --sign-with KEY",
+        )
+    if sign_with is not None and recipient is None:
+        raise InputError(
+            "what is signed with OpenPGP is encrypted too, and no recipient is named",
             remedy="Give the server's OpenPGP public key: --recipient FILE",
         )
     if form is Form.PSKC and passphrase is None:
@@ -91,7 +104,7 @@ def export_seeds(
             passphrase,
             whole=recipient is not None,
         )
-        return content if recipient is None else seeds.encrypt_to(recipient, content)
+        return content if recipient is None else seeds.encrypt_to(recipient, content, sign_with)
 
     about = {"form": str(form), "purpose": str(purpose)}
     if serials:

@@ -4,12 +4,14 @@ Rules:
 - Yubico's log line, which Okta takes too: `serial,publicId,privateId,key,accessCode,time,`; the
   public id in modhex, the rest in hex. The access code is another custodian's: zeros stand for it.
 - YubiKey KSM's import (yubikey-ksm, ykksm-import(1)): `# ykksm 1`, then lines of
-  `serialnr,publicname,internalname,aeskey,lockcode,created,accessed`. It is always encrypted.
+  `serialnr,publicname,internalname,aeskey,lockcode,created,accessed`. It is always encrypted, and
+  signed: ykksm-import takes nothing else, and writes the signer down as who made the keys.
 - PSKC (RFC 6030) with the key encrypted by AES-256-CBC under a passphrase (PBKDF2 with its default
   HMAC-SHA-1, which every reader has: RFC 6030, 6.2) and a MAC. A Yubico OTP is named as Yubico's
   own tools name it. Its private id can only stand in the clear (`UserId`): it does where the whole
   file is encrypted.
-- OpenPGP encryption is GnuPG's, to one public key in a file; no key ring is looked at.
+- OpenPGP encryption is GnuPG's, to one public key in a file; a key ring is looked at only for the
+  key that signs.
 """
 
 from __future__ import annotations
@@ -118,30 +120,37 @@ def pskc(seeds: Sequence[Seed], passphrase: Secret, *, whole: bool = False) -> S
     return Secret(written.getvalue())
 
 
-def encrypt_to(recipient: Path, content: Secret) -> Secret:
+def encrypt_to(recipient: Path, content: Secret, sign_with: str | None = None) -> Secret:
     """The content as an OpenPGP message (RFC 4880) to the public key in a file.
 
-    Raises EscrowError: gpg is missing, or does not take the key.
+    `sign_with` names a key of whoever runs this, as their gpg knows it: their agent asks for its
+    passphrase or PIN. Raises EscrowError: gpg is missing, or does not take one of the keys.
     """
     gpg = shutil.which("gpg")
     if gpg is None:
         raise EscrowError("gpg is not installed", remedy="As root: apt-get install gnupg")
     with tempfile.TemporaryDirectory() as empty:  # gpg's home; nothing secret comes to lie there
+        rings: tuple[str, ...] = ("--homedir", empty, "--no-default-keyring", "--no-autostart")
+        if sign_with is not None:
+            rings = ("--local-user", sign_with, "--sign")
         done = subprocess.run(
             [
-                *(gpg, "--homedir", empty, "--no-default-keyring", "--batch", "--no-autostart"),
+                *(gpg, "--batch", *rings),
                 *("--trust-model", "always", "--armor", "--recipient-file", str(recipient)),
                 *("--encrypt", "--output", "-"),
             ],
             input=content.reveal(),
             capture_output=True,
-            timeout=GPG_SECONDS,
+            timeout=GPG_SECONDS if sign_with is None else None,  # a person types, or touches
             check=False,
         )
     if done.returncode:
+        signing = "" if sign_with is None else f" and sign as {sign_with}"
         raise EscrowError(
-            f"gpg does not encrypt to {recipient}: {done.stderr.decode(errors='replace').strip()}",
-            remedy="Give the server's public key as gpg --export --armor writes it.",
+            f"gpg does not encrypt to {recipient}{signing}:"
+            f" {done.stderr.decode(errors='replace').strip()}",
+            remedy="Give the server's public key as gpg --export --armor writes it, and a key of"
+            " yours that gpg --list-secret-keys shows.",
         )
     return Secret(done.stdout)
 

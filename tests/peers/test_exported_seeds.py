@@ -22,6 +22,7 @@ import time
 import urllib.request
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,13 +115,23 @@ def phrase(tmp_path: Path) -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpg:
-    """A server's OpenPGP key pair in a key ring of its own."""
+    """Somebody's OpenPGP key pair in a key ring of their own; `public` is its public half."""
 
     home: Path
     public: Path
 
+    @property
+    def fingerprint(self) -> str:
+        """That of the key."""
+        listed = self.run("--list-secret-keys", "--with-colons").decode().splitlines()
+        return next(line.split(":")[9] for line in listed if line.startswith("fpr:"))
+
     def run(self, *arguments: str, data: bytes = b"") -> bytes:
         """Run gpg on that key ring."""
+        return self.told(*arguments, data=data)[0]
+
+    def told(self, *arguments: str, data: bytes = b"") -> tuple[bytes, str]:
+        """The same; and what it says on standard error."""
         done = subprocess.run(
             ["gpg", "--homedir", str(self.home), "--batch", "--quiet", *arguments],
             input=data,
@@ -128,22 +139,37 @@ class Gpg:
             check=True,
             timeout=60,
         )
-        return done.stdout
+        return done.stdout, done.stderr.decode()
+
+
+@contextmanager
+def key_ring(name: str, public: Path) -> Iterator[Gpg]:
+    """A fresh key ring with a key of that name; its agent ends with it."""
+    home = Path(tempfile.mkdtemp(prefix="gpg-"))  # short: the agent's socket lies in it
+    made = Gpg(home=home, public=public)
+    made.run(
+        *("--pinentry-mode", "loopback", "--passphrase", ""),
+        *("--quick-gen-key", name, "future-default", "default", "never"),
+    )
+    made.public.write_bytes(made.run("--armor", "--export", name))
+    yield made
+    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=True, timeout=60)
+    shutil.rmtree(home)
 
 
 @pytest.fixture
 def gpg(tmp_path: Path) -> Iterator[Gpg]:
-    """A fresh key ring; its agent ends with it."""
-    home = Path(tempfile.mkdtemp(prefix="gpg-"))  # short: the agent's socket lies in it
-    made = Gpg(home=home, public=tmp_path / "server.asc")
-    made.run(
-        *("--pinentry-mode", "loopback", "--passphrase", ""),
-        *("--quick-gen-key", "ksm@example.test", "future-default", "default", "never"),
-    )
-    made.public.write_bytes(made.run("--armor", "--export", "ksm@example.test"))
-    yield made
-    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=True, timeout=60)
-    shutil.rmtree(home)
+    """The server's."""
+    with key_ring("ksm@example.test", tmp_path / "server.asc") as made:
+        yield made
+
+
+@pytest.fixture
+def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpg]:
+    """The operator's, which gpg finds where they work."""
+    with key_ring("olga@example.test", tmp_path / "operator.asc") as made:
+        monkeypatch.setenv("GNUPGHOME", str(made.home))
+        yield made
 
 
 def test_yubico_and_okta_csv(issued: Issued, tmp_path: Path) -> None:
@@ -223,12 +249,20 @@ def test_pskc_by_the_standards_own_steps(issued: Issued, tmp_path: Path, phrase:
     assert base64.b64encode(mac).decode() == value("{*}ValueMAC", secret)
 
 
-def test_ksm_by_gpg(issued: Issued, gpg: Gpg, tmp_path: Path, phrase: Path) -> None:
-    """GnuPG opens the KSM file with the server's key; any form can be encrypted like that."""
+def test_ksm_by_gpg(issued: Issued, gpg: Gpg, operator: Gpg, tmp_path: Path, phrase: Path) -> None:
+    """GnuPG opens the KSM file with the server's key, and finds it signed by the operator.
+
+    The server goes by the status line VALIDSIG, as ykksm-import does. Any form can be encrypted.
+    """
     out = tmp_path / "seeds.asc"
-    assert issued.export("ksm", out, "--recipient", gpg.public).code == 0
+    options = ("--recipient", gpg.public, "--sign-with", "olga@example.test")
+    said = issued.export("ksm", out, *options)
+    assert said.code == 0, said.err
     assert out.read_bytes().startswith(b"-----BEGIN PGP MESSAGE-----")
-    text = gpg.run("--decrypt", data=out.read_bytes()).decode()
+    gpg.run("--import", str(operator.public))
+    raw, status = gpg.told("--status-fd", "2", "--decrypt", data=out.read_bytes())
+    assert f"[GNUPG:] VALIDSIG {operator.fingerprint} " in status
+    text = raw.decode()
     first, *lines = text.splitlines()
     assert first == "# ykksm 1"
     (line,) = [line for line in lines if not line.startswith("#")]
@@ -243,14 +277,18 @@ def test_ksm_by_gpg(issued: Issued, gpg: Gpg, tmp_path: Path, phrase: Path) -> N
     assert f"UID={private}" in opened  # which PSKC itself cannot encrypt
 
 
-def test_what_is_not_exported(issued: Issued, tmp_path: Path) -> None:
+def test_what_is_not_exported(issued: Issued, gpg: Gpg, operator: Gpg, tmp_path: Path) -> None:
     """Nothing is written and nothing recorded: in the clear, twice, to nobody, or of no token."""
     before = len(issued.station.entries("opened"))
     there = tmp_path / "there"
     there.write_text("kept", encoding="utf-8")
     gone = tmp_path / "gone"
+    strangers = ("--recipient", gpg.public, "--sign-with", "nobody@example.test")
     for said, code, why in (
-        (issued.export("ksm", gone), 2, "no recipient"),
+        (issued.export("ksm", gone, "--sign-with", "olga"), 2, "no recipient"),
+        (issued.export("ksm", gone, "--recipient", there), 2, "--sign-with KEY"),
+        (issued.export("okta-csv", gone, "--sign-with", "olga"), 2, "no recipient"),
+        (issued.export("ksm", gone, *strangers), 7, "sign as nobody@example.test"),
         (issued.export("yubico-csv", there), 2, "is there already"),
         (issued.export("yubico-csv", gone, "99999999"), 7, "token 99999999"),
         (issued.export("yubico-csv", gone, "--recipient", there), 7, "gpg does not encrypt"),

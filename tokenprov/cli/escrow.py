@@ -166,6 +166,11 @@ def open_(
     help="The server's OpenPGP public key (a file): what is written is encrypted to it.",
 )
 @click.option(
+    "--sign-with",
+    metavar="KEY",
+    help="Your OpenPGP key, as gpg knows it: what is encrypted is signed with it.",
+)
+@click.option(
     "--pskc-passphrase",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A file whose first line protects the PSKC file.  [default: it is asked for]",
@@ -185,6 +190,7 @@ def export(
     form: str,
     out: Path,
     recipient: Path | None,
+    sign_with: str | None,
     pskc_passphrase: Path | None,
     purpose: str,
     key_given: str,
@@ -214,6 +220,7 @@ def export(
             purpose=Purpose(purpose),
             form=Form(form),
             recipient=recipient,
+            sign_with=sign_with,
             passphrase=protection,
         )
     if str(out) == "-":
