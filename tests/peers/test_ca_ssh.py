@@ -120,6 +120,14 @@ def test_numbers_of_lists_grow_when_the_clock_goes_back(ca: SshAuthority) -> Non
     assert numbers == sorted(set(numbers))
 
 
+def test_a_damaged_number_is_named(ca: SshAuthority, tmp_path: Path) -> None:
+    """No list goes out under a number that may have been used."""
+    ca.revoked(NOW)
+    (tmp_path / "ca" / "ssh" / "number").write_bytes(b"\0\0")
+    with pytest.raises(StationError, match="ssh/number holds no number"):
+        ca.revoked(NOW)
+
+
 def test_it_ends_with_the_holders_last_day(ca: SshAuthority) -> None:
     """And is refused after it."""
     last = (NOW + timedelta(days=2)).date()

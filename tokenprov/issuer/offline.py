@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -32,7 +31,7 @@ from tokenprov.issuer.choose import IssuerSettings, read_settings
 from tokenprov.issuer.journalled import Mark
 from tokenprov.issuer.listed import read_status
 from tokenprov.issuer.protocol import Abilities, CertificateRequest, CertificateStatus
-from tokenprov.issuer.requests import Certified
+from tokenprov.issuer.requests import Certified, request_file
 from tokenprov.issuer.settings import File, read
 from tokenprov.issuer.told import told
 from tokenprov.issuer.web import WebSettings
@@ -197,7 +196,7 @@ class Offline:
         return waiting
 
     def _path(self, request_id: str) -> Path:
-        return self._folder / f"{quote(request_id, safe='')}.json"
+        return request_file(self._folder, request_id)
 
 
 def _check_names(leaf: x509.Certificate, waiting: Waiting) -> None:

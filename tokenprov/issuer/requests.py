@@ -102,7 +102,7 @@ class RequestFolder:
 
     def of(self, request_id: str) -> tuple[KeyRequest, ...]:
         """What was asked under that name, oldest first; empty if nothing."""
-        path = self._path(request_id)
+        path = request_file(self._folder, request_id)
         try:
             data = path.read_bytes()
         except FileNotFoundError:
@@ -111,21 +111,23 @@ class RequestFolder:
 
     def keep(self, request_id: str, keys: tuple[KeyRequest, ...]) -> None:
         """Record what was asked under that name; after return it is on the disk."""
-        write_durable(self._path(request_id), _dump(request_id, keys))
+        write_durable(request_file(self._folder, request_id), _dump(request_id, keys))
 
     def all(self) -> Iterator[tuple[str, tuple[KeyRequest, ...]]]:
         """Every request by its name."""
         for path in sorted(self._folder.glob("[!.]*.json")):
             yield _parse(path.read_bytes(), path)
 
-    def _path(self, request_id: str) -> Path:
-        name = quote(request_id, safe="")
-        if not name or name.startswith(".") or len(name) > _MAX_NAME:
-            raise IssuerError(
-                f"{request_id[:40]!r} cannot name a request",
-                remedy="Name it by order and slot, in 200 characters at the most.",
-            )
-        return self._folder / f"{name}.json"
+
+def request_file(folder: Path, request_id: str) -> Path:
+    """Where what is known of a request lies. Raises `IssuerError` for what names no file."""
+    name = quote(request_id, safe="")
+    if not name or name.startswith(".") or len(name) > _MAX_NAME:
+        raise IssuerError(
+            f"{request_id[:40]!r} cannot name a request",
+            remedy="Name it by order and slot, in 200 characters at the most.",
+        )
+    return folder / f"{name}.json"
 
 
 def _dump(request_id: str, keys: tuple[KeyRequest, ...]) -> bytes:

@@ -23,8 +23,8 @@ from tokenprov.issuer import Standing
 from tokenprov.lifecycle.credentials import Credential, CredentialKind
 from tokenprov.model import Cause, Json
 from tokenprov.profile.lifecycle import Fate
+from tokenprov.record.canonical import timestamp
 
-_FORM = "%Y-%m-%dT%H:%M:%SZ"
 _REASONS = {  # RFC 5280, 5.3.1
     Cause.LOST: x509.ReasonFlags.key_compromise,  # nobody knows who has it
     Cause.STOLEN: x509.ReasonFlags.key_compromise,
@@ -149,7 +149,7 @@ def _look_at_certificate(home: Home, part: Part) -> tuple[Verdict, dict[str, Jso
     if status.reason is not None:
         facts["reason"] = status.reason.value
     if status.at is not None:
-        facts["since"] = status.at.strftime(_FORM)
+        facts["since"] = timestamp(status.at)
     if status.standing is Standing.UNKNOWN:
         return Verdict.ELSEWHERE, {**facts, "at": issuer.uri}
     if status.standing is Standing.GOOD:

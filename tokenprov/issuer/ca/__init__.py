@@ -9,6 +9,7 @@ certificate    a holder's certificate, an authority's, and an OCSP responder's, 
 names          alternative names: mail, UPN, and what identifies a PIV card
 extensions     what a key may be used for, whose Windows account it is, where to look it up
 issued         the record of what was issued, on disk
+numbers        numbers of lists, which grow
 lists          lists of what is revoked, whole and delta, numbered on disk
 responder      answers to OCSP requests (RFC 6960)
 web            all that it publishes, on HTTP

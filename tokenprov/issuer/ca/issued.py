@@ -20,18 +20,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tokenprov.errors import EvidenceError, IssuerError, StationError
+from tokenprov.issuer.requests import request_file
 from tokenprov.model import Json
 from tokenprov.record.canonical import canonical, parse_canonical, timestamp
 from tokenprov.record.files import create_durable, make_folder, write_durable
 
 _VERSION = 1
-_MAX_NAME = 200  # bytes of a file name, below what every file system takes
 _NEVER = -1
 _TICK = 1_000_000_000  # ns; far above what file systems round times to
 _FORM = "%Y-%m-%dT%H:%M:%S%z"
@@ -101,7 +100,7 @@ class IssuedFolder:
 
     def of(self, request_id: str) -> tuple[Issued, ...]:
         """What was issued under that name, oldest first; empty if nothing."""
-        path = self._path(request_id)
+        path = request_file(self._folder, request_id)
         try:
             data = path.read_bytes()
         except FileNotFoundError:
@@ -113,7 +112,7 @@ class IssuedFolder:
         former = self.of(request_id)
         if not former:
             try:
-                create_durable(self._path(request_id), _dump(request_id, (issued,)))
+                create_durable(request_file(self._folder, request_id), _dump(request_id, (issued,)))
             except FileExistsError as exc:
                 raise IssuerError(
                     f"another process issued for {request_id} at this moment",
@@ -122,7 +121,7 @@ class IssuedFolder:
             return
         superseded = Revocation(at=issued.issued, reason=x509.ReasonFlags.superseded)
         kept = tuple(one if one.ended else replace(one, revocation=superseded) for one in former)
-        write_durable(self._path(request_id), _dump(request_id, (*kept, issued)))
+        write_durable(request_file(self._folder, request_id), _dump(request_id, (*kept, issued)))
 
     def revoke(self, serial_hex: str, revocation: Revocation) -> Issued | None:
         """Revoke a certificate; one revoked for good stays as it is. None if there is no such."""
@@ -181,15 +180,6 @@ class IssuedFolder:
         past = time.time_ns() - time_of_folder > _TICK
         self._seen, self._known = time_of_folder if past else _NEVER, known
         return known
-
-    def _path(self, request_id: str) -> Path:
-        name = quote(request_id, safe="")
-        if not name or name.startswith(".") or len(name) > _MAX_NAME:
-            raise IssuerError(
-                f"{request_id[:40]!r} cannot name a request",
-                remedy="Name it by order and slot, in 200 characters at the most.",
-            )
-        return self._folder / f"{name}.json"
 
 
 def _dump(request_id: str, certificates: tuple[Issued, ...]) -> bytes:

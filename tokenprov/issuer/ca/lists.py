@@ -5,9 +5,7 @@
     delta.crl       DER: what changed since the whole one (5.2.4)
 
 Rules:
-- Numbers grow from list to list (5.2.3), whatever the clock does: the next is one more than the
-  last on disk, or the time in seconds where that is more (a folder restored from a backup goes on
-  above what was published before). A number is on the disk before a list bears it.
+- Numbers grow from list to list (5.2.3), by `numbers`.
 - A whole list comes with a delta of the same number that is empty. A delta names what was revoked
   since, what is revoked for another reason, and as removeFromCRL what was released (5.3.1).
 - What ended leaves the lists once one was published after its end (RFC 5280, 5).
@@ -29,6 +27,7 @@ from tokenprov.issuer.ca.extensions import authority_key, distribution_point
 from tokenprov.issuer.ca.folder import CaSettings
 from tokenprov.issuer.ca.issued import Issued
 from tokenprov.issuer.ca.keys import AuthorityKey, digest_of
+from tokenprov.issuer.ca.numbers import next_number
 from tokenprov.issuer.published import reason_of
 from tokenprov.record.files import make_folder, write_durable
 
@@ -69,7 +68,7 @@ class ListFolder:
         revoked = [one for one in issued if one.revocation]
         before = self.read()
         former = self._load(before.whole) if before else None
-        number = self._next_number(now)
+        number = next_number(self._folder / "number", now)
         if before is None or former is None or whole or _ended(former, now):
             listed = _entries(revoked, former)
             base = number
@@ -105,21 +104,6 @@ class ListFolder:
         if lists is None or any(_ended(self._load(der), now) for der in (lists.whole, lists.delta)):
             return self.publish(issued, now, whole=False)
         return lists
-
-    def _next_number(self, now: datetime) -> int:
-        file = self._folder / "number"
-        try:
-            last = int(file.read_bytes())
-        except FileNotFoundError:
-            last = 0
-        except ValueError as exc:
-            raise StationError(
-                f"{file} holds no number",
-                remedy="Write the number of the last list that was published into it.",
-            ) from exc
-        number = max(last + 1, int(now.timestamp()))
-        write_durable(file, f"{number}\n".encode())
-        return number
 
     def _load(self, der: bytes) -> x509.CertificateRevocationList:
         try:

@@ -14,7 +14,7 @@ Rules:
   day.
 - It names whom one may log in as (principals, one at least): a certificate without is for all.
 - Keys: P-256, P-384, P-521, Ed25519, RSA from 2048 bits.
-- Lists of what is revoked are numbered on disk as `ca.lists` does it; what ended is left out.
+- Lists of what is revoked are numbered as those of `ca.lists` are; what ended is left out.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from tokenprov.errors import EvidenceError, InputError, IssuerError, StationErro
 from tokenprov.issuer.ca.certificate import BACKDATED
 from tokenprov.issuer.ca.folder import CaFolder
 from tokenprov.issuer.ca.keys import KeyKind, generate, read_key, write_key
+from tokenprov.issuer.ca.numbers import next_number
 from tokenprov.issuer.ssh.revoked import revoked_list
 from tokenprov.model import Holder, Json
 from tokenprov.record.canonical import canonical, parse_canonical, timestamp
@@ -178,19 +179,12 @@ class SshAuthority:
         serials = [
             one.serial for one in self.all() if one.until > now and (one.revoked or also(one))
         ]
-        authority = self._key.public_key()
-        return revoked_list(serials, authority, number=self._next_number(now), now=now)
+        with self._folder.writing():
+            number = next_number(self._ssh / "number", now)
+        return revoked_list(serials, self._key.public_key(), number=number, now=now)
 
     def _path(self, serial: int) -> Path:
         return self._ssh / "issued" / f"{serial:016x}.json"
-
-    def _next_number(self, now: datetime) -> int:
-        path = self._ssh / "number"
-        with self._folder.writing():
-            last = int(path.read_bytes()) if path.exists() else 0
-            number = max(last + 1, int(now.timestamp()))
-            write_durable(path, f"{number}\n".encode())
-        return number
 
 
 def _check_key(key: PublicKey) -> None:
