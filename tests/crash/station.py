@@ -126,9 +126,9 @@ class Station:
         """Try secrets on a token (live.py)."""
         return self._program.trial(what)
 
-    def run(self, *arguments: str, stop: Point | None = None) -> Run:
+    def run(self, *arguments: str, stop: Point | None = None, world: str = "") -> Run:
         """Another command."""
-        return self._program.run(*arguments, stop=stop)
+        return self._program.run(*arguments, stop=stop, world=world)
 
     def _command(self, *, wait: float) -> tuple[str, ...]:
         options = ["--profile", self._profile, "--kit", str(self._kit), "--wait", str(wait)]

@@ -7,148 +7,38 @@ home is put together as it may be found after a power cut at any of them.
 from __future__ import annotations
 
 import copy
-import json
-import random
-from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from tests.crash.held import held, not_openable
-from tests.crash.judgement import State
 from tests.crash.recovery import begin, finished
-from tests.crash.station import Station, station
-from tests.faults.machine import SCRATCH, Machine, Record, Survives, build, read_log
+from tests.crash.station import station
+from tests.faults.power import (
+    CUT_OFF,
+    MARKED,
+    WAYS,
+    Everything,
+    Log,
+    Moment,
+    Nothing,
+    Recorded,
+    contents,
+    moments,
+)
 from tokenprov.record.manifest import verify_manifest
 
 TOKENS = 2
 FINISHED = 3  # of the moments, the command goes on from every third
-CUT_OFF = {"pending"}  # what may be found in a manifest whose append was cut off
-
-
-class Nothing(Survives):
-    """What was not synced is gone."""
-
-    def __call__(self, what: str) -> bool:
-        return False
-
-
-class Only(Survives):
-    """All of one kind of change arrived, and nothing of the other."""
-
-    def __init__(self, *kinds: str) -> None:
-        self._kinds = kinds
-
-    def __call__(self, what: str) -> bool:
-        return what in self._kinds
-
-
-class Everything(Survives):
-    """All of it arrived."""
-
-    def __call__(self, what: str) -> bool:
-        return True
-
-
-class AtRandom(Survives):
-    """Each change for itself."""
-
-    def __init__(self, seed: int) -> None:
-        self._draw = random.Random(seed)
-
-    def __call__(self, what: str) -> bool:
-        return self._draw.random() < 0.5
-
-
-WAYS = {
-    "nothing": lambda seed: Nothing(),
-    "names": lambda seed: Only("name"),
-    "data": lambda seed: Only("data", "whole"),
-    "some": AtRandom,
-    "some, otherwise": lambda seed: AtRandom(~seed),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """A station, its tokens as the factory made them, and what one run did."""
-
-    station: Station
-    factory: dict[int, State]
-    records: Sequence[Record]
-    machine: Machine  # as it was before the run
-    left: dict[str, bytes]  # the files after it
-
-
-@dataclass(slots=True)
-class Moment:
-    """Between two records: what the tokens may hold, and which entries were told."""
-
-    tokens: dict[int, State]  # as they are, or will be when they have done what they were told
-    told: int = 0  # entries
-
-    def passed(self, record: Record) -> None:
-        """The program left a mark."""
-        if record.kind == "i":
-            self.told = max(self.told, record.offset + 1)
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
     """One holder's primary and spare, issued in one run."""
-    folder = tmp_path_factory.mktemp("machine")
-    log, home = folder / "log", folder / "there"
-    home.mkdir()
-    preload = (f"LD_PRELOAD={build(folder)}", f"FAULTS_FOLDER={home / 'station'}")
-    within = ("env", *preload, f"FAULTS_LOG={log}")
-    with station(home, tokens=TOKENS, kit=TOKENS, within=within) as made:
+    log = Log(tmp_path_factory.mktemp("machine"))
+    with station(log.there, tokens=TOKENS, kit=TOKENS, within=log.within) as made:
         factory = begin(made)
-        machine = Machine(made.home, str(home / "station"))
-        log.touch()
-        run = made.issue(world="tests.faults.recording:marked")
-        records = read_log(log)
-        log.unlink()
-        assert run.status == 0, run.said
-        yield Recorded(
-            station=made,
-            factory=factory,
-            records=records,
-            machine=machine,
-            left=contents(made.home),
-        )
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder that a crash leaves."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and not path.name.endswith(SCRATCH)
-    }
-
-
-def moments(recorded: Recorded) -> Iterator[tuple[int, Machine, Moment]]:
-    """Every moment at which something was just told to a token, or is about to be synced."""
-    machine = copy.deepcopy(recorded.machine)
-    moment = Moment(tokens=dict(recorded.factory))
-    after: dict[int, deque[State]] = {token: deque() for token in recorded.factory}
-    for record in recorded.records:
-        if record.kind == "q":
-            after[record.offset].append(json.loads(record.data))
-    for number, record in enumerate(recorded.records):
-        if record.kind in "sa":
-            yield number, machine, moment
-        if record.kind == "p":
-            state = after[record.offset].popleft()
-            told = state != moment.tokens[record.offset]
-            moment.tokens[record.offset] = state
-            if told:
-                yield number, machine, moment
-        moment.passed(record)
-        machine.did(record)
-    yield len(recorded.records), machine, moment
+        yield log.record(made, factory, lambda: made.issue(world=MARKED))
 
 
 def breaches(recorded: Recorded, moment: Moment) -> Iterator[str]:
