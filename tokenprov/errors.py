@@ -9,6 +9,7 @@
     │   └── DurabilityError
     ├── TokenError                    4   something about one token
     │   ├── TokenGone                     pulled, or lost its power
+    │   │   └── TokenMoved                    by itself: it comes back in another place
     │   ├── TokenReset                    another program reset it
     │   ├── ReaderBusy                    another program holds the reader
     │   ├── PcscUnavailable               pcscd stopped
@@ -136,6 +137,10 @@ class TokenError(TokenprovError):
 
 class TokenGone(TokenError):
     """The token was pulled or lost its power."""
+
+
+class TokenMoved(TokenGone):
+    """It restarts and comes back on other interfaces, to be taken up as an insertion."""
 
 
 class TokenReset(TokenError):

@@ -209,6 +209,14 @@ class ScanIgnored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyboardFree:
+    """What a touched key types there goes to whoever listens: its keyboard could not be taken."""
+
+    keyboard: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceLost:
     """pcscd stopped; a new context is tried."""
 
@@ -253,6 +261,7 @@ Event = (
     | TokenGivenUp
     | HolderNamed
     | ScanIgnored
+    | KeyboardFree
     | ServiceLost
     | Interrupted
     | BatchPaused

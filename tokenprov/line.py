@@ -8,6 +8,7 @@ Rules:
   reader that it comes back in.
 - A token that takes too long, with one command or in all, is given up: nothing more is sent to it,
   and its reader takes the next one.
+- What a touched key types goes nowhere meanwhile (`device.keyboard`).
 - Tokens without a serial are worked on one at a time, as many as were announced (`unnumbered`).
 - The first interrupt ends the line when the tokens in hand are done, the second one at once.
 """
@@ -16,17 +17,21 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from contextlib import closing
 
 from tokenprov import events
 from tokenprov.batch import BatchWork, TokenIsReady
+from tokenprov.device.keyboard import Keyboards
 from tokenprov.device.pcsc import Context
 from tokenprov.device.token import AnyToken
 from tokenprov.device.watch import Limits, Watch
 from tokenprov.errors import (
     IssuerPending,
+    NotVerified,
     ReaderBusy,
     StationError,
+    TokenMoved,
     TokenprovError,
     TokenReset,
 )
@@ -34,7 +39,7 @@ from tokenprov.events import Listener
 from tokenprov.home import Home
 from tokenprov.in_hand import InHand
 from tokenprov.lanes import POLL, Lanes
-from tokenprov.model import Order
+from tokenprov.model import Order, TokenId
 from tokenprov.plan import check_token
 from tokenprov.profile import Profile
 from tokenprov.prompts import StationOperator
@@ -43,7 +48,7 @@ from tokenprov.turns import Turns
 from tokenprov.unnumbered import Unnumbered
 from tokenprov.wipe import WipeFirst, wipe
 
-RESETS = 3  # times that another program may reset a token before it is left alone
+RESETS = 3  # times that a token may be reset by another program, or move, and is taken up again
 BUSY_PATIENCE = 10.0  # seconds that another program may hold a reader
 
 
@@ -69,6 +74,8 @@ class Line:
         self._in_hand = InHand()
         self._lanes = Lanes(self._source, self._in_hand, self._listener)
         self._unnumbered = Unnumbered(home, without_serial)
+        self._keyboards = Keyboards()
+        self._moves: Counter[str] = Counter()  # by label: restarts that led to another place
         self._operator = StationOperator(
             self._listener, holder=lambda: getattr(self._mine, "holder", "")
         )
@@ -79,10 +86,16 @@ class Line:
         None waits for ever. Raises `StationError` and what else stops the whole line.
         """
         idle_since = time.monotonic()
-        with closing(self._source), closing(self._lanes), Turns() as turns:
+        with (
+            closing(self._source),
+            closing(self._lanes),
+            closing(self._keyboards),
+            Turns() as turns,
+        ):
             interrupted = False
             while True:
                 try:
+                    self._hold_keyboards()
                     if not interrupted:
                         self._start_turns(turns)
                     if self._lanes.running:
@@ -102,6 +115,11 @@ class Line:
                     interrupted = True
                     in_hand = len(self._lanes.running)
                     self._listener(events.Interrupted(in_hand=in_hand, left=self._work.left))
+
+    def _hold_keyboards(self) -> None:
+        for free in self._keyboards.hold():
+            where = f"{free.node} ({free.place})"
+            self._listener(events.KeyboardFree(keyboard=where, reason=free.reason))
 
     def _start_turns(self, turns: Turns) -> None:
         for lane in self._lanes.waiting():
@@ -159,6 +177,8 @@ class Line:
                 if moved is None:
                     return
                 reader = moved
+            except TokenMoved:  # it goes on with its order where it comes back
+                return None
             except TokenReset as error:
                 resets += 1
                 if resets == RESETS:
@@ -200,7 +220,7 @@ class Line:
                 if not begun:
                     check_token(self._profile, token)
                 self._make(token, order, begun, started)
-        except (TokenReset, ReaderBusy, StationError, WipeFirst):
+        except (TokenMoved, TokenReset, ReaderBusy, StationError, WipeFirst):
             raise
         except TokenIsReady as error:
             self._listener(
@@ -254,7 +274,11 @@ class Line:
             )
         )
         try:
+            self._refuse_restless(token.id)
             entry = self._work.make(token, order)
+        except TokenMoved:
+            self._moves[token.id.label] += 1
+            raise
         except (TokenReset, StationError, WipeFirst):
             raise
         except TokenprovError as error:
@@ -281,6 +305,13 @@ class Line:
                 seconds=time.monotonic() - started,
             )
         )
+
+    def _refuse_restless(self, token: TokenId) -> None:
+        if self._moves[token.label] == RESETS:
+            raise NotVerified(
+                f"it restarted {RESETS} times, and its interfaces are not those that were written",
+                remedy="Set it aside: it does not keep its configuration.",
+            )
 
     def _pass_over(self, reader: str, label: str, error: TokenprovError) -> None:
         self._listener(

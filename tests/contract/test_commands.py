@@ -221,7 +221,7 @@ def another_profile(home: Path) -> Path:
 def documented_events() -> dict[str, set[str]]:
     """The members of each event by the page."""
     no_reader = {"BatchStarted", "HolderNamed", "ScanIgnored", "ServiceLost", "BatchPaused"}
-    no_reader |= {"Interrupted"}
+    no_reader |= {"Interrupted", "KeyboardFree"}
     return {
         name: set(re.findall(r"`(\w+)`", members)) | (set() if name in no_reader else {"reader"})
         for name, members in ROW.findall(section("Events of batch run"))

@@ -169,3 +169,17 @@ def test_the_connection_is_closed_in_the_end(token: TokenUnderTest) -> None:
     for _ in range(2):
         with connected(token.reader) as free:
             assert free.reader == token.reader
+
+
+def test_one_that_nothing_would_reach_afterwards_keeps_its_smart_card(
+    station: Station, token: TokenUnderTest, one_reader: VirtualBench, tmp_path: Path
+) -> None:
+    """Behind this pcscd there are no HID nodes: it is refused before anything is written."""
+    profile = tmp_path / "without.toml"
+    profile.write_text('name = "without"\n[device]\nusb = ["otp", "fido2", "u2f"]\n')
+    said = station.tell(*station.batch(profile=profile))
+    assert said.code == 8, said.err
+    assert "nothing reaches it here" in said.only("OrderFailed")["reason"]
+    with connected(token.reader) as to:
+        on = ManagementSession(to).read_device_info().config.enabled_capabilities[TRANSPORT.USB]
+    assert on & CAPABILITY.PIV

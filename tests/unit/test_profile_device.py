@@ -38,13 +38,6 @@ CASES = (
         remedy="List the applications that stay on",
     ),
     Case(
-        name="no smart card to read back over",
-        section='[device]\nusb = ["fido2", "otp"]',
-        key="device.usb",
-        says="the smart-card interface goes",
-        remedy="Leave one of them on",
-    ),
-    Case(
         name="what the profile sets itself",
         section='[device]\nusb = ["piv"]\n[piv]\n[fido2]',
         key="device.usb",

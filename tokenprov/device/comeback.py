@@ -6,6 +6,8 @@ reader of another name (libccid calls readers after the interfaces). Rules:
 - It is known by its serial alone, read on the new connection, whatever its reader is called.
 - It counts as back only once it was seen to go, or `GRACE` seconds passed: a connection made before
   would be to the token that is about to leave.
+- One that leaves its reader for good, or had none, is not waited for: it comes back as an
+  insertion in another place, and is known there by what it says (`moving`).
 - A reader that another program or lane uses is left alone; another token is asked for its serial
   at most once an insertion.
 """
@@ -19,11 +21,31 @@ from contextlib import ExitStack
 from tokenprov.device.management import device_info
 from tokenprov.device.pcsc import Context, PcscConnection, ReaderState, connected
 from tokenprov.device.watch import Watch
-from tokenprov.errors import NotSupported, ReaderBusy, TokenError, TokenGone, TokenReset
+from tokenprov.errors import (
+    NotSupported,
+    ReaderBusy,
+    TokenError,
+    TokenGone,
+    TokenMoved,
+    TokenReset,
+)
+from tokenprov.model import TokenId
 
 PATIENCE = 15.0  # seconds that a token may take to restart
 GRACE = 3.0  # seconds after which one that was not seen to go is taken to have stayed
 POLL = 0.05  # seconds between looks at the readers
+
+
+def moving(token: TokenId) -> Callable[[], None]:
+    """What is called when a token restarts whose place is another one afterwards."""
+
+    def moved() -> None:
+        raise TokenMoved(
+            f"token {token.label} restarts, and comes back on other interfaces",
+            remedy="Run the same command again, if it does not go on by itself.",
+        )
+
+    return moved
 
 
 class Link:

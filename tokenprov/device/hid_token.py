@@ -3,7 +3,9 @@
 Rules:
 - Its nodes are opened together and kept: they are interfaces of one token, and must agree on the
   serial, where they tell one; a Security Key does not.
-- What needs a smart card is `NotSupported`, and so is switching interfaces: it restarts the token.
+- What needs a smart card is `NotSupported`.
+- Switching interfaces restarts the token, which comes back with other nodes, or in a reader: it is
+  another insertion (`TokenMoved`).
 - Another maker's token is one that has FIDO and no other application.
 """
 
@@ -11,7 +13,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 
 from yubikit.core import TRANSPORT
@@ -20,6 +21,7 @@ from yubikit.management import CAPABILITY, DeviceInfo
 from yubikit.support import get_name
 
 from tokenprov.device.alone import Alone
+from tokenprov.device.comeback import moving
 from tokenprov.device.fido2 import Fido2, Surroundings
 from tokenprov.device.hid import FidoNode, OtpNode, WatchedDevice
 from tokenprov.device.management import Management, device_info
@@ -118,19 +120,11 @@ class HidToken(Alone):
         return self._otp
 
     def management(self) -> Management:
-        """The device configuration, which is read; a write that restarts it is refused."""
+        """The device configuration."""
         info, node = self._info, self._fido or self._slots
         if info is None or node is None:
             raise self._without("a device configuration")
-        return Management(lambda: node, info, TRANSPORT.USB, self._restart)
-
-    def _restart(self) -> Callable[[], None]:
-        raise NotSupported(
-            f"token {self.id.label} has no smart-card interface, and its interfaces are not"
-            " switched from here",
-            remedy="Switch CCID on first (ykman config usb --enable PIV), or take the interfaces"
-            " out of the profile.",
-        )
+        return Management(lambda: node, info, TRANSPORT.USB, lambda _: moving(self.id))
 
     def _without(self, what: str) -> NotSupported:
         return NotSupported(

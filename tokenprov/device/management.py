@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fido2.ctap import CtapDevice
 from yubikit.core import (
     TRANSPORT,
+    USB_INTERFACE,
     ApplicationNotAvailableError,
     BadResponseError,
     NotSupportedError,
@@ -30,8 +31,9 @@ class NotAYubiKey(NotSupported):
 class Management:
     """Implements `token.ManagementApplet`.
 
-    `connect` gives the connection when the applet is to be selected. `restarting` is called before
-    the token restarts, and what it gives afterwards: `connect` leads to the same token again then.
+    `connect` gives the connection when the applet is to be selected. `restarting` is called with
+    the interfaces that will be on before the token restarts, and what it gives afterwards:
+    `connect` leads to the same token again then, or it raises `TokenMoved`.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class Management:
         connect: Callable[[], Source],
         info: DeviceInfo,
         transport: TRANSPORT,
-        restarting: Callable[[], Callable[[], None]],
+        restarting: Callable[[USB_INTERFACE], Callable[[], None]],
     ) -> None:
         self._connect, self._restarting = connect, restarting
         self.transport = transport
@@ -58,7 +60,7 @@ class Management:
         new_lock_code: Secret | None = None,
     ) -> None:
         """One write, and what came of it; a token that restarts may take its answer with it."""
-        come_back = self._restarting() if reboot else None
+        come_back = self._restarting(self._interfaces(config)) if reboot else None
         with translated("writing the device configuration"):
             session = ManagementSession(self._connect())
             try:
@@ -81,6 +83,14 @@ class Management:
         if come_back is not None:
             come_back()
         self.refresh()
+
+    def _interfaces(self, config: DeviceConfig) -> USB_INTERFACE:
+        """Those that are on over USB once this is written."""
+        for one in (config, self.info.config):
+            enabled = one.enabled_capabilities.get(TRANSPORT.USB)
+            if enabled is not None:
+                return enabled.usb_interfaces
+        return USB_INTERFACE(0)
 
 
 def device_info(connection: Source) -> DeviceInfo:

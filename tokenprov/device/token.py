@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 
 from fido2.ctap import CtapDevice
-from yubikit.core import ApplicationNotAvailableError
+from yubikit.core import TRANSPORT, USB_INTERFACE, ApplicationNotAvailableError
 from yubikit.management import CAPABILITY, DeviceInfo
 from yubikit.support import get_name
 
 from tokenprov.device.atr import maker_of
 from tokenprov.device.card import PivCard
-from tokenprov.device.comeback import Link
+from tokenprov.device.comeback import Link, moving
 from tokenprov.device.fido2 import Fido2, Surroundings
 from tokenprov.device.fido2_card import CardDevice
 from tokenprov.device.hid import WatchedDevice, over_hid, plugged_in
@@ -151,8 +151,17 @@ class YubiKey:
         self._selected = None
         return self._connection
 
-    def _restarting(self) -> Callable[[], None]:
+    def _restarting(self, interfaces: USB_INTERFACE) -> Callable[[], None]:
         link, serial = self._link, self.id.serial
+        if self._connection.transport is TRANSPORT.USB and USB_INTERFACE.CCID not in interfaces:
+            if not any(one.has_ccid for one in plugged_in()):
+                raise NotSupported(
+                    f"token {self.id.label} would lose its smart-card interface, and without it"
+                    " nothing reaches it here",
+                    remedy="Leave one of piv, oath, openpgp and hsmauth on, or do it on a station"
+                    " that has the token on its own USB.",
+                )
+            return moving(self.id)
         if link is not None:
             link.watch(serial)
 

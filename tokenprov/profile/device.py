@@ -112,13 +112,6 @@ class DeviceSection(Section):
                 " token again",
                 remedy="List the applications that stay on, or delete the key.",
             )
-        elif not capabilities(usb).usb_interfaces & USB_INTERFACE.CCID:
-            yield Fault(
-                at=("usb",),
-                message="without piv, oath, openpgp or hsmauth the smart-card interface goes, over"
-                " which the station reads back what it wrote",
-                remedy="Leave one of them on.",
-            )
 
 
 def check_applications(

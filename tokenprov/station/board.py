@@ -45,7 +45,7 @@ class Board:
     total: int = 0
     issued: int = 0  # of the batch, also by earlier runs
     failed: int = 0
-    note: str = ""  # of the badge that was scanned last
+    note: str = ""  # of the badge that was scanned last, or a key that types
     rows: dict[str, Row] = field(default_factory=dict)
     issued_now: int = 0
     started: float = 0.0
@@ -65,6 +65,8 @@ class Board:
                 self.note = f"next: {event.holder}"
             case events.ScanIgnored():
                 self.note = f"not a badge: {event.reason}"
+            case events.KeyboardFree():
+                self.note = f"touch no key that is not asked for: {event.keyboard} types"
             case events.ServiceLost() | events.Interrupted() | events.BatchPaused():
                 pass
             case _:

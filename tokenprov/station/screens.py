@@ -157,6 +157,10 @@ _LINES: dict[type[Event], Callable[..., str]] = {
     events.OrderWaits: lambda e: f"{e.label}: waits: {e.reason}\n  {e.remedy}",
     events.HolderNamed: lambda e: f"the next tokens are for {e.holder}: {e.orders}",
     events.ScanIgnored: lambda e: f"what was scanned is passed over: {e.reason}",
+    events.KeyboardFree: lambda e: (
+        f"{e.keyboard} is not kept from typing: {e.reason}\n"
+        "  tokenprov doctor says what mends it; until then touch no key that is not asked for"
+    ),
     events.ServiceLost: lambda e: f"the PC/SC service is gone ({e.reason}); try {e.attempt}",
     events.ReaderHeld: lambda e: (
         f"{_short(e.reader)} is held by {', '.join(e.holders) or 'another program'}: waiting for it"

@@ -39,6 +39,7 @@ class ManagementApplet(Protocol):
 
         With `reboot` the token restarts, and is waited for by its serial: its reader may have
         another name then. Raises `AuthenticationFailed` for a lock code that is missing or wrong,
-        `TokenGone` for a token that does not come back.
+        `TokenGone` for a token that does not come back, `TokenMoved` for one that comes back
+        without its reader, or with one, and is to be taken up anew.
         """
         ...

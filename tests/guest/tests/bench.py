@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable
+
+from ykman._cli.__main__ import main as ykman_main
 
 from tokenprov.device.usb import UsbToken, usb_tokens
 from tokenprov.sim.control import SimControl
 
 OUTSIDER, MEMBER, SEATED = USERS = ("outsider", "member", "seated")
 KEY, SECURITY_KEY, OLDER_KEY = range(3)  # the ports
-SECONDS = 30.0  # that the machine, which is slow, may take for anything
+SECONDS = 120.0  # that the machine, which is slow, may take for anything
 _SERIALS = itertools.count(32_000_001)
 
 
@@ -56,6 +60,7 @@ class Bench:
         self.control.replace(port, serial=serial)
         wait_for(lambda: self.usb(port).number != before)
         self.control.set_touch(self.serial(port), "auto")
+        self.usb(port)
         return self.serial(port)
 
 
@@ -65,6 +70,36 @@ def wait_for(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
         time.sleep(0.1)
+
+
+def ykman(*arguments: str) -> str:
+    """What ykman says, by its own entry point, in a fork: to load it anew takes seconds here.
+
+    Raises `AssertionError` where it fails.
+    """
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code: object = 1
+        try:
+            for stream in (1, 2):
+                os.dup2(write, stream)
+            sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+            sys.argv = ["ykman", *arguments]
+            try:
+                ykman_main()  # type: ignore[no-untyped-call]  # ykman has no types there
+            except SystemExit as ended:
+                code = ended.code or 0
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code if isinstance(code, int) else 1)
+    os.close(write)
+    with os.fdopen(read, encoding="utf-8") as answer:
+        said = answer.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status == 0, f"ykman {' '.join(arguments)}: {status}\n{said}"
+    return said
 
 
 def shell(command: str, code: int = 0, text: str = "") -> str:

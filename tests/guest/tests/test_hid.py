@@ -19,7 +19,7 @@ from tokenprov.device.hid_token import HidToken
 from tokenprov.device.pcsc import Context, connected
 from tokenprov.device.reinsertion import reset_fido2
 from tokenprov.device.token import YubiKey, opened
-from tokenprov.errors import NotSupported, ReaderBusy, TokenGone
+from tokenprov.errors import NotSupported, ReaderBusy, TokenGone, TokenMoved
 from tokenprov.inventory import take_inventory
 from tokenprov.model import TokenKind
 
@@ -112,8 +112,13 @@ def test_a_key_without_ccid_is_used_by_its_nodes(bench: Bench) -> None:
         token.fido2().check_pin(PIN)
         assert take_inventory(token).used
         config = DeviceConfig({TRANSPORT.USB: CAPABILITY.OTP}, None, None, None)
-        with pytest.raises(NotSupported, match="not switched from here"):
+        with pytest.raises(TokenMoved):
             token.management().write(config, reboot=True)
+    wait_for(lambda: bench.usb(KEY).product == 0x0401)
+    with opened(bench.usb(KEY).reader, Operator(bench, KEY)) as token:
+        assert token.id.serial == str(serial)
+        with pytest.raises(NotSupported, match="has not FIDO2"):
+            token.fido2()
 
 
 def test_a_security_key_is_made_from_start_to_end(bench: Bench) -> None:

@@ -2,7 +2,7 @@
 
 Rules:
 - Everything that the profile sets goes in one command; nothing else of the configuration changes,
-  nor do bits that nobody here knows.
+  nor do bits that nobody here knows. The smart-card interface goes with its last application.
 - A token restarts only when its USB interfaces change, and is then waited for by its serial.
 - What the hardware does not have cannot be switched on, and the last USB interface never off.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from yubikit.core import TRANSPORT
+from yubikit.core import TRANSPORT, USB_INTERFACE
 from yubikit.management import CAPABILITY, DEVICE_FLAG, DeviceConfig, DeviceInfo
 
 from tokenprov.model import Json
@@ -22,6 +22,9 @@ from tokenprov.steps.device.access import LOCKED, held_lock_code
 from tokenprov.token import Token
 
 _SWITCHED = capabilities(tuple(Application))
+# The smart-card interface at large, and the management application there: bits without a name in
+# `yubikit.management`, which keep the interface on when its last application is off.
+_SMART_CARD = CAPABILITY(0x404)
 
 
 class ConfigurationStep:
@@ -90,8 +93,11 @@ class ConfigurationStep:
         enabled = dict(now.enabled_capabilities)
         for transport, listed in self._lists.items():
             if transport in enabled:  # a token without NFC has nothing to switch off there
+                switched = capabilities(listed)
                 kept = enabled[transport] & ~_SWITCHED
-                enabled[transport] = kept | capabilities(listed)
+                if transport is TRANSPORT.USB and not switched.usb_interfaces & USB_INTERFACE.CCID:
+                    kept &= ~_SMART_CARD
+                enabled[transport] = kept | switched
         flags = now.device_flags or DEVICE_FLAG(0)
         for flag, on in (
             (DEVICE_FLAG.EJECT, section.touch_eject),

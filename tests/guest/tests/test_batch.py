@@ -1,0 +1,174 @@
+"""Batches on a real USB bus: a Security Key, interfaces that are switched, keys that type."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from fido2.hid import CtapHidDevice
+from yubikit.core import TRANSPORT
+from yubikit.management import CAPABILITY, DeviceConfig, ManagementSession
+
+from tests.guest.tests.bench import KEY, OLDER_KEY, SECURITY_KEY, Bench, shell, wait_for
+from tests.guest.tests.test_hid import Operator
+from tests.stations import Station, make_station
+from tokenprov.device.hid import FidoNode
+from tokenprov.device.reinsertion import reset_fido2
+from tokenprov.device.token import opened
+from tokenprov.errors import TokenGone
+from tokenprov.sim.attestation import ROOTS_FOLDER
+
+ANNOUNCED = ("--without-serial", "1", "--wait", "20")
+PROFILE = """name = "interfaces"
+description = "What is on over USB, and a PIN"
+[device]
+usb = {usb}
+[fido2]
+pin = {{ length = 8 }}
+"""
+TERMINAL = 4
+ON_TERMINAL = """head -n 1 >before
+{python} -m tokenprov --home {home} batch run {roster} --profile security-key --scan --json \\
+    >said 2>events
+head -n 1 >after
+"""
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory: pytest.TempPathFactory) -> Station:
+    """A station that trusts the tokens here."""
+    folder = tmp_path_factory.mktemp("batch")
+    return make_station(folder, {ROOTS_FOLDER: os.environ[ROOTS_FOLDER]})
+
+
+@pytest.fixture(scope="module")
+def only(bench: Bench, request: pytest.FixtureRequest) -> Iterator[int]:
+    """The port of one token with none beside it."""
+    others = {KEY, SECURITY_KEY, OLDER_KEY} - {request.param}
+    for port in others:
+        bench.pull(port)
+    yield request.param
+    for port in others:
+        bench.insert(port)
+
+
+@pytest.fixture(autouse=True)
+def fresh(bench: Bench, only: int) -> None:
+    """It is factory-fresh."""
+    bench.renew(only)
+
+
+@pytest.mark.parametrize("only", [SECURITY_KEY], indirect=True)
+def test_a_security_key_is_issued_and_known_again(
+    station: Station, bench: Bench, only: int
+) -> None:
+    """PIN, minimum length and credential by HID alone; after a reset it is another token."""
+    said = station.tell(*station.batch(profile="security-key", name="alone"), *ANNOUNCED)
+    assert said.code == 0, said.err
+    mark = str(said.only("TokenIssued")["label"])
+    (entry,) = [one for one in station.entries() if one["token"]["mark"] == mark]
+    assert (entry["token"]["serial"], entry["token"]["grade"]) == (None, "asserted")
+    state = bench.control.snapshot(only)["applets"]["fido2"]
+    assert (state["min_pin_length"], len(state["credentials"])) == (6, 1)
+
+    bench.pull(only)
+    bench.insert(only)
+    again = station.tell(*station.batch(profile="security-key", holders=2), "--wait", "5")
+    assert again.only("TokenReady")["label"] == mark
+
+    reader = bench.usb(only).reader
+    operator = Operator(bench, only)
+    with opened(reader, operator) as token:
+        identity = token.id
+    assert reset_fido2(identity, reader, operator) == reader
+    assert not bench.control.snapshot(only)["applets"]["fido2"]["credentials"]
+    new = station.tell(*station.batch(profile="security-key", holders=2), *ANNOUNCED)
+    assert new.only("TokenIssued")["label"] != mark
+
+
+@pytest.mark.parametrize("only", [KEY], indirect=True)
+@pytest.mark.parametrize(
+    ("at_first", "usb", "product"),
+    [
+        ((), ["otp", "fido2", "u2f"], 0x0403),
+        (("otp", "fido2", "u2f"), ["fido2", "u2f"], 0x0402),
+        (("otp", "fido2", "u2f"), ["otp", "fido2", "u2f", "piv", "oath"], 0x0407),
+    ],
+    ids=["its reader goes", "over HID", "it gets a reader"],
+)
+def test_interfaces_are_switched_in_a_batch(
+    station: Station,
+    bench: Bench,
+    only: int,
+    at_first: tuple[str, ...],
+    usb: list[str],
+    product: int,
+) -> None:
+    """The token goes on with its order where it comes back, and nothing is said to have failed."""
+    if at_first:
+        switch(bench, CAPABILITY.OTP | CAPABILITY.FIDO2 | CAPABILITY.U2F)
+    profile = station.home.with_name(f"interfaces-{product:04x}.toml")
+    profile.write_text(PROFILE.format(usb=json.dumps(usb)))
+    name = f"interfaces-{product:04x}"
+    said = station.tell(*station.batch(profile=profile, name=name), "--wait", "20")
+    assert said.code == 0, said.err
+    assert said.only("TokenIssued")["label"] == str(bench.serial(KEY))
+    assert not {"OrderFailed", "TokenPassedOver"} & {one["event"] for one in said.events}
+    assert [one["resumed"] for one in said.events if one["event"] == "OrderStarted"] == [
+        False,
+        True,
+    ]
+    assert bench.usb(KEY).product == product
+    assert station.entry_of(str(bench.serial(KEY)))["token"]["serial"] == str(bench.serial(KEY))
+
+
+def switch(bench: Bench, enabled: CAPABILITY) -> None:
+    """Switch interfaces by the maker's library, over the FIDO node."""
+    usb = bench.usb(KEY)
+    node: CtapHidDevice = FidoNode(usb)
+    config = DeviceConfig({TRANSPORT.USB: enabled}, None, None, None)
+    with suppress(TokenGone):  # it may take its answer with it
+        ManagementSession(node).write_device_config(config, reboot=True)
+    node.close()
+    wait_for(lambda: bench.usb(KEY).number != usb.number)
+
+
+@pytest.mark.parametrize("only", [KEY], indirect=True)
+def test_what_a_touched_slot_types_goes_nowhere(
+    station: Station, bench: Bench, only: int, tmp_path: Path
+) -> None:
+    """Typed at a prompt for a touch it is no badge, and nothing that a shell finds afterwards."""
+    serial = bench.serial(only)
+    bench.control.set_touch(serial, "never", patience=120)
+    roster = station.roster(name="typing")
+    roster.write_text(roster.read_text().replace("E1,", "E9,"))  # a batch of its own
+    script = ON_TERMINAL.format(python=sys.executable, home=station.home, roster=roster)
+    (tmp_path / "script").write_text(script)
+    before, after, events = (tmp_path / name for name in ("before", "after", "events"))
+    terminal = subprocess.Popen(
+        ["openvt", "-f", "-c", str(TERMINAL), "-s", "-w", "--", "bash", "script"], cwd=tmp_path
+    )
+    try:
+        wait_for(before.exists)
+        typed = bench.control.type_slot(serial, 1)
+        wait_for(lambda: before.read_text() == typed)
+        wait_for(lambda: events.exists() and "TouchWanted" in events.read_text())
+        bench.control.type_slot(serial, 1)
+        while not after.exists():
+            bench.control.press(serial)
+            assert terminal.poll() is None, events.read_text()
+        typed = bench.control.type_slot(serial, 1)
+        wait_for(lambda: after.read_text() == typed)
+        assert terminal.wait(30) == 0
+    finally:
+        terminal.kill()
+        shell("chvt 2")
+    told = [json.loads(line)["event"] for line in events.read_text().splitlines()]
+    assert "TokenIssued" in told
+    assert not {"ScanIgnored", "HolderNamed", "KeyboardFree"} & set(told)
