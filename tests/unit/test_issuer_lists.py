@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 import tokenprov.issuer.ca.lists
+import tokenprov.issuer.ca.numbers
 from tests.certificate_requests import NOW, p256, request_for
 from tokenprov.errors import DurabilityError, IssuerError, IssuerUnanswered, StationError
 from tokenprov.issuer import IssuedCertificate, LocalCa, Standing
@@ -142,7 +143,8 @@ def test_a_number_is_on_disk_before_a_list_bears_it(
             real(path, data)
 
         with monkeypatch.context() as patched:
-            patched.setattr(tokenprov.issuer.ca.lists, "write_durable", failing)
+            for module in (tokenprov.issuer.ca.lists, tokenprov.issuer.ca.numbers):
+                patched.setattr(module, "write_durable", failing)
             with pytest.raises(DurabilityError):
                 ca.publish(NOW, whole=True)
         assert writes == ["number", "whole.crl", "delta.crl"][:survive]
