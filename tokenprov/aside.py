@@ -124,9 +124,9 @@ def _record(
 def _ended(home: Home, order: str) -> Iterator[Json]:
     """What relied on the token of an unfinished order, ended; as it stands in the entry."""
     for intent in home.ledger.intents(order):
-        applet, _, rest = intent.step.partition("/")
+        _, _, rest = intent.step.partition("/")
         public = intent.parameters["public"]
-        if applet == "piv" and "request" in public:
+        if "request" in public:  # of an issuer, for a certificate
             issuer = home.issuer(public.get("authority", LOCAL))
             issued = issuer.find(public["request"])
             if issued is not None:

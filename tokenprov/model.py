@@ -55,6 +55,12 @@ class SecretKind(StrEnum):
         return _PURPOSES[self]
 
 
+HOLDER_PINS = frozenset(  # what a holder is told, and types
+    {
+        *(SecretKind.PIV_PIN, SecretKind.FIDO_PIN),
+        *(SecretKind.OPENPGP_USER_PIN, SecretKind.PKCS11_USER_PIN),
+    }
+)
 _PURPOSES = {
     SecretKind.PIV_PIN: Purpose.HELP_DESK,
     SecretKind.PIV_PUK: Purpose.HELP_DESK,

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.conftest import fresh_token
 from tests.peers.test_verifier_script import run_script
+from tests.people import added, approved
 from tests.stations import STANDARD, Station
 from tests.token_under_test import TokenUnderTest
+from tokenprov.errors import PolicyError
+from tokenprov.sim.bench import VirtualBench
 
 REASON = ("--reason", "request of 3 February", "--yes")
 
@@ -75,6 +79,35 @@ def test_an_erasure_that_was_cut_off(issued: Station) -> None:
     assert issued.tell("holder", "erase", holder["id"], *REASON).code == 0
     said = issued.tell("manifest", "verify", "--json")
     assert (said.code, said.document["size"]) == (0, size)
+
+
+def test_one_approval_for_all_that_a_holder_was_known_as(
+    issued: Station, one_reader: VirtualBench
+) -> None:
+    """Ada married: both her identities go by one approval, under one checkpoint, and verify."""
+    fresh_token(one_reader, "yubikey-5.7.4")
+    roster = issued.home.with_name("married.csv")
+    roster.write_text(issued.roster().read_text("utf-8").replace("Okonkwo", "Adeyemi"), "utf-8")
+    said = issued.tell("batch", "run", roster, "--profile", STANDARD, "--json")
+    assert said.code == 0, said.err
+    rita, pavel = added(issued, "rita", "requester"), added(issued, "pavel", "approver")
+    rules = issued.home.with_name("rules.toml")
+    rules.write_text('name = "e"\ndescription = "x"\n[separation]\nacts = { erase = 1 }\n')
+    assert issued.tell("policy", "use", rules, "--reason", "a test").code == 0
+    id, words = holder_of(issued)["id"], ("Ada Okonkwo", "Ada Adeyemi")
+    command = ("holder", "erase", id, *REASON, "--operator", "olga")
+    assert issued.tell(*command).code == PolicyError.exit_code
+    size = len(issued.tell("manifest", "show", "--json").document)
+    file = approved(issued, rita, pavel, "erase", f"holder={id}")
+    said = issued.tell(*command, "--approval", file)
+    assert (said.code, "2 identities" in said.out) == (0, True), said.err
+    assert places(issued.home, *words) == []
+    erased = issued.entries("erased")
+    assert [[one["name"] for one in entry["approvers"]] for entry in erased] == [["pavel"]] * 2
+    assert len(issued.tell("manifest", "show", "--json").document) == size + 2
+    assert issued.tell("manifest", "verify").code == 0
+    key = (issued.home / "manifest/manifest.vkey").read_text().strip()
+    assert run_script("--key", key, issued.home / "manifest").returncode == 0
 
 
 def test_not_while_a_token_is_to_come(issued: Station) -> None:

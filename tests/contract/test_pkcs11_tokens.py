@@ -157,6 +157,10 @@ def test_a_lost_token_is_accepted_nowhere(
     assert revoked(station) == dict.fromkeys(certificates, "certificateHold")
     assert station.tell("resume", serial, "--reason", "found").code == 0
     assert revoked(station) == {}
+    chain = {
+        link["what"]: link["faults"] for link in station.tell("trace", "E1", "--json").document
+    }
+    assert "how its PIN came to the holder is not recorded" in chain["issued"]
     listed = station.tell("renew", "--within", "5000", "--json").document
     assert {one["step"] for one in listed} == names
     said = station.tell("renew", serial, "--within", "5000")
@@ -170,6 +174,25 @@ def test_a_lost_token_is_accepted_nowhere(
         names, "done"
     )
     assert station.tell("manifest", "verify").code == 0
+
+
+def test_a_token_set_aside_leaves_no_certificate_in_force(
+    station: Station,
+    delivered: SoftHsm,
+    shim: Path,
+    run: Callable[..., Said],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A certificate that was issued and could not be written ends with the token, on record."""
+    monkeypatch.setenv("SHIM", "refuse 20 30")  # C_CreateObject: CKR_DEVICE_ERROR
+    said = run(shim)
+    assert "writing a certificate" in failure(said)
+    (bad,) = [order["serial"] for order in said.document["orders"] if order["state"] == "failed"]
+    assert station.tell("batch", "set-aside", bad, "--reason", "it writes no more").code == 0
+    (entry,) = station.entries("set-aside")
+    (ended,) = entry["credentials"]
+    assert (ended["id"], ended["outcome"]) == ("pkcs11/01/certificate", "done")
+    assert list(revoked(station)) == [ended["facts"]["serialNumber"]]
 
 
 def test_looking_at_it_afterwards(

@@ -164,6 +164,8 @@ def issue_bare(home: Home, made: list[dict[str, Any]], **changes: Any) -> int:
         (["openpgp/signature/key", "openpgp/user-pin"], True),
         (["fido2/credential/a.test"], True),
         (["fido2/credential/a.test", "fido2/pin"], False),
+        (["pkcs11/01/key", "pkcs11/token"], True),
+        (["pkcs11/01/key", "pkcs11/token", "pkcs11/user-pin"], False),
         (["otp/1"], False),
     ],
 )
@@ -223,6 +225,23 @@ def test_parity(home: Home) -> None:
     assert "neither a passkey nor a certificate" in said
     assert "no last day" in said
     assert found(home, parity={"groups": {"others": PRIVILEGED}}) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "resists"),
+    [
+        ("fido2/credential/a.test", True),
+        ("piv/9a/certificate", True),
+        ("pkcs11/01/certificate", True),
+        ("piv/9a/key", False),
+        ("otp/1", False),
+    ],
+)
+def test_what_resists_phishing(home: Home, made: str, resists: bool) -> None:
+    """A passkey, or a key with a certificate, on whatever kind of token."""
+    issue_to(home, holder(0, groups=("privileged",)), steps(made))
+    said = texts(found(home, parity={"groups": {"privileged": {"phishing-resistant": True}}}))
+    assert ("neither a passkey nor a certificate" in said) is not resists
 
 
 def issue_to(home: Home, to: Opening, made: list[dict[str, Any]]) -> None:

@@ -176,6 +176,21 @@ def test_what_a_profile_makes() -> None:
     ]
 
 
+def test_what_a_profile_for_a_module_makes() -> None:
+    """Its user PIN has a length, too, and its certificates resist phishing."""
+    profile = parse_profile(
+        b'name = "hsm"\n[pkcs11]\nmodule = "softhsm2"\nuser-pin = { length = 6 }\n'
+        b'[[pkcs11.keys]]\nid = "01"\nlabel = "login"\nalgorithm = "eccp256"\n'
+        b'certificate = { usages = ["client-auth"] }\n',
+        "hsm.toml",
+    )
+    policy = parse(
+        "[pin]\nlength = 8\ntries = 5\n[parity.groups.admins]\nphishing-resistant = true\n"
+    )
+    said = [what for _, what in objections(policy, profile, ["admins"])]
+    assert said == ["pkcs11.user-pin has 6 characters; 8 are the least"]
+
+
 def test_the_page_has_every_rule() -> None:
     """profiles/policy/README.md lists every rule with its keys and source, and every action."""
     page = PAGE.read_text(encoding="utf-8")

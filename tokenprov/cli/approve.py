@@ -16,7 +16,7 @@ from tokenprov.errors import InputError
 from tokenprov.home import Home, now
 from tokenprov.record.approval import read_approval, said
 from tokenprov.record.canonical import timestamp
-from tokenprov.record.erasure import commitments_of
+from tokenprov.record.erasure import as_requested
 from tokenprov.record.files import create_durable, write_durable
 from tokenprov.record.note import Note, parse_note, sign_note
 from tokenprov.record.request import NONCE, Action, Request
@@ -142,7 +142,7 @@ def _commitments(home_path: Path, action: str, holder: str) -> str:
         return holder
     home = Home.open(home_path)
     if action == Action.ERASE:
-        return ",".join(sorted(commitments_of(home.manifest, holder))) or "none"
+        return as_requested(home.manifest, holder) or "none"
     return commitment_of(home, holder)
 
 

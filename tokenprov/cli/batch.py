@@ -344,6 +344,9 @@ def _contents(line: OrderLine) -> str:
             continue
         if applet == "piv" and rest.endswith("/certificate"):
             parts.append(f"certificate in {rest[:2]} to {str(facts['notAfter'])[:10]}")
+        elif applet == "pkcs11" and rest.endswith("/certificate"):
+            key = rest.removesuffix("/certificate")
+            parts.append(f"certificate of key {key} to {str(facts['notAfter'])[:10]}")
         elif applet == "otp" and "kind" in facts:  # a slot that was written
             parts.append(f"{facts['kind']} in slot {rest}")
         elif step_id.startswith("fido2/credential/"):

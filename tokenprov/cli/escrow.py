@@ -17,17 +17,16 @@ from tokenprov.custody import SERVERS, Form, Opened, Reason, open_sealed, sealed
 from tokenprov.errors import EscrowError, InputError
 from tokenprov.handover import export_seeds
 from tokenprov.home import Home
-from tokenprov.model import Json, Purpose, SecretKind
+from tokenprov.model import HOLDER_PINS, Json, Purpose, SecretKind
 from tokenprov.policy import Agreement
 from tokenprov.record.files import create_durable
 from tokenprov.record.rows import EnvelopeRecord
 from tokenprov.secret import Secret
 
 _TEXTS = {
-    *(SecretKind.PIV_PIN, SecretKind.PIV_PUK, SecretKind.FIDO_PIN),
-    SecretKind.STATIC_PASSWORD,
-    *(SecretKind.OPENPGP_USER_PIN, SecretKind.OPENPGP_ADMIN_PIN, SecretKind.OPENPGP_RESET_CODE),
-    *(SecretKind.PKCS11_USER_PIN, SecretKind.PKCS11_SO_PIN),
+    *HOLDER_PINS,
+    *(SecretKind.PIV_PUK, SecretKind.STATIC_PASSWORD, SecretKind.PKCS11_SO_PIN),
+    *(SecretKind.OPENPGP_ADMIN_PIN, SecretKind.OPENPGP_RESET_CODE),
     *(SecretKind.OATH_PASSWORD, SecretKind.HSMAUTH_PASSWORD),
 }
 _F = TypeVar("_F", bound=Callable[..., object])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from tokenprov.lifecycle.subject import Issued, holder_id, tokens_of
 from tokenprov.lifecycle.work import Order
 from tokenprov.model import Json
 from tokenprov.policy import Act, Action, Agreement, enforce
-from tokenprov.record.erasure import commitments_of, erase_holder
+from tokenprov.record.erasure import forget_erased, record_erasure
+from tokenprov.record.manifest import Addition
 from tokenprov.station.screens import kit_name
 
 _HOURS = 18  # FIPS 201-3 2.9.1: a card that is ended is ended everywhere within them
@@ -58,10 +59,13 @@ def erase(
     if not yes:
         click.confirm(f"Forget who {holder_id} is, for good?", abort=True, err=True)
     home = Home.open(home_path)
-    held = ",".join(sorted(commitments_of(home.manifest, holder_id)))
-    act = Act(action=Action.ERASE, operator=operator, about={"holder": held or "none"})
+
+    def clear(held: str) -> Callable[[Addition], Addition]:
+        act = Act(action=Action.ERASE, operator=operator, about={"holder": held or "none"})
+        return enforce(home, act, agreement).cover
+
     with home.working():
-        done = erase_holder(
+        recorded = record_erasure(
             home.manifest,
             home.ledger,
             holder_id,
@@ -69,9 +73,10 @@ def erase(
             operator=operator,
             reason=reason,
             at=home.clock(),
-            cover=enforce(home, act, agreement).cover,
+            clear=clear,
         )
         recovery_codes.drop_ended(home)
+        done = forget_erased(home.manifest, home.ledger, holder_id, recorded)
     click.echo(
         f"{holder_id} is erased: {len(done.commitments)} identities, {done.certificates}"
         f" certificates, {done.orders} orders in the ledger."

@@ -10,17 +10,18 @@ from tokenprov.cli.custodians import custodian_key
 from tokenprov.cli.lifecycle import (
     bench_at,
     desk_reason,
-    opening,
+    optional_opening,
     planned_json,
     print_written,
     told_json,
 )
 from tokenprov.cli.output import print_json
 from tokenprov.cli.readers import choose_reader
+from tokenprov.errors import InputError
 from tokenprov.home import Home
 from tokenprov.issuance import catch_up
-from tokenprov.lifecycle import unblocking
-from tokenprov.lifecycle.subject import the_one
+from tokenprov.lifecycle import fido_again, unblocking
+from tokenprov.lifecycle.subject import Issued, the_one
 from tokenprov.lifecycle.telling import in_force, open_in_force, preview
 from tokenprov.lifecycle.work import Order
 from tokenprov.model import Json
@@ -30,14 +31,20 @@ from tokenprov.record.history import State
 
 @click.command()
 @click.argument("subject", metavar="SERIAL|HOLDER")
-@opening
+@optional_opening
+@click.option(
+    "--fido2",
+    is_flag=True,
+    help="Its FIDO2 PIN: FIDO2 is reset, every passkey on it ends, and it is set up anew.",
+)
 @desk_reason
 @click.pass_obj
 def unblock(
     home_path: Path,
     subject: str,
-    key_given: str,
+    key_given: str | None,
     passphrase: bool,
+    fido2: bool,
     reason: str,
     operator: str,
     agreement: Agreement,
@@ -46,12 +53,21 @@ def unblock(
 ) -> None:
     """Give the holder of a token a new PIN; the help desk's key opens its PUK.
 
-    The new PIN is sealed to the help desk: tokenprov escrow open SERIAL --name piv/pin.
+    The new PIN is sealed to the help desk: tokenprov escrow open SERIAL --name piv/pin. A FIDO2 PIN
+    has no PUK: with --fido2 the token is put in again and touched, and no key is needed.
     """
+    if fido2 is (key_given is not None):
+        raise InputError(
+            "say which PIN is meant",
+            remedy="Give --key KEY, the help desk's, for the PIV PIN; or --fido2 without a key.",
+        )
     home = Home.open(home_path)
     token = the_one(home, subject, State.HELD)
     reader = choose_reader(None, token.label)
     order = Order(operator=operator, reason=reason, agreement=agreement)
+    if key_given is None:
+        _print(_again(home, token, reader, order, dry_run=dry_run, as_json=as_json), as_json)
+        return
     with custodian_key(key_given, passphrase) as key:
         if dry_run:
             names = [one.name for one in in_force(home, token, unblocking.NEEDS, key)]
@@ -66,6 +82,21 @@ def unblock(
     with home.working(), bench_at(reader, as_json) as bench:
         index = unblocking.unblock(home, begun, bench, held)
     _print(told_json(home, token, index), as_json)
+
+
+def _again(
+    home: Home, token: Issued, reader: str, order: Order, *, dry_run: bool, as_json: bool
+) -> dict[str, Json]:
+    """FIDO2 reset and set up anew; of a dry run the steps, as far as they show before it."""
+    if dry_run:
+        with bench_at(reader, as_json) as bench:
+            steps = preview(token, bench, (), fido_again.make(home, token))
+        return planned_json(token, [fido_again.after_reset(one) for one in steps])
+    with home.working(), bench_at(reader, as_json) as bench:
+        catch_up(home)
+        begun = fido_again.begin(home, the_one(home, token.label, State.HELD), order)
+        index = fido_again.set_up_again(home, begun, bench)
+    return told_json(home, token, index)
 
 
 def _print(document: dict[str, Json], as_json: bool) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tokenprov.home import Home
 from tokenprov.lifecycle.subject import Issued
-from tokenprov.model import Json, SecretKind
+from tokenprov.model import HOLDER_PINS, Json
 from tokenprov.policy.people_rules import Proof
 from tokenprov.record.approval import OPERATOR_SIGNATURE
 from tokenprov.record.entry import Entry, Grade, Kind
@@ -22,7 +22,7 @@ from tokenprov.record.lives import entries_of
 _GIVING = (Kind.ISSUED, Kind.UNBLOCKED, Kind.RESUMED)  # somebody can do more after it
 _GRADES = (Grade.ASSERTED, Grade.PARTLY, Grade.ATTESTED)  # the weakest first
 _PROOFS = frozenset(map(str, Proof))
-_PINS = frozenset({str(SecretKind.PIV_PIN), str(SecretKind.FIDO_PIN)})
+_PINS = frozenset(map(str, HOLDER_PINS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """A blocked PIN: a new one is sealed, set by the PUK out of escrow, and verified.
 
 The help desk opens the new PIN for the holder (`escrow open`, or a PIN letter). A FIDO2 PIN has no
-PUK: what is behind one that is blocked is lost, and the token is replaced.
+PUK: see `fido_again`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from tokenprov.errors import InputError
 from tokenprov.home import Home
-from tokenprov.lifecycle import work
+from tokenprov.lifecycle import fido_again, work
 from tokenprov.lifecycle.standing import issued_by
 from tokenprov.lifecycle.subject import Issued, require
 from tokenprov.lifecycle.telling import Bench, MakeSteps, tell
@@ -33,7 +33,13 @@ def begin(home: Home, token: Issued, order: Order) -> Work:
     require(token, State.HELD)
     if PUK not in token.steps:
         raise _without_puk(token)
-    return work.begin(home, WorkKind.UNBLOCK, token, order)
+    begun = work.begin(home, WorkKind.UNBLOCK, token, order)
+    if begun.record.parameters.get(fido_again.PARAMETER):
+        raise InputError(
+            f"unblock of the FIDO2 PIN of token {token.label} is not finished",
+            remedy=f"Finish it first: tokenprov unblock {token.label} --fido2.",
+        )
+    return begun
 
 
 def make(home: Home, token: Issued) -> MakeSteps:

@@ -33,7 +33,8 @@ _LETTER = "pin-letter"
 _OPENINGS = {"shown": [Action.OPEN]} | dict.fromkeys(  # by the form; others are part of an act
     (_LETTER, "yubico-csv", "okta-csv", "ksm", "pskc"), [Action.EXPORT]
 )
-_PASSKEYS = ("fido2/credential/", "piv/")  # steps that make what resists phishing
+# Steps that make what resists phishing (SP 800-63B 3.2.5)
+_PASSKEY, _CERTIFIED = "fido2/credential/", ("piv/", "pkcs11/")
 
 
 def separation(rule: Separation, seen: Survey) -> Iterator[Finding]:
@@ -142,7 +143,8 @@ def _lacks(group: Group, kit: list[Made]) -> Iterator[str]:
         if group.profiles and made.profile not in group.profiles:
             yield f"token {made.serial} is {made.profile}, not {' or '.join(group.profiles)}"
         resists = any(
-            step.startswith(_PASSKEYS[0]) or (step.startswith(_PASSKEYS[1]) and "cert" in step)
+            step.startswith(_PASSKEY)
+            or (step.startswith(_CERTIFIED) and step.endswith("/certificate"))
             for step in made.steps
         )
         if group.phishing_resistant and not resists:

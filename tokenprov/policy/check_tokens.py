@@ -33,6 +33,7 @@ _GUARDS = {
     ("openpgp/", "/key"): ("openpgp/user-pin", "openpgp/admin-pin"),
     ("hsmauth/credential/", ""): ("hsmauth/management-key",),
     ("fido2/credential/", ""): ("fido2/pin",),
+    ("pkcs11/", "/key"): ("pkcs11/token", "pkcs11/user-pin"),
 }
 
 

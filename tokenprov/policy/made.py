@@ -32,15 +32,16 @@ def objections(
 
 
 def is_phishing_resistant(profile: Profile) -> bool:
-    """Whether it makes a passkey, or a PIV key with a certificate (SP 800-63B 3.2.5)."""
+    """Whether it makes a passkey, or a key with a certificate (SP 800-63B 3.2.5)."""
     passkeys = profile.fido2 is not None and bool(profile.fido2.credentials)
-    keys = profile.piv is not None and any(key.certificate for key in profile.piv.keys)
-    return passkeys or keys
+    piv = profile.piv is not None and any(key.certificate for key in profile.piv.keys)
+    pkcs11 = profile.pkcs11 is not None and any(key.certificate for key in profile.pkcs11.keys)
+    return passkeys or piv or pkcs11
 
 
 def _pins(rule: Pin, profile: Profile) -> Iterator[str]:
     """By what each application is given; who sets none leaves it to the holder."""
-    given = []
+    given: list[tuple[str, int, int]] = []
     if profile.piv is not None:
         given.append(("piv.pin", profile.piv.pin.length, profile.piv.pin.retries))
     if profile.openpgp is not None:
@@ -48,6 +49,8 @@ def _pins(rule: Pin, profile: Profile) -> Iterator[str]:
         given.append(("openpgp.user-pin", pin.length, pin.retries))
     if profile.fido2 is not None:
         given.append(("fido2.pin", profile.fido2.pin.length, 8))  # CTAP 2.1, 6.5.2.2
+    if profile.pkcs11 is not None:
+        given.append(("pkcs11.user-pin", profile.pkcs11.user_pin.length, 0))  # its module's own
     for path, length, tries in given:
         if length < rule.length:
             yield f"{path} has {length} characters; {rule.length} are the least"

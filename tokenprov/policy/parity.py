@@ -22,7 +22,7 @@ class Group(Section):
 
     profiles: tuple[Text, ...] = ()  # one of these on each token; empty: any
     tokens: StrictInt = 1  # at least; 2 is a primary and a spare
-    phishing_resistant: StrictBool = False  # a passkey or a PIV key on each token
+    phishing_resistant: StrictBool = False  # a passkey or a certified key on each token
     last_day: StrictBool = False  # each has one
     proofs: tuple[Proof, ...] = ()  # what may bring them back; empty: what the policy allows
 

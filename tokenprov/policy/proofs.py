@@ -102,11 +102,16 @@ def codes_in_force(home: Home, commitment: str) -> tuple[int, Entry] | None:
         entry = home.manifest.entry(index)
         if same_person(home, commitment_of(entry) or "", commitment):
             last = index, entry
-    if last is None or home.manifest.opening(commitment) is None:
+    if last is None or home.manifest.opening(commitment) is None or _erased(home, commitment):
         return None  # none were given, or their holder was erased
     if _left_since(home, last[0], commitment):
         return None
     return last
+
+
+def _erased(home: Home, commitment: str) -> bool:
+    numbers = home.manifest.found_by(f"holder {commitment}")
+    return any(home.manifest.entry(number)["kind"] == Kind.ERASED for number in numbers)
 
 
 def codes_used(home: Home, name: str) -> dict[int, tuple[int, Entry]]:

@@ -35,7 +35,7 @@ from tokenprov.record.entry import Entry, Grade, Kind
 ReadBlob = Callable[[str], bytes]
 Step = Mapping[str, Any]
 
-KINDS = (Kind.ISSUED, Kind.ROTATED)
+KINDS = (Kind.ISSUED, Kind.ROTATED, Kind.UNBLOCKED)
 PIV, PIV_DEVICE = "piv-attestation", "piv-attestation-device"
 OPENPGP, OPENPGP_DEVICE = "openpgp-attestation", "openpgp-attestation-device"
 FIDO, FIDO_CLIENT = "fido2-attestation", "fido2-client-data"
@@ -48,7 +48,7 @@ def judge_attestations(entry: Entry, blob: ReadBlob, anchors: Anchors) -> None:
     if entry["kind"] not in KINDS:
         return
     keys = dict(_judged(entry, blob, anchors))
-    for step in entry["steps"]:
+    for step in entry.get("steps", ()):
         slot = step["id"].removesuffix("/certificate")
         for digest in _evidence(step).get(CERTIFICATE, ()) if slot in keys else ():
             certificate = _read(blob, digest)
@@ -82,7 +82,7 @@ def _judged(entry: Entry, blob: ReadBlob, anchors: Anchors) -> Iterator[tuple[st
     """Judge each step; the digests of attested keys by what stands before `/key` in its id."""
     now = datetime.strptime(entry["time"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     virtual = entry["token"]["virtual"]
-    for step in entry["steps"]:
+    for step in entry.get("steps", ()):
         evidence = _evidence(step)
         if "attestation" in step["facts"] and not evidence.keys() & _PAIRS.keys():
             raise _refused(step, "it tells of an attestation, and names none")

@@ -26,7 +26,7 @@ Rules:
 - Times do not go back, but for what processes that append side by side may differ by, and where an
   entry says which time before it was ahead.
 - A person's key is nobody else's. Who approved was an approver then and not the operator, and a
-  request is used once for each token and kind of entry.
+  request is used once for each token, or holder where there is none, and kind of entry.
 """
 
 from __future__ import annotations
@@ -234,8 +234,8 @@ class History:
                 yield "approval", f"{name} was no approver"
         if request is not None:
             token = entry.get("token", {})
-            about = f"{token.get('serial') or token.get('mark')}" if token else ""
-            use = f"{request} {entry['kind']} {about}"
+            about = token.get("serial") or token.get("mark") if token else commitment_of(entry)
+            use = f"{request} {entry['kind']} {about or ''}"
             first = self._memory.once("request", use, index)
             if first != index:
                 yield "approval", f"its request was used by entry {first}"

@@ -256,7 +256,7 @@ KINDS: Mapping[str, shape.Check] = {
         {"evidence": _EVIDENCE},
     ),
     **_made(Kind.REPLACED, {**_HOLDERS, "by": _TOKEN}, {**_WORK, "cause": _WORD}),
-    **_made(Kind.UNBLOCKED, _HOLDERS, {**_WORK, **_READ}),
+    **_made(Kind.UNBLOCKED, _HOLDERS, {**_WORK, **_READ, "credentials": _CREDENTIALS}),
     **_made(Kind.ROTATED, {**_HOLDERS, **_READ}, {**_WORK, "credentials": _ENDED["credentials"]}),
     **_made(Kind.SUSPENDED, _HOLDERS, _ENDED),
     **_made(Kind.RESUMED, _HOLDERS, _ENDED),

@@ -49,8 +49,8 @@ class CertificateStep:
         self.title = f"certificate of {key.label}"
 
     def draw(self, random: RandomBytes) -> Drawn:
-        """The name of the request, under which the issuer answers the same again."""
-        return Drawn(public={"request": self._request})
+        """The request's name, under which the issuer answers the same again, and the issuer."""
+        return Drawn(public={"request": self._request, "authority": self._issuer.uri})
 
     def observe(self, token: Token, intent: Intent | None) -> Finding:
         """The one that was issued is there, for the key beside it, with all above it."""
