@@ -1,8 +1,8 @@
 """A station home in one sealed file, and a home made of it again, on any machine.
 
 Rules:
-- The copy is of one moment: nobody else writes in the home meanwhile, and the ledger is copied by
-  the database itself.
+- The copy is of one moment: nobody else works in the home meanwhile, whoever records waits until
+  all is packed, and the ledger is copied by the database itself.
 - It is sealed as it is written; it opens with the private key of who it was sealed to, and that
   custodian could then act as the station. Private keys of custodians are never in it.
 - A home is restored beside its place, judged (the manifest holds, and the ledger opens), and
@@ -65,7 +65,7 @@ def backup(home: Home, out: Path, recipient: CustodianKey) -> Copy:
 
     Raises StationBusy, StationError, DurabilityError, FileExistsError.
     """
-    with home.working():
+    with home.working(), home.manifest.alone():
         head, made = home.manifest.checkpoint, home.clock()
         about = {
             "what": _WHAT,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,6 +99,45 @@ def test_an_old_backup_does_not_fork_the_log(
     assert taken.code == 0, taken.err
     again = restore(station, file, into, "--nothing-later")
     assert again.code == 3
+
+
+RECORDS = """
+import sys
+from pathlib import Path
+from tokenprov.home import Home
+from tokenprov.record.entry import entry_head
+from tokenprov.record.kinds import Kind
+
+home = Home.open(Path(sys.argv[1]))
+facts = {"drill": "shares", "outcome": "passed", "facts": {}}
+with home.recording():
+    while True:
+        head = entry_head(Kind.DRILL, time=home.clock(), station=home.name, operator="olga")
+        print(home.manifest.append({**head, **facts}), flush=True)
+"""
+
+
+def test_a_backup_beside_somebody_who_records(station: Station, tmp_path: Path) -> None:
+    """However fast another process appends, each backup is of one moment, and restores."""
+    sizes = []
+    command = [sys.executable, "-c", RECORDS, str(station.home)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as recorder:
+        try:
+            assert recorder.stdout is not None
+            for number in range(4):
+                for _ in range(3):
+                    assert recorder.stdout.readline()  # it is recording
+                file = tmp_path / f"{number}.backup"
+                said = station.tell("backup", file, "--json")
+                assert said.code == 0, said.err
+                restored = restore(station, file, tmp_path / f"{number}", "--nothing-later")
+                assert restored.code == 0, restored.err
+                assert restored.document == said.document
+                sizes.append(said.document["entries"])
+            assert recorder.poll() is None, "it ended by itself"
+        finally:
+            recorder.kill()
+    assert sizes == sorted(set(sizes))
 
 
 @pytest.mark.parametrize("change", ["cut", "bit", "header", "key"])

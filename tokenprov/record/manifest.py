@@ -146,7 +146,7 @@ class Manifest:
     def take_up(self) -> None:
         """Read the head again and clear away what was cut off. Raises ManifestError."""
         self._stale = True
-        with self._alone():
+        with self.alone():
             if self._stale:  # for reading alone, nothing is cleared away
                 self._refresh(clear=False)
 
@@ -202,7 +202,7 @@ class Manifest:
         From the index where the station keeps one, else from the entries.
         """
         if self._signer is not None:
-            with self._alone():
+            with self.alone():
                 return self._caught_up().mentions(name)
         with self._lock:
             if self._index is None and index_path(self._folder.path).exists():
@@ -213,12 +213,12 @@ class Manifest:
 
     def life(self, token: Mapping[str, object]) -> Life | None:
         """Where a token stands, which is named as in its entries. Raises ManifestError."""
-        with self._alone():
+        with self.alone():
             return self._caught_up().token(token_name(token))
 
     def latest(self) -> str:
         """The latest time of an entry, as entries have it. Raises ManifestError."""
-        with self._alone():
+        with self.alone():
             return self._caught_up().value(LATEST)
 
     def people(self) -> dict[str, Person]:
@@ -268,7 +268,7 @@ class Manifest:
         """Add entries under one checkpoint; the index of the first. As `append` otherwise."""
         if self._signer is None:
             raise _refused("signer", "opened for reading", "Open it with the signing key.")
-        with self._alone():
+        with self.alone():
             first = self.size
             encoded = [encode_entry(addition.entry) for addition in additions]
             if [a.entry["kind"] == Kind.STATION for a in additions] != [
@@ -292,7 +292,7 @@ class Manifest:
 
         The signer of now is not needed: it may be lost. Raises as `append` does.
         """
-        with self._alone():
+        with self.alone():
             self._refresh(clear=True)
             entry = change.entry
             if (entry["old"], entry["new"]) != (str(self._verifier), str(new.verifier)):
@@ -339,7 +339,7 @@ class Manifest:
         self._stale = False
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
         """Have the folder to oneself, and see what others have added to it."""
         folder = self._folder.path
         with self._lock, ExitStack() as waited:
