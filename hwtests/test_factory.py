@@ -92,3 +92,20 @@ def test_there_is_room_for_a_hundred(inventory: dict[str, Any]) -> None:
 def test_there_is_room_for_twenty_five(inventory: dict[str, Any]) -> None:
     """Twenty-five fit, as far as the firmware counts them."""
     assert inventory["fido2"]["roomForCredentials"] in {25, "unknown"}
+
+
+@application("openpgp")
+def test_openpgp_has_its_first_tries(inventory: dict[str, Any]) -> None:
+    """Three for the user PIN and the admin PIN, no reset code, no keys."""
+    openpgp = inventory["openpgp"]
+    assert (openpgp["userPin"]["left"], openpgp["adminPin"]["left"]) == (3, 3)
+    assert openpgp["resetCode"] is False
+    assert not any(openpgp["keys"].values())
+
+
+@application("hsmauth")
+@firmware(">=5.4.3")
+def test_hsm_auth_has_its_first_tries(inventory: dict[str, Any]) -> None:
+    """Eight for its management key, no credentials."""
+    assert inventory["hsmauth"]["managementKey"]["left"] == 8
+    assert inventory["hsmauth"]["credentials"] == 0

@@ -51,6 +51,8 @@ def test_a_token_that_is_given_back_goes_to_the_next_holder(
     said = told(station, one_reader, "return", issued, "--key", key, *WHY)
     assert said.code == 0, said.err
     assert said.document["state"] == "stock"
+    planned = station.tell("plan", station.roster(), "--profile", "otp-server", "--serial", issued)
+    assert planned.code == 0, planned.err
     assert revoked(station) == {certificate: "cessationOfOperation"}
     assert passkey(station, issued) is None
     with token.connection() as to:

@@ -17,6 +17,8 @@ from tokenprov.home import Home
 from tokenprov.model import Holder, Json, Order, TokenId
 from tokenprov.plan import Plan, check_token, plan_token, steps_on
 from tokenprov.profile import Profile, check_roster, load_profile
+from tokenprov.record.history import State
+from tokenprov.record.rows import OrderRecord
 from tokenprov.roster import load_roster
 from tokenprov.source import source_for
 from tokenprov.wipe import Permission
@@ -182,9 +184,17 @@ def _times(number: int, one: str, more: str) -> str:
 
 def _refuse_known(home: Home, token: TokenId) -> None:
     found = home.ledger.order_of_token(None, token.label)
-    if found is not None:
+    if found is not None and not _was_given_back(home, found):
         raise TokenConflict(
             f"token {token.label} is bound to order {found.id} ({found.state}) of"
             f" {found.order.holder.name}",
             remedy=f"See: tokenprov batch status {found.order.batch}",
         )
+
+
+def _was_given_back(home: Home, found: OrderRecord) -> bool:
+    """Whether the token of an order is in stock again, and as new."""
+    if found.entry_index is None:
+        return False
+    life = home.manifest.life(home.manifest.entry(found.entry_index)["token"])
+    return life is not None and life.state is State.STOCK
