@@ -5,12 +5,14 @@ Exits with the command's code; 124, as timeout(1), when it takes too long.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
 import click
 
 from tests.guest.machine import BUILD, ROOT, machine, run, variables
+from tokenprov.sim.attestation import ROOTS_FOLDER
 from tokenprov.sim.bench import VirtualBench
 
 TOOK_TOO_LONG = 124
@@ -31,7 +33,9 @@ def main(models: tuple[str, ...], seconds: float, command: tuple[str, ...]) -> N
     out.mkdir(exist_ok=True)
     bench = VirtualBench(tokens=len(models), model=models, usb=True)
     with bench, machine(bench, out) as folder:
-        code = run(folder, list(command), variables(), seconds)
+        roots = shutil.copytree(bench.environment[ROOTS_FOLDER], out / "roots", dirs_exist_ok=True)
+        environment = {**variables(), ROOTS_FOLDER: f"/tmp/out/{roots.name}"}
+        code = run(folder, list(command), environment, seconds)
     sys.exit(TOOK_TOO_LONG if code is None else code)
 
 

@@ -6,7 +6,7 @@ set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 
 out=build/guest
-code=(tokenprov tests profiles udev)
+code=(tokenprov tests hwtests profiles udev)
 unused=(pip mypy 'mypyc*' '*mypyc*' numpy 'numpy.libs' matplotlib fontTools ruff)  # in the guest
 
 # disk FILE FOLDER: a file system that holds the folder.
