@@ -51,7 +51,8 @@ def compare(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 
 def _kind(report: dict[str, Any]) -> str:
-    return "virtual token" if report["token"]["virtual"] else "real token"
+    kinds = {True: "virtual token", False: "real token"}
+    return kinds.get(report["token"]["virtual"], "token of an unknown kind")
 
 
 def _about(ended: dict[str, str]) -> str:

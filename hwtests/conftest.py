@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +19,14 @@ from hwtests.report import FOLDER, Outcome, Result
 from hwtests.subject import Subject, find_subject
 from tokenprov.errors import TokenprovError
 
-# A profile for whatever the token has: what it sets is not what the test is about.
-NOTHING_MUCH = '[otp.slot2]\nkind = "hmac-sha1"\n'
+# By application, a profile that any token with it takes: what it sets is not what a test is about.
+NOTHING_MUCH = {
+    "piv": "[piv]\n",
+    "fido2": "[fido2]\n",
+    "otp": '[otp.slot2]\nkind = "hmac-sha1"\n',
+    "oath": "[oath]\npassword = {}\n",
+}
+SERIALS = re.compile(r"\b\d{6,}\b")  # in what the report says of a failure
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,7 +43,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin a run."""
+    """Begin a run, of one process: two would be at the same token."""
+    if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
+        raise pytest.UsageError("hwtests run in one process: leave out -n. Nothing was touched.")
     config.pluginmanager.register(Run(config), "hwtests-run")
 
 
@@ -100,7 +109,10 @@ class Run:
             before = self._outcomes.get(item.nodeid)
             seconds = made.duration + (before.seconds if before else 0)
             if call.excinfo is not None:
-                self._note(item, Result.FAILED, seconds, _kind(call.excinfo))
+                reason = _kind(call.excinfo)
+                if not self.config.getoption("report_serial"):
+                    reason = SERIALS.sub("…", reason)
+                self._note(item, Result.FAILED, seconds, reason)
             elif before is None or before.result is Result.PASSED:
                 self._note(item, Result.PASSED, seconds)
         return made
@@ -195,6 +207,7 @@ def nobodys(bench: Bench) -> Bench:
     """The token as it left the factory: what is on it is wiped."""
     bench.clear()
     if bench.used():
-        bench.issue("wiped", NOTHING_MUCH)
+        has = bench.subject.applications
+        bench.issue("wiped", next(text for name, text in NOTHING_MUCH.items() if name in has))
         bench.give_back()
     return bench

@@ -37,6 +37,22 @@ def test_a_used_token_is_refused(nobodys: Bench) -> None:
     nobodys.clear()
 
 
+def test_a_plan_writes_nothing(nobodys: Bench) -> None:
+    """What it foretells is what the batch does; until then the token is as it was."""
+    command = nobodys.batch("planned", PROFILE)
+    _, _, roster, *profile = command[:5]
+    planned = nobodys.document("plan", roster, *profile, "--serial", nobodys.serial)
+    assert planned["refused"] is False
+    assert nobodys.used() == []
+    made = nobodys.document("batch", "new", roster, *profile)
+    nobodys.tell("batch", "run", made["batch"], *nobodys.leave, "--json")
+    written = [one["step"] for one in planned["steps"] if one["verdict"] == "write"]
+    assert written
+    assert set(written) <= {one["id"] for one in nobodys.entry()["steps"]}
+    nobodys.tell("replace", nobodys.serial, "--reason", "lost", "--dry-run")
+    nobodys.clear()
+
+
 @pytest.mark.parametrize("step", ["piv/puk", "piv/9a/key"])
 def test_pulled_in_the_middle_it_goes_on(nobodys: Bench, step: str) -> None:
     """Taken out at a step and put in again, the same command finishes; the manifest holds."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -97,10 +98,19 @@ def test_a_token_without_a_serial_is_the_only_one(tmp_path: Path) -> None:
 
 
 def test_what_does_not_apply_is_said(two_keys: VirtualBench, tmp_path: Path) -> None:
-    """A test for another firmware is not run, not skipped, and in the report with its condition."""
+    """A test for another firmware is not run, not skipped, and in the report with its condition.
+
+    What ended otherwise on the virtual token whose report lies beside it is in there, too.
+    """
     serial = str(two_keys.serials[0])
+    test = "hwtests/test_factory.py::test_there_is_room_for_a_hundred"
+    beside = {**A_REPORT, "tests": [{"test": test, "result": str(Result.FAILED)}]}
+    (tmp_path / "report-virtual.json").write_text(json.dumps(beside), encoding="utf-8")
     done = hwtests(two_keys, tmp_path, "hwtests/test_factory.py", "-k", "room", "--wipe", serial)
     assert done.returncode == 0, done.stdout + done.stderr
+    different = f"{test}: passed on the token of an unknown kind, failed on the virtual token"
+    assert different in report(tmp_path)["findings"]
+    assert different in done.stdout
     assert "skipped" not in done.stdout
     results = {one["test"].partition("::")[2]: one for one in report(tmp_path)["tests"]}
     assert results["test_there_is_room_for_a_hundred"]["result"] == Result.PASSED
@@ -108,6 +118,37 @@ def test_what_does_not_apply_is_said(two_keys: VirtualBench, tmp_path: Path) -> 
     assert left_out["result"] == Result.NOT_APPLICABLE
     assert left_out["reason"] == "wants firmware >=5.2, <5.7"
     assert left_out["reason"] in done.stdout
+
+
+def test_a_person_is_asked_at_the_terminal(two_keys: VirtualBench, tmp_path: Path) -> None:
+    """Without a robot the prompts come to the terminal, and who does what they say is enough."""
+    subject = two_keys.serials[1]
+    two_keys.control.set_touch(subject, "auto")
+    roots = Path(two_keys.environment["TOKENPROV_SIM_ROOTS"])
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "hwtests/test_otp.py"]
+    words += ["-k", "touched_slot", "--wipe", str(subject), f"--trust={roots / 'root.pem'}"]
+    words += [f"--trust={roots / 'chain.pem'}", "--bench-home", str(tmp_path / "station")]
+    words += ["--report", str(tmp_path / "report.json")]
+    asked: list[str] = []
+    with subprocess.Popen(
+        ["script", "--quiet", "--return", "--command", shlex.join(words), "/dev/null"],
+        cwd=ROOT,
+        env={**os.environ, **two_keys.environment},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as terminal:
+        assert terminal.stdout is not None
+        for line in terminal.stdout:
+            asked.append(line)
+            if f"take {subject} out" in line:
+                two_keys.control.remove(subject)
+            elif f"put {subject} in again" in line:
+                two_keys.control.insert(subject)
+    assert terminal.returncode == 0, "".join(asked)
+    assert any(f"touch {subject} now (challenge-response)" in line for line in asked)
+    assert any(f"take {subject} out" in line for line in asked)
+    assert report(tmp_path)["operator"] == "person"
 
 
 def test_what_fails_is_red(two_keys: VirtualBench, tmp_path: Path) -> None:
@@ -118,6 +159,7 @@ def test_what_fails_is_red(two_keys: VirtualBench, tmp_path: Path) -> None:
     (only,) = report(tmp_path)["tests"]
     assert only["result"] == Result.FAILED
     assert "If you trust that authority" in only["reason"]
+    assert str(two_keys.serials[0]) not in only["reason"]
 
 
 @pytest.mark.parametrize(
@@ -126,8 +168,9 @@ def test_what_fails_is_red(two_keys: VirtualBench, tmp_path: Path) -> None:
         ([], "name the token that may be wiped"),
         (["--wipe", "12345678"], "no token 12345678 is plugged in"),
         (["--wipe-only-token"], "wants one token and no other"),
+        (["--wipe", "30000001", "-n", "2"], "run in one process"),
     ],
-    ids=["nobody is named", "another serial", "not the only one"],
+    ids=["nobody is named", "another serial", "not the only one", "several processes"],
 )
 def test_without_its_name_no_token_is_touched(
     two_keys: VirtualBench, tmp_path: Path, options: list[str], says: str

@@ -22,7 +22,7 @@ CHOSEN = "wrong_pins or over_hid"
 
 @pytest.mark.timeout(SECONDS + 60)
 def test_they_pass_over_usb(bench: Bench, tmp_path: Path) -> None:
-    """Issued by CCID, used by FIDO over HID, pulled and put in; its two neighbours are left alone."""
+    """Issued by CCID, its FIDO used by HID, and put in again, with two neighbours on the bus."""
     serial = bench.renew(KEY)
     bench.control.set_touch(serial, "never")
     bench.control.close()  # the machine's port has room for one: the robot takes it
