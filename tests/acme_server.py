@@ -156,7 +156,7 @@ class AcmeServer:
         """An answer to a challenge: the order is ready or invalid after it."""
         challenge, order = self.challenges[name], self.orders[name]
         try:
-            if order["behaviour"] == "refused":
+            if order["behaviour"].startswith("refused"):
                 raise Refused("badAttestationStatement", "this maker is not known here")
             order["attested"] = self._attested(
                 cbor.decode(from_base64url(payload["attObj"])),
@@ -166,7 +166,9 @@ class AcmeServer:
             challenge["status"], order["status"] = "valid", "ready"
         except Refused as refused:
             challenge |= {"status": "invalid", "error": refused.document}
-            order |= {"status": "invalid", "error": refused.document}
+            order["status"] = "invalid"
+            if order["behaviour"] != "refused-elsewhere":  # some tell it of the challenge alone
+                order["error"] = refused.document
         return challenge
 
     def _attested(self, found: Json, authorized: bytes, serial: str) -> bytes:

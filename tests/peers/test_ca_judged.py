@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import subprocess
 import threading
 import urllib.error
@@ -292,3 +293,16 @@ def test_the_responder_renews_its_certificate(site: Site, tmp_path: Path) -> Non
     assert [bool(one.revocation) for one in ca.issued.of(REQUEST_ID)] == [True, False]
     assert Responder(ca, later).answer(asked, later).der
     assert len(ca.issued.of(REQUEST_ID)) == 2
+
+
+@pytest.mark.parametrize("size", ["", "-1", "0", "\xb2", "9" * 5000, "999999999"])
+def test_a_length_that_is_none(site: Site, size: str) -> None:
+    """What a stranger's request claims to have is refused, and no thread of the server dies of it.
+
+    "\xb2" is a digit to some, and no number.
+    """
+    with socket.create_connection(("127.0.0.1", site.server.server_port), timeout=20) as client:
+        head = f"POST / HTTP/1.0\r\nContent-Length: {size}\r\n\r\n"
+        client.sendall(head.encode("latin-1"))
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.split(None, 2)[1] == b"413"

@@ -171,9 +171,10 @@ def test_a_lost_answer_is_asked_for_by_its_order(site: Site) -> None:
     assert (len(site.server.orders), site.server.made) == (1, 1)
 
 
-def test_a_refused_attestation_is_told(site: Site) -> None:
-    """The server's own words; the next run makes a new order."""
-    site.server.behaviours += ["refused"]
+@pytest.mark.parametrize("where", ["refused", "refused-elsewhere"])
+def test_a_refused_attestation_is_told(site: Site, where: str) -> None:
+    """The server's own words, of the order or of its challenge; the next run makes a new order."""
+    site.server.behaviours += [where]
     with pytest.raises(IssuerError, match="badAttestationStatement: this maker is not known here"):
         site.run()
     assert site.run()["state"] == "match"

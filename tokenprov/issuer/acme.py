@@ -25,7 +25,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from cryptography import x509
@@ -132,7 +132,7 @@ class Acme:
                         chain = session.post(text(document, "certificate"), None).content
                         return certified(request.public_key, certificates_in_pem(chain))
                     case "invalid":
-                        raise Problem(order, _error_of(document))
+                        raise Problem(order, self._why_invalid(session, document))
                 seconds = retry_after(answer, now)
                 left = self._pause(left, seconds, order)
 
@@ -188,6 +188,22 @@ class Acme:
         attested = attestation_object(request, authorized.encode())
         session.post(text(challenge, "url"), {"attObj": base64url(attested)})
 
+    def _why_invalid(self, session: AcmeSession, order: Mapping[str, Json]) -> Mapping[str, Json]:
+        """What went wrong: the order says it, or a challenge does (RFC 8555, 7.1.3 and 8)."""
+        with contextlib.suppress(IssuerError):
+            for place in (order, *self._challenges(session, order)):
+                error = place.get("error")
+                if isinstance(error, dict):
+                    return error
+        return {"detail": "it does not say why"}
+
+    def _challenges(
+        self, session: AcmeSession, order: Mapping[str, Json]
+    ) -> Iterator[Mapping[str, Json]]:
+        for authorization in members(order, "authorizations", str):
+            document, _ = session.read(authorization)
+            yield from members(document, "challenges", dict)
+
     def _pause(self, left: float, seconds: int | None, order: str) -> float:
         pause = max(_SHORTEST_WAIT, seconds or 0)
         if pause > left:
@@ -230,12 +246,6 @@ class Acme:
                 remedy="Restore it from a backup, or name a file that is not there: one is drawn.",
             )
         return key
-
-
-def _error_of(document: Mapping[str, Json]) -> Mapping[str, Json]:
-    """What went wrong with an order, as far as the server says it (RFC 8555, 7.1.3)."""
-    error = document.get("error")
-    return error if isinstance(error, dict) else {"detail": "it does not say why"}
 
 
 def attestation_object(request: CertificateRequest, authorized: bytes) -> bytes:

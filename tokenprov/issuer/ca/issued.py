@@ -17,7 +17,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -90,12 +90,20 @@ class _Known:
     certificates: tuple[Issued, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """The folder as it was at one moment, by its time in ns; and every record, by its file."""
+
+    at: int = _NEVER
+    known: dict[str, _Known] = field(default_factory=dict)
+
+
 class IssuedFolder:
     """The records of one authority. Its methods raise `DurabilityError` where the disk fails."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._seen, self._known = _NEVER, dict[str, _Known]()
+        self._seen = _Seen()  # replaced whole, as threads look at it at once
         make_folder(folder)
 
     def of(self, request_id: str) -> tuple[Issued, ...]:
@@ -160,9 +168,9 @@ class IssuedFolder:
         The folder's time tells of changes, but for those in the same tick of the clock as this
         look: a time that is not past yet is not remembered.
         """
-        time_of_folder = self._folder.stat().st_mtime_ns
-        if time_of_folder == self._seen:
-            return self._known
+        time_of_folder, seen = self._folder.stat().st_mtime_ns, self._seen
+        if time_of_folder == seen.at:
+            return seen.known
         known = dict[str, _Known]()
         with os.scandir(self._folder) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
@@ -171,14 +179,14 @@ class IssuedFolder:
                 continue
             now = entry.stat()
             state = (now.st_ino, now.st_mtime_ns, now.st_size)
-            before = self._known.get(entry.name)
+            before = seen.known.get(entry.name)
             if before is None or before.state != state:
                 path = self._folder / entry.name
                 request_id, certificates = _parse(path.read_bytes(), path)
                 before = _Known(state=state, request_id=request_id, certificates=certificates)
             known[entry.name] = before
         past = time.time_ns() - time_of_folder > _TICK
-        self._seen, self._known = time_of_folder if past else _NEVER, known
+        self._seen = _Seen(at=time_of_folder if past else _NEVER, known=known)
         return known
 
 

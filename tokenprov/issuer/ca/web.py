@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
@@ -29,6 +30,7 @@ LIST, CERTIFICATE = "application/pkix-crl", "application/pkix-cert"
 SLOW = 10.0  # seconds for which a client is waited for
 
 Document = tuple[str, bytes]  # its type, and itself
+_NUMBER = re.compile("[0-9]{1,9}", re.ASCII)
 
 
 class CaServer(ThreadingHTTPServer):
@@ -66,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """A request in the body."""
         size = self.headers.get("Content-Length", "")
-        if not size.isdigit() or not 0 < int(size) <= MAX_REQUEST:
+        if not _NUMBER.fullmatch(size) or not 0 < int(size) <= MAX_REQUEST:
             self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         elif self.headers.get("Content-Type") != OCSP_REQUEST:
             self.send_error(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
