@@ -10,6 +10,7 @@ from yubikit.piv import PivSession
 from tests.contract.conftest import fresh_token
 from tests.contract.test_standing import revoked
 from tests.contract.test_unblock import key_of
+from tests.softhsm import SOFTHSM, SoftHsm
 from tests.stations import Said, Station
 from tests.token_under_test import TokenUnderTest
 from tokenprov.model import Purpose
@@ -89,6 +90,37 @@ def test_a_replacement_is_rehearsed_and_leaves_no_trace(
     refused = drill(station, "replacement")
     assert refused.code != 0
     assert recorded(station) == ("replacement", "failed")
+
+
+def test_the_pin_of_the_signing_key_is_asked_once(
+    station: Station, bench: VirtualBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many tokens are opened, and each opening recorded: the key stays open meanwhile."""
+    hsm = SoftHsm.create(tmp_path / "hsm")
+    hsm.deliver("station", "271828", "914736")
+    tool = ("pkcs11-tool", "--module", str(SOFTHSM), "--token-label", "station", "--pin", "914736")
+    hsm.run(*tool, "--keypairgen", "--key-type", "EC:prime256v1", "--label", "key", "--id", "01")
+    monkeypatch.setenv("SOFTHSM2_CONF", hsm.environment["SOFTHSM2_CONF"])
+    for reader in (0, 1):
+        fresh_token(bench, "yubikey-5.7.4", reader)
+    assert station.tell(*station.batch(holders=2)).code == 0
+    asked: list[str] = []
+
+    def typed(prompt: str) -> str:
+        asked.append(prompt)
+        return "914736"
+
+    monkeypatch.setattr("getpass.getpass", typed)
+    uri = f"pkcs11:token=station;object=key?module-path={SOFTHSM}"
+    said = station.tell("manifest", "rotate-key", "--reason", "a test", "--to", uri)
+    assert said.code == 0, said.err
+    asked.clear()
+    key = key_of(station, Purpose.BREAK_GLASS)
+    said = drill(station, "break-glass", "--holders", "2", "--key", key)
+    assert said.code == 0, said.err
+    assert len(said.document["facts"]["opened"]) == 2
+    assert len(asked) == 1
+    assert recorded(station) == ("break-glass", "passed")
 
 
 def test_a_backup_is_rehearsed(station: Station, issued: str) -> None:

@@ -51,6 +51,31 @@ def test_the_key_in_use_is_refused_before_anything_is_written(
     assert (kept.read_text(), kept.stat().st_mtime_ns, kept.stat().st_ino) == before
 
 
+def test_a_key_that_is_open_is_not_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within another who has it open; with the last of them it is closed."""
+    times = {"opened": 0, "closed": 0}
+
+    @contextmanager
+    def counted(given: str, ask: Ask) -> Iterator[SigningKey]:
+        times["opened"] += 1
+        yield KEY
+        times["closed"] += 1
+
+    monkeypatch.setattr(station, "opened_key", counted)
+    signer = StationKeys(tmp_path).signer(VERIFIER)
+    with signer.unlocked():
+        for _ in range(3):
+            with signer.unlocked():
+                signer.sign(b"x")
+        signer.sign(b"x")
+        assert times == {"opened": 1, "closed": 0}
+    assert times == {"opened": 1, "closed": 1}
+    with signer.unlocked():
+        assert times["opened"] == 2
+
+
 @pytest.mark.parametrize("limit", range(6))
 def test_another_way_to_a_key_replaces_the_first_whole(
     keys: StationKeys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int

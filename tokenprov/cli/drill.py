@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import secrets
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -74,11 +74,13 @@ def drill(
         raise InputError(
             f"the key of {_CUSTODIANS[kind]} is tried", remedy="Give it: --key KEY, or words:."
         )
-    with home.working():
-        catch_up(home)
-    picked = drills.pick(home, seed, holders)
-    tokens = [one for kit in picked for one in _meant(kind, kit)]
-    with custodian_key(key_given, passphrase) if key_given else nullcontext() as key:
+    with ExitStack() as opened:
+        opened.enter_context(home.recording())
+        with home.working():
+            catch_up(home)
+        picked = drills.pick(home, seed, holders)
+        tokens = [one for kit in picked for one in _meant(kind, kit)]
+        key = opened.enter_context(custodian_key(key_given, passphrase)) if key_given else None
         order = Order(operator=operator, reason="a drill", agreement=agreement)
         act = _act(home, kind, tokens, key, order, real)
         result = drills.rehearse(

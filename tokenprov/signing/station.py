@@ -32,6 +32,7 @@ class StationSigner:
         self._where, self._ask = where, ask
         self._key: SigningKey | None = None
         self._open = ExitStack()
+        self._depth = 0  # of those who have it open now
         self._lock = threading.Lock()
 
     def sign(self, message: bytes) -> bytes:
@@ -41,15 +42,21 @@ class StationSigner:
 
     @contextmanager
     def unlocked(self) -> Iterator[None]:
-        """Have it open: its PIN is asked for now, and not in the middle of the work."""
+        """Have it open: its PIN is asked for now, and not in the middle of the work.
+
+        Within others who have it open it is not asked for again, and is closed with the last.
+        """
         with self._lock:
             self._opened()
+            self._depth += 1
         try:
             yield
         finally:
             with self._lock:
-                self._key = None
-                self._open.close()
+                self._depth -= 1
+                if not self._depth:
+                    self._key = None
+                    self._open.close()
 
     def _opened(self) -> SigningKey:
         if self._key is None:
