@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tokenprov.doctor import install
+from tokenprov.doctor import State, disk, install, rules
 from tokenprov.doctor.rules import POLKIT_RULES, UDEV_RULES, content
 from tokenprov.errors import StationError
 from tokenprov.sim.bench import VirtualBench
@@ -54,6 +56,31 @@ def test_rules_come_with_the_program() -> None:
     assert b'GROUP="tokenprov"' in content(UDEV_RULES)
     assert "60-fido-id.rules" < UDEV_RULES.name < "70-uaccess.rules" < "73-seat-late.rules"
     assert b"subject.isInGroup" in content(POLKIT_RULES)
+
+
+def test_a_home_that_this_user_may_not_look_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder of somebody else's it is told as that, and the disk is looked at all the same."""
+    home, real = tmp_path / "others" / "station", os.stat
+
+    def stat(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        if str(path).startswith(str(home)):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    found = {one.about: one for one in disk.look(home)}
+    assert found["rights of the station home"].state is State.BAD
+    assert f"may not look at {home}" in found["rights of the station home"].text
+    assert "are free on" in found["disk"].text
+
+
+def test_who_has_no_name_joins_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may run as a user that nobody entered anywhere."""
+    monkeypatch.setattr(os, "geteuid", lambda: 3_000_000_123)
+    monkeypatch.setattr(rules, "up_to_date", lambda path: True)
+    assert "usermod -aG tokenprov 3000000123" in rules.joining(UDEV_RULES)
 
 
 def test_installing_rules_is_for_root(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ OTHERS = 0o077
 def look(home: Path) -> Iterator[Finding]:
     """Look at the home, or at where it would be made."""
     place = home.absolute()
-    while not place.exists():
+    while not _is_there(place):
         place = place.parent
     mount = place
     while not mount.is_mount():
@@ -35,6 +35,9 @@ def look(home: Path) -> Iterator[Finding]:
         yield bad(ABOUT, room, f"du -xhd2 {quote(str(mount))} | sort -h | tail")
     else:
         yield good(ABOUT, f"{free // 1_000_000} MB are free on {mount}")
+    if _is_there(home) is None:
+        yield bad(RIGHTS, f"this user may not look at {home}", f"namei -l {quote(str(home))}")
+        return
     if not home.exists():
         return
     if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
@@ -44,3 +47,11 @@ def look(home: Path) -> Iterator[Finding]:
         yield doubtful(RIGHTS, f"others may look into {home}", f"chmod go= {quote(str(home))}")
     else:
         yield good(RIGHTS, f"{home} is its owner's alone")
+
+
+def _is_there(place: Path) -> bool | None:
+    """Whether there is such a file or folder; None where this user may not look."""
+    try:
+        return place.exists()
+    except PermissionError:
+        return None

@@ -63,8 +63,15 @@ def joining(path: Path) -> str:
     """The command by which this user gets what the rules give: install them, or join the group."""
     if not up_to_date(path):
         return as_root(INSTALL)
-    user = pwd.getpwuid(os.geteuid()).pw_name
-    return as_root(f"usermod -aG {GROUP} {user}") + "  # then log in again"
+    return as_root(f"usermod -aG {GROUP} {_user()}") + "  # then log in again"
+
+
+def _user() -> str:
+    """This user's name; the number of one who has none, as in a container."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def in_group() -> bool:
