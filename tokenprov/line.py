@@ -90,7 +90,7 @@ class Line:
             closing(self._source),
             closing(self._lanes),
             closing(self._keyboards),
-            Turns() as turns,
+            Turns(self._limits) as turns,
         ):
             interrupted = False
             while True:

@@ -1,5 +1,8 @@
 """Threads for the turns of tokens, which end with the line, but for those that were given up.
 
+A line that is interrupted gives all of them up at once; one that ends for another reason waits for
+them, as long as each may take.
+
 A thread that waits for a token in a PC/SC call cannot be ended. It is left behind as a daemon, so
 that the program ends without it; its watch keeps it from doing anything more.
 """
@@ -11,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
 
-from tokenprov.device.watch import Watch
+from tokenprov.device.watch import Limits, Watch
 
 _POLL = 0.1  # seconds
 
@@ -19,7 +22,8 @@ _POLL = 0.1  # seconds
 class Turns:
     """Starts turns; the end of its block waits for all that can still end."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._running: list[tuple[threading.Thread, Watch]] = []
 
     def submit(
@@ -47,8 +51,12 @@ class Turns:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            for _, watch in self._running:
+                watch.stop()
         for thread, watch in self._running:
             while thread.is_alive() and not (watch.given_up and watch.waits):
+                watch.given_up = watch.given_up or watch.overdue(self._limits)
                 thread.join(_POLL)
 
 

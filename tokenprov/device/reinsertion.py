@@ -125,7 +125,7 @@ def reinserted(
             "a token without a serial cannot be told from another one when it comes back",
             remedy="Reset it by hand, alone in its reader: ykman fido reset.",
         )
-    with _Readers(passing) as readers, ExitStack() as waiting:
+    with _Readers(passing, watch) as readers, ExitStack() as waiting:
         waiting.enter_context(operator.reinsert(reader, token.label, reason, patience))
         for state in readers.insertions(patience, token.label):
             at = passing.clock()
@@ -155,8 +155,8 @@ def _same(token: TokenId, reader: str, here: AnyToken) -> bool:
 class _Readers:
     """The readers, and which insertions in them are known not to be the awaited one."""
 
-    def __init__(self, passing: Time) -> None:
-        self._passing = passing
+    def __init__(self, passing: Time, watch: Watch | None = None) -> None:
+        self._passing, self._watch = passing, watch
         self._context: Context | None = None
         self._settled = {state.name: state.events for state in self._states()}
 
@@ -174,6 +174,8 @@ class _Readers:
         """Insertions that are not settled, again and again. Raises `TouchTimeout` in the end."""
         began = self._passing.clock()
         while self._passing.clock() - began < patience:
+            if self._watch is not None:
+                self._watch.check()
             present = [state for state in self._states() if state.present]
             names = {state.name for state in present}
             self._settled = {name: at for name, at in self._settled.items() if name in names}

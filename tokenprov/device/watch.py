@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tokenprov.errors import TokenError
+from tokenprov.errors import StationError, TokenError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,7 @@ class Watch:
     clock: Callable[[], float] = time.monotonic
     given_up: str = ""  # why
     label: str = ""  # of the token, once it is known
+    stopped: bool = False  # for no fault of the token
     _since: float | None = None  # when the command began that is not answered
     _began: float = field(default=0.0, init=False)
 
@@ -48,17 +49,27 @@ class Watch:
             return f"it was not done within {limits.token:.0f} s"
         return ""
 
+    def stop(self) -> None:
+        """Give it up because the program is to end now."""
+        self.stopped, self.given_up = True, "the program was told to end"
+
     def sending(self) -> None:
-        """To be called before a command. Raises `TokenError` where it was given up."""
-        self._refuse()
+        """To be called before a command. Raises as `check` does."""
+        self.check()
         self._since = self.clock()
 
     def answered(self) -> None:
-        """To be called after it. Raises `TokenError` where it was given up meanwhile."""
+        """To be called after it. Raises as `check` does."""
         self._since = None
-        self._refuse()
+        self.check()
 
-    def _refuse(self) -> None:
+    def check(self) -> None:
+        """Raises `TokenError` where it was given up, `StationError` where it was stopped."""
+        if self.stopped:
+            raise StationError(
+                "it was stopped in the middle",
+                remedy="Run the same command again: it goes on where it was.",
+            )
         if self.given_up:
             raise TokenError(
                 f"the token was given up: {self.given_up}",
