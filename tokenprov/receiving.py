@@ -2,7 +2,7 @@
 
 Rules:
 - An entry says what the list says: a serial and where it stands. What the token is shows when it is
-  issued.
+  issued; of a card's serial no list says who made it.
 - One entry a token that no entry names yet, all under one checkpoint. Cut off before the stock has
   them, the same import goes on: what has its entry gets no second one.
 """
@@ -15,7 +15,8 @@ from tokenprov.home import Home
 from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.manifest import Addition
 
-MAKER = "yubico"  # whose serials lists have: numbers of 32 bits (`stock`)
+MAKER = "yubico"  # whose serials are numbers of 32 bits (`stock`)
+UNKNOWN = "unknown"
 
 
 def receive(home: Home, serials: Sequence[str], *, source: str, operator: str) -> int:
@@ -29,6 +30,10 @@ def receive(home: Home, serials: Sequence[str], *, source: str, operator: str) -
 def _entry(home: Home, serial: str, source: str, operator: str) -> Entry:
     return {
         **entry_head(Kind.RECEIVED, time=home.clock(), station=home.name, operator=operator),
-        "token": {"maker": MAKER, "serial": serial, "virtual": False},
+        "token": {
+            "maker": MAKER if serial.isdecimal() else UNKNOWN,
+            "serial": serial,
+            "virtual": False,
+        },
         "source": source,
     }

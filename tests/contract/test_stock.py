@@ -50,6 +50,16 @@ def test_a_token_that_is_never_to_be_touched(
     assert station.tell("stock", "list").out.count(token.serial) == 2
 
 
+def test_who_made_a_card_is_not_guessed(station: Station) -> None:
+    """A number is a YubiKey's; of a card's GUID the entry does not say whose it is."""
+    serials = station.home.with_name("serials")
+    card = "0123456789abcdef0123456789abcdef"
+    serials.write_text(f"1001\n{card}\n")
+    assert station.tell("stock", "import", serials).code == 0
+    makers = {one["token"]["serial"]: one["token"]["maker"] for one in station.entries("received")}
+    assert makers == {"1001": "yubico", card: "unknown"}
+
+
 def test_a_list_with_a_fault_is_not_imported(station: Station) -> None:
     """Exit code 2 with the line, and nothing of the file is in stock."""
     serials = station.home.with_name("serials")

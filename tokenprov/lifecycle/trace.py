@@ -150,7 +150,7 @@ def _weaker_grade(entry: Entry, first: Entry) -> Iterator[str]:
 def _unknown_origin(home: Home, entry: Entry) -> Iterator[str]:
     token = entry["token"]
     named = token["serial"] or token.get("mark", "")
-    kinds = {one["kind"] for _, one in entries_of(home.manifest, named, token["maker"])}
+    kinds = {one["kind"] for _, one in entries_of(home.manifest, named)}
     if not kinds & {Kind.RECEIVED, Kind.WIPED}:
         yield "where the token came from is not recorded"
 
