@@ -201,6 +201,38 @@ def test_the_root(station: Station, tmp_path: Path) -> None:
     assert (manifest / "manifest.keys").read_text().startswith("tokenprov/keys/v1\nbench\n2\n0 ")
 
 
+def test_an_older_list_is_refused_by_who_saw_a_newer_one(station: Station, tmp_path: Path) -> None:
+    """With `--pin`: an older list, or one of the same number with other keys, is shown to nobody.
+
+    Whoever has no such file cannot tell, and a newer list moves it on.
+    """
+    first, manifest, pin = key_of(station), station.home / "manifest", tmp_path / "pin"
+    root = tell("root", "init", tmp_path / "r", "--name", "root.example").out.strip()
+    sign = ("root", "sign", tmp_path / "r", manifest)
+    assert tell(*sign, "--key", first).code == 0
+    older = (manifest / "manifest.keys").read_bytes()
+    pinned = ("--root", root, "--pin", str(pin))
+    assert verify(station, more=pinned) == []
+    assert station.tell("manifest", "rotate-key", *WHY).code == 0
+    shutil.copytree(tmp_path / "r", tmp_path / "restored")  # the root's own backup
+    assert tell(*sign).code == 0
+    newer = (manifest / "manifest.keys").read_bytes()
+    assert verify(station, more=pinned) == []
+    assert pin.with_name("pin.keys").read_bytes() == newer
+    (manifest / "manifest.keys").write_bytes(older)
+    assert verify(station, more=("--root", root)) == []
+    assert verify(station, more=pinned) == ["keys"]
+    assert pin.with_name("pin.keys").read_bytes() == newer
+    assert station.tell("manifest", "rotate-key", *WHY).code == 0
+    assert tell("root", "sign", tmp_path / "restored", manifest).code == 0
+    assert (manifest / "manifest.keys").read_bytes().splitlines()[2] == b"2"
+    assert verify(station, more=("--root", root)) == []
+    assert verify(station, more=pinned) == ["keys"]
+    for _ in range(2):
+        assert tell(*sign).code == 0
+    assert verify(station, more=pinned) == []
+
+
 def test_proofs(station: Station, tmp_path: Path) -> None:
     """A proof handed out under a new key convinces who holds the first, and is asked for lines."""
     home = station.home

@@ -19,6 +19,7 @@ from tokenprov.record.files import write_durable
 from tokenprov.record.folder import CHECKPOINT, VERIFIER_KEY
 from tokenprov.record.handout import SUFFIX, Handout, check_handout
 from tokenprov.record.head import Held
+from tokenprov.record.key_list import KEY_LIST
 from tokenprov.record.manifest import Manifest, verify_manifest
 from tokenprov.record.note import parse_note
 from tokenprov.record.verdict import VerifyReport
@@ -55,7 +56,8 @@ for command in (
     "--pin",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Your file with the last checkpoint you saw: nothing may be gone or another since. It is"
-    " made the first time, and moved on when the manifest holds.",
+    " made the first time, and moved on when the manifest holds; so is FILE.keys with --root, the"
+    " last list of keys, and none that is older is taken.",
 )
 @click.option(
     "--trust",
@@ -89,10 +91,12 @@ def verify(
     home's manifest. Exit code 0: it holds; 6: it does not.
     """
     keys = [verifier_key(key) for key in given]
+    seen = pin.with_name(f"{pin.name}.keys") if pin is not None and root else None
     held = Held(
         keys=keys,
         root=verifier_key(root) if root else None,
         pin=pin.read_bytes() if pin is not None and pin.exists() else None,
+        seen=seen.read_bytes() if seen is not None and seen.exists() else None,
         witnesses=[verifier_key(key) for key in witness],
         quorum=quorum or len(witness),
         tsa_roots=manifest_time.load_roots(roots),
@@ -115,6 +119,8 @@ def verify(
         reports = {folder: report}
         if pin is not None and reports[folder].holds:
             write_durable(pin, (folder / CHECKPOINT).read_bytes())
+            if seen is not None:
+                write_durable(seen, (folder / KEY_LIST).read_bytes())
             if held.pin is None:
                 click.echo(f"{pin} is made: this is the first checkpoint in it.", err=True)
     if as_json:

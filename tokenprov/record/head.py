@@ -34,6 +34,7 @@ class Held:
     keys: Sequence[VerifierKey] = ()  # of the log
     root: VerifierKey | None = None  # signs the list of the log's keys
     pin: bytes | None = None  # the last checkpoint that was seen
+    seen: bytes | None = None  # the last list of keys that was, as the root signed it
     witnesses: Sequence[VerifierKey] = ()
     quorum: int = 0  # how many of them must have cosigned
     tsa_roots: Sequence[x509.Certificate] = ()  # by which time stamps are judged
@@ -158,8 +159,10 @@ class Head:
         held, listed = self._held.keys, False
         if self._held.root is not None:
             try:
-                data = self._folder.read(KEY_LIST)
-                KeyList.open(data, self._held.root).check(head.origin, keys)
+                found = KeyList.open(self._folder.read(KEY_LIST), self._held.root)
+                found.check(head.origin, keys)
+                if self._held.seen is not None:
+                    found.follow(KeyList.open(self._held.seen, self._held.root))
                 listed = True
             except ManifestError as exc:
                 self._findings.caught(exc, file=KEY_LIST)

@@ -11,7 +11,8 @@ A signed note (https://c2sp.org/signed-note). In a manifest's folder it is `mani
 Rules:
 - Who trusts the root needs no other key: the keys of the log begin with those on the list, at the
   same sizes. What follows them must be vouched for, key by key (`key_change`).
-- A later list has a higher number and all that the one before it has.
+- A later list has a higher number and all that the one before it has. An auditor who keeps the last
+  one they saw is shown none that is older: an epoch that it does not have yet would be missing.
 """
 
 from __future__ import annotations
@@ -74,6 +75,15 @@ class KeyList:
         for era in eras[len(self.keys) :]:
             if not era.vouched:
                 raise _refused(f"the epoch from entry {era.since - 1} on is not on it")
+
+    def follow(self, seen: KeyList) -> None:
+        """Whether it is the list that was seen last, or a later one. Raises ManifestError."""
+        if self.number < seen.number:
+            raise _refused(f"it is the list of number {self.number}, and {seen.number} was seen")
+        if self.origin != seen.origin or self.keys[: len(seen.keys)] != seen.keys:
+            raise _refused(f"it has other keys than the list of number {seen.number} that was seen")
+        if self.number == seen.number and self.keys != seen.keys:
+            raise _refused(f"there are two lists of number {self.number}")
 
 
 def _is_number(text: str) -> bool:
