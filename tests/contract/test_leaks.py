@@ -250,6 +250,47 @@ def test_custody_tells_no_log_what_it_shows(watched: Watched, tmp_path: Path) ->
     assert watched.station.entries("opened")[-1]["reason"] == "a drill"
 
 
+def test_recovery_codes_are_told_once(watched: Watched, tmp_path: Path) -> None:
+    """They stand on standard output, and nowhere else in any spelling; the proof by one neither."""
+    log, proof = tmp_path / "codes.log", tmp_path / "known"
+    serial = watched.said[1].document["orders"][0]["serial"]
+    holder = ("holder", "recovery-codes", "E1", "--reason", "a drill", "--json")
+    used = ("holder", "prove", serial, "--for", "resume", "--recovery-code", "--out", str(proof))
+
+    def run(*arguments: str, typed: str = "") -> tuple[Said, bytes]:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-c", WIDE_OPEN, str(log)),
+                *("--home", str(watched.station.home), *arguments),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # no terminal: what is typed comes over standard input
+            text=True,
+        )
+        assert process.stdin is not None
+        process.stdin.write(f"{typed}\n")
+        process.stdin.close()
+        process.stdin = None
+        return watch(process)
+
+    given, seen = run(*holder)
+    assert given.code == 0, given.err
+    codes = given.document["codes"]
+    needles = Needles()
+    needles.add("E1", {f"{n}/pin": code for n, code in enumerate(codes)})
+    plain = {f"{n}/pin": code.replace("-", "") for n, code in enumerate(codes)}
+    needles.add("E1 plain", plain)
+    known, also_seen = run(*used, typed=codes[0])
+    assert known.code == 0, known.err
+    everything = (given.err, known.out, known.err)
+    hays = [seen, also_seen, log.read_bytes(), proof.read_bytes(), *map(str.encode, everything)]
+    assert needles.in_bytes(given.out.encode()) == {f"E1 {n}/pin" for n in range(len(codes))}
+    assert [needles.in_bytes(hay) for hay in hays] == [set()] * len(hays)
+    assert needles.in_folder(watched.station.home) == {}
+
+
 def test_an_export_tells_no_log_what_it_writes(watched: Watched, tmp_path: Path) -> None:
     """`escrow export` writes the seeds into its file, and nowhere else; nor PSKC's passphrase."""
     key = watched.station.home / "custodians" / "private" / "authentication-server.pem"
