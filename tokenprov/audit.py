@@ -23,6 +23,7 @@ from tokenprov.model import Json, TokenId
 from tokenprov.plan import steps_on
 from tokenprov.profile import Profile
 from tokenprov.record.entry import Entry, Kind
+from tokenprov.record.journal import BROUGHT_IN
 from tokenprov.record.lives import entries_of
 from tokenprov.record.rows import IntentRecord, OrderRecord
 from tokenprov.sealed_view import NeedsSecret, SealedIntent, sealed_view
@@ -181,6 +182,9 @@ def _settings(
             settings.append(_unknown(name, was, "the ledger has nothing to compare it by"))
             continue
         record = intents.get(name)
+        if record is None and BROUGHT_IN in intents and len(intents) == 1:
+            settings.append(_unknown(name, was, "what it was promised is in no backup"))
+            continue
         intent = SealedIntent(step=name, public=record.parameters["public"] if record else {})
         try:
             now = step.observe(view, intent)

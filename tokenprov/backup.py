@@ -17,7 +17,7 @@ import os
 import shutil
 import sqlite3
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -79,8 +79,17 @@ def backup(home: Home, out: Path, recipient: CustodianKey) -> Copy:
     return Copy(station=home.name, made=made, size=head.size, root=head.root.hex(), files=count)
 
 
-def restore(source: BinaryIO, into: Path, key: PrivateKey, *, last: bytes | None = None) -> Copy:
+def restore(
+    source: BinaryIO,
+    into: Path,
+    key: PrivateKey,
+    *,
+    last: bytes | None = None,
+    bring_in: Callable[[Path], None] = lambda made: None,
+) -> Copy:
     """Make a home of a backup. `last` is the last checkpoint that is known; None: none is later.
+
+    `bring_in` is called with the home before it is judged, for what was recorded after the backup.
 
     Raises EscrowError: it does not open; StationError: something is there already; EvidenceError:
     what it holds does not hold, or is older than `last` (nothing is then restored).
@@ -95,6 +104,7 @@ def restore(source: BinaryIO, into: Path, key: PrivateKey, *, last: bytes | None
         with SealedReader(source, key) as sealed:
             about = _about(sealed)
             count = _unpack(sealed, made)
+        bring_in(made)
         _judge(made, last)
     return Copy(
         station=about["station"],

@@ -123,27 +123,30 @@ def catch_up(home: Home) -> int:
     behind = 0
     known = home.ledger.manifest_size()
     for index, entry in enumerate(home.manifest.entries(known), start=known):
-        if entry["kind"] == Kind.ISSUED:
-            _settle(home, entry["order"], index)
-            behind += 1
-        elif entry["kind"] == Kind.WIPED:
-            home.ledger.finish_wipe(entry["wipe"], index)
-            behind += 1
-        elif entry["kind"] == Kind.SET_ASIDE:
-            aside.settle(home, entry, index)
-            behind += 1
-        elif entry["kind"] == Kind.BATCH_CLOSED:
-            closing.settle(home, entry, index)
-            behind += 1
-        elif "work" in entry:
-            end_work(home, entry["work"], index)
-            behind += 1
+        behind += settle(home, entry, index)
     for order in home.resume_keys.orders():
         found = home.ledger.order(order)
         work = home.ledger.works.find(order)
         if (found is not None and found.entry_index is not None) or (work and not work.is_open):
             home.resume_keys.destroy(order)
     return behind
+
+
+def settle(home: Home, entry: Entry, index: int) -> bool:
+    """What follows an entry: the ledger knows; gives whether there is anything to know."""
+    if entry["kind"] == Kind.ISSUED:
+        _settle(home, entry["order"], index)
+    elif entry["kind"] == Kind.WIPED:
+        home.ledger.finish_wipe(entry["wipe"], index)
+    elif entry["kind"] == Kind.SET_ASIDE:
+        aside.settle(home, entry, index)
+    elif entry["kind"] == Kind.BATCH_CLOSED:
+        closing.settle(home, entry, index)
+    elif "work" in entry:
+        end_work(home, entry["work"], index)
+    else:
+        return False
+    return True
 
 
 def end_work(home: Home, work: str, index: int) -> None:

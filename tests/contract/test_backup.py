@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.conftest import fresh_token
+from tests.contract.test_standing import certificate_of, revoked
 from tests.contract.test_unblock import key_of
+from tests.people import added
 from tests.stations import Said, Station, tell
 from tests.token_under_test import TokenUnderTest
 from tokenprov.model import Purpose
@@ -175,3 +178,128 @@ def test_a_backup_waits_for_nobody_and_overwrites_nothing(
     assert none.code == 7
     assert "not a sealed file" in none.err
     assert json.loads(station.tell("manifest", "show", "--json").out)
+
+
+OTHER = """name = "other"
+extends = "standard-employee"
+without = ["otp"]
+"""
+
+
+@pytest.fixture
+def burnt(
+    station: Station, token: TokenUnderTest, file: Path, one_reader: VirtualBench, tmp_path: Path
+) -> tuple[Station, Path, Path, dict[str, dict[str, str]]]:
+    """A backup after the first token, a day of work, a copy of the manifest, and a fire.
+
+    Gives the station as it was, the copy, the custodians' keys, and the secrets by serial.
+    """
+    assert station.tell(*station.batch()).code == 0
+    assert station.tell("backup", file).code == 0
+    key = key_of(station, Purpose.HELP_DESK)
+    assert station.tell("rotate", token.serial, "--key", key, "--reason", "yearly").code == 0
+    assert station.tell("suspend", token.serial, "--reason", "at home").code == 0
+    other = tmp_path / "other.toml"
+    other.write_text(OTHER)
+    lines = station.roster(2).read_text().splitlines()
+    station.home.with_name("second.csv").write_text("\n".join([lines[0], lines[2], ""]))
+    second = fresh_token(one_reader, "yubikey-5.7.4").serial
+    run = ("batch", "run", station.home.with_name("second.csv"), "--profile", other)
+    assert station.tell(*run).code == 0
+    third = fresh_token(one_reader, "yubikey-5.7.4").serial
+    assert station.tell("replace", second, "--reason", "stolen").code == 0
+    secrets = {serial: station.secrets(serial) for serial in (token.serial, second, third)}
+    copy = tmp_path / "copy"
+    shutil.copytree(station.home / "manifest", copy)
+    private = tmp_path / "safe"
+    shutil.move(station.home / "custodians" / "private", private)
+    shutil.rmtree(station.home)
+    return station, copy, private, secrets
+
+
+def test_a_copy_of_the_manifest_brings_the_rest(
+    burnt: tuple[Station, Path, Path, dict[str, dict[str, str]]], file: Path, tmp_path: Path
+) -> None:
+    """Tokens, secrets, certificates and passkeys are as they were, and the log goes on."""
+    old, copy, private, secrets = burnt
+    first, second, third = secrets
+    checkpoint = copy / "checkpoint"
+    command = ("restore", file, tmp_path / "elsewhere", "--key", private / "break-glass.pem")
+    missing = tell(*command, "--manifest", copy)
+    assert missing.code == 2
+    assert "issued by profile other" in missing.err
+    assert not (tmp_path / "elsewhere").exists()
+    given = ("--manifest", copy, "--profile", tmp_path / "other.toml")
+    said = tell(*command, *given, "--checkpoint", checkpoint, "--json")
+    assert said.code == 0, said.err
+    new = Station(home=tmp_path / "elsewhere", environment=old.environment)
+    shutil.move(private, new.home / "custodians" / "private")
+    assert said.document["later"] == len(new.tell("manifest", "show", "--json").document) - 2
+    assert any("order them anew" in one for one in said.document["lost"])
+    assert {serial: new.secrets(serial) for serial in secrets} == secrets
+    states = {
+        one["serial"]: one["state"]
+        for holder in ("E1", "E2")
+        for one in new.tell("holder", "tokens", holder, "--json").document
+    }
+    assert states == {first: "suspended", second: "revoked", third: "held"}
+    assert revoked(new) == {
+        certificate_of(new, first): "certificateHold",
+        certificate_of(new, second): "keyCompromise",
+    }
+    relying = [
+        (one["serial"], one["step"].split("/")[0], one["accepted"])
+        for holder in ("E1", "E2")
+        for one in new.tell("holder", "show", holder, "--json").document["relying"]
+        if not one["step"].startswith("otp/")
+    ]
+    assert sorted(set(relying)) == sorted(
+        {(serial, what, serial != second) for serial in secrets for what in ("piv", "fido2")}
+    )
+    audit = new.tell("token", "audit", third)
+    assert audit.code == 0, audit.out
+    assert new.tell("resume", first, "--reason", "it came by mail").code == 0
+    assert certificate_of(new, first) not in revoked(new)
+    grown = ("manifest", "verify", "--pin", checkpoint)
+    assert new.tell(*grown).code == 0
+    leave = new.tell("holder", "leave", "E2", "--reason", "end of contract")
+    assert leave.code == 0, leave.err
+    assert new.tell("batch", "status", "--json").code == 0
+
+
+@pytest.mark.parametrize("change", ["older", "another", "entry", "blob", "forked"])
+def test_a_copy_that_does_not_continue_is_not_taken(
+    station: Station,
+    token: TokenUnderTest,
+    file: Path,
+    tmp_path: Path,
+    one_reader: VirtualBench,
+    change: str,
+) -> None:
+    """Older than the backup, another station's, changed, or of another way: nothing is restored."""
+    copy = tmp_path / "copy"
+    shutil.copytree(station.home / "manifest", copy)
+    fork = tmp_path / "fork"
+    shutil.copytree(station.home, fork)
+    assert station.tell(*station.batch()).code == 0
+    assert station.tell("backup", file).code == 0
+    assert station.tell("suspend", token.serial, "--reason", "a test").code == 0
+    if change == "another":
+        shutil.rmtree(copy)
+        assert tell("init", tmp_path / "other", "--name", "bench").code == 0
+        shutil.copytree(tmp_path / "other" / "manifest", copy)
+    elif change == "forked":
+        shutil.rmtree(copy)
+        for name in ("rita", "ralf", "rosa"):
+            added(Station(home=fork), name, "requester")
+        shutil.copytree(fork / "manifest", copy)
+    elif change != "older":
+        shutil.rmtree(copy)
+        shutil.copytree(station.home / "manifest", copy)
+        files = copy / ("blobs" if change == "blob" else "tile/entries")
+        path = next(one for one in sorted(files.rglob("*")) if one.is_file())
+        path.write_bytes(path.read_bytes()[:-1] + b"!")
+    said = restore(station, file, tmp_path / "new", "--manifest", copy)
+    assert said.code == 6, said.err
+    assert "is not taken" in said.err
+    assert not (tmp_path / "new").exists()

@@ -220,6 +220,41 @@ class RelyingParty:
         self._records.put(record)
         return record
 
+    def take_back(
+        self,
+        order_id: str,
+        attestation_object: bytes,
+        client_data: bytes,
+        judged: FidoAttestation,
+        *,
+        user_name: str,
+        display_name: str,
+        registered: datetime,
+    ) -> CredentialRecord:
+        """Keep a credential that was registered here and lost, by what the manifest has of it.
+
+        Raises `EvidenceError` where that made none.
+        """
+        made = parse_attestation_object(attestation_object).auth_data
+        if made.credential_data is None:
+            raise EvidenceError("the registration made no credential", remedy=_REMEDY)
+        record = CredentialRecord(
+            order_id=order_id,
+            rp_id=self.rp_id,
+            user_handle=self.user_handle(order_id),
+            user_name=_cut(user_name),
+            display_name=_cut(display_name),
+            credential_id=made.credential_data.credential_id,
+            public_key=cbor.encode(dict(made.credential_data.public_key)),
+            sign_count=made.counter,
+            attestation=judged,
+            attestation_object=attestation_object,
+            client_data=client_data,
+            registered=registered,
+        )
+        self._records.put(record)
+        return record
+
     def find(self, order_id: str) -> CredentialRecord | None:
         """The credential of that order, or None."""
         return self._records.get(order_id)

@@ -42,6 +42,8 @@ from tokenprov.record.rows import (
     to_text,
 )
 
+BROUGHT_IN = "brought-in"  # a step that is none: of envelopes that came back from the manifest
+
 _NEW_INTENT, NEW_ENVELOPES = insert(t.intents), insert(t.envelopes)
 
 
