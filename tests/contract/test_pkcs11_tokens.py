@@ -166,6 +166,9 @@ def test_a_lost_token_is_accepted_nowhere(
     said = station.tell("renew", serial, "--within", "5000")
     assert said.code == 2
     assert "not renewed there" in said.err
+    said = station.tell("return", serial, "--reason", "she has another")
+    assert said.code == 4
+    assert "behind a PKCS#11 module" in said.err
     assert revoked(station) == {}
     assert station.tell("revoke", serial, "--reason", "lost").code == 0
     assert revoked(station) == dict.fromkeys(certificates, "keyCompromise")

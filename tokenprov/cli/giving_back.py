@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 
 from tokenprov.cli.custodians import custodian_key
-from tokenprov.cli.lifecycle import bench_at, desk_reason, optional_opening, print_parts
+from tokenprov.cli.lifecycle import bench_at, desk_reason, optional_opening, print_parts, reader_of
 from tokenprov.cli.output import print_json
-from tokenprov.cli.readers import choose_reader
 from tokenprov.errors import EscrowError
 from tokenprov.home import Home
 from tokenprov.issuance import catch_up
@@ -48,7 +47,7 @@ def return_(
     if dry_run:
         _preview(home, token, foreseen.of_return(token), as_json)
         return
-    reader = choose_reader(None, serial)
+    reader = reader_of(token)
     order = Order(operator=operator, reason=reason, agreement=agreement)
     with home.working():
         catch_up(home)
@@ -92,7 +91,7 @@ def retire(
     if dry_run:
         _preview(home, token, foreseen.of_retiring(token, Means(means), witness), as_json)
         return
-    reader = choose_reader(None, serial) if means == Means.WIPED else ""
+    reader = reader_of(token) if means == Means.WIPED else ""
     order = Order(operator=operator, reason=reason, agreement=agreement)
     with home.working():
         catch_up(home)

@@ -11,7 +11,9 @@ from typing import TypeVar
 import click
 
 from tokenprov.cli.output import as_json, facts_line, print_json, print_table
+from tokenprov.cli.readers import choose_reader
 from tokenprov.cli.signing import agreed
+from tokenprov.errors import NotSupported
 from tokenprov.home import Home
 from tokenprov.lifecycle.foreseen import Act
 from tokenprov.lifecycle.standing import Planned
@@ -23,6 +25,19 @@ from tokenprov.prompts import StationOperator
 from tokenprov.station.screens import json_screen, line_screen
 
 _F = TypeVar("_F", bound=Callable[..., object])
+
+
+def reader_of(token: Issued) -> str:
+    """The reader that a token is in, which is to be told something again.
+
+    Raises `NotSupported` for one behind a PKCS#11 module, `TokenGone` where it is in none.
+    """
+    if any(id.startswith("pkcs11/") for id in token.steps):
+        raise NotSupported(
+            f"token {token.label} is behind a PKCS#11 module, and is told nothing again from here",
+            remedy="Suspend, revoke or replace it, or retire it with --means destroyed.",
+        )
+    return choose_reader(None, token.label)
 
 
 def desk(command: _F) -> _F:

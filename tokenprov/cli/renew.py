@@ -14,10 +14,10 @@ from tokenprov.cli.lifecycle import (
     optional_opening,
     planned_json,
     print_written,
+    reader_of,
     told_json,
 )
 from tokenprov.cli.output import print_json, print_table
-from tokenprov.cli.readers import choose_reader
 from tokenprov.errors import EscrowError
 from tokenprov.home import Home
 from tokenprov.issuance import catch_up
@@ -73,7 +73,7 @@ def renew(
         return
     token = the_one(home, subject, State.HELD)
     due = renewal.due(home, token, span)
-    reader = choose_reader(None, token.label)
+    reader = reader_of(token)
     if dry_run:
         with bench_at(reader, as_json) as bench:
             document = planned_json(

@@ -14,10 +14,11 @@ from tokenprov.cli.lifecycle import (
     opening,
     planned_json,
     print_written,
+    reader_of,
     told_json,
 )
 from tokenprov.cli.output import print_json
-from tokenprov.cli.readers import choose_reader, come_by
+from tokenprov.cli.readers import come_by
 from tokenprov.custody import AnyKey
 from tokenprov.device.token import opened
 from tokenprov.errors import InputError, StationError, TokenprovError
@@ -81,9 +82,7 @@ def rotate(
     what = [What(one) for one in given] or list(rotation.UNASKED)
     order = Order(operator=operator, reason=reason, agreement=agreement)
     readers: Iterable[str] = (
-        come_by(wait)
-        if subject is None
-        else [choose_reader(None, the_one(home, subject, State.HELD).label)]
+        come_by(wait) if subject is None else [reader_of(the_one(home, subject, State.HELD))]
     )
     made = []
     with custodian_key(key_given, passphrase) as key:

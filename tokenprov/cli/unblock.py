@@ -13,10 +13,10 @@ from tokenprov.cli.lifecycle import (
     optional_opening,
     planned_json,
     print_written,
+    reader_of,
     told_json,
 )
 from tokenprov.cli.output import print_json
-from tokenprov.cli.readers import choose_reader
 from tokenprov.errors import InputError
 from tokenprov.home import Home
 from tokenprov.issuance import catch_up
@@ -63,7 +63,7 @@ def unblock(
         )
     home = Home.open(home_path)
     token = the_one(home, subject, State.HELD)
-    reader = choose_reader(None, token.label)
+    reader = reader_of(token)
     order = Order(operator=operator, reason=reason, agreement=agreement)
     if key_given is None:
         _print(_again(home, token, reader, order, dry_run=dry_run, as_json=as_json), as_json)
