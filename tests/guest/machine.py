@@ -156,6 +156,8 @@ def variables() -> dict[str, str]:
         "LANG": "C.UTF-8",
         "HOME": "/root",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # each takes its time to load
+        "PYTEST_PLUGINS": "pytest_timeout",
         CONTROL_VARIABLE: f"{PORTS}.control",
         ROOTS_FOLDER: f"/tmp/out/{ROOTS}",
     }

@@ -24,7 +24,7 @@ from tokenprov.device.token import opened
 from tokenprov.errors import TokenGone
 from tokenprov.sim.attestation import ROOTS_FOLDER
 
-ANNOUNCED = ("--without-serial", "1", "--wait", "20")
+ANNOUNCED = ("--without-serial", "1")
 PROFILE = """name = "interfaces"
 description = "What is on over USB, and a PIN"
 [device]
@@ -79,7 +79,7 @@ def test_a_security_key_is_issued_and_known_again(
 
     bench.pull(only)
     bench.insert(only)
-    again = station.tell(*station.batch(profile="security-key", holders=2), "--wait", "5")
+    again = station.tell(*station.batch(profile="security-key", holders=2))
     assert again.only("TokenReady")["label"] == mark
 
     reader = bench.usb(only).reader

@@ -91,8 +91,8 @@ def test_lsusb_reads_every_descriptor(serial: int) -> None:
     classes = re.findall(r"bInterfaceClass +(\d+)", said)
     assert classes == ["3", "3", "11"] * 2  # two such keys are plugged in
     assert "iProduct                2 YubiKey OTP+FIDO+CCID" in said
-    assert re.search(r"dwFeatures +0x000400FE", said)
-    assert re.search(r"dwMaxCCIDMsgLen +3072", said)
+    assert re.search(r"dwFeatures +(0x)?0*400FE", said), said
+    assert re.search(r"dwMaxCCIDMsgLen +3072", said), said
 
 
 def test_opensc_tool_finds_the_reader(alone: int) -> None:
