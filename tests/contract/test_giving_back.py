@@ -148,3 +148,21 @@ def test_a_virtual_token_is_one_whatever_it_attested(
     said = told(station, one_reader, "return", token.serial, "--key", key, *WHY)
     assert said.code == 0, said.err
     assert said.document["state"] == "stock"
+
+
+def test_what_it_held_for_the_holder_before_is_not_in_force(
+    station: Station, token: TokenUnderTest, one_reader: VirtualBench, tmp_path: Path
+) -> None:
+    """Issued again with less, its secrets are made anew and the earlier holder's are left out."""
+    more, less = tmp_path / "more.toml", tmp_path / "less.toml"
+    less.write_text('name = "less"\n[piv]\n', encoding="utf-8")
+    more.write_text('name = "more"\n[piv]\n[hsmauth]\n', encoding="utf-8")
+    assert station.tell(*station.batch(profile=more, name="first")).code == 0
+    key = key_of(station, Purpose.BREAK_GLASS)
+    assert told(station, one_reader, "return", token.serial, "--key", key, *WHY).code == 0
+    assert station.tell(*station.batch(profile=less, name="second")).code == 0
+    said = station.tell("rotate", token.serial, "--key", key, *WHY, "--json")
+    assert said.code == 0, said.err
+    (made,) = said.document
+    names = {one["name"] for one in made["secrets"]}
+    assert names == {"piv/puk", "piv/management-key"}

@@ -53,11 +53,16 @@ class Bench:
 def in_force(
     home: Home, token: Issued, kinds: Collection[SecretKind], key: AnyKey
 ) -> list[EnvelopeRecord]:
-    """The envelopes of what the token holds now, of these kinds, that the key opens."""
+    """The envelopes of what the token holds now, of these kinds, that the key opens.
+
+    What it held for somebody before it was given back stays sealed, and is none of it.
+    """
     kid = recipient(key).kid
     found: dict[str, EnvelopeRecord] = {}
     for one in sealed(home, token=token.label):
-        if one.kid == kid and one.kind in kinds and one.state is EnvelopeState.ACTIVE:
+        if one.order != token.order.id or one.state is not EnvelopeState.ACTIVE:
+            continue
+        if one.kid == kid and one.kind in kinds:
             found[one.name] = one
     return list(found.values())
 
