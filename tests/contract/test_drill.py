@@ -10,9 +10,11 @@ from yubikit.piv import PivSession
 from tests.contract.conftest import fresh_token
 from tests.contract.test_standing import revoked
 from tests.contract.test_unblock import key_of
+from tests.people import added, approved
 from tests.softhsm import SOFTHSM, SoftHsm
 from tests.stations import Said, Station
 from tests.token_under_test import TokenUnderTest
+from tokenprov.errors import PolicyError
 from tokenprov.model import Purpose
 from tokenprov.sim.bench import VirtualBench
 
@@ -90,6 +92,28 @@ def test_a_replacement_is_rehearsed_and_leaves_no_trace(
     refused = drill(station, "replacement")
     assert refused.code != 0
     assert recorded(station) == ("replacement", "failed")
+
+
+def test_drills_are_asked_for(station: Station, issued: str) -> None:
+    """Under a policy nothing is opened for a drill that nobody agreed to; by approval it is."""
+    rita, pavel = added(station, "rita", "requester"), added(station, "pavel", "approver")
+    rules = station.home.with_name("rules.toml")
+    rules.write_text('name = "d"\ndescription = "x"\n[separation]\nacts = { drill = 1 }\n')
+    assert station.tell("policy", "use", rules, "--reason", "a test").code == 0
+    puk = ("puk", "--key", key_of(station, Purpose.HELP_DESK))
+    about = ("drill", "drill=puk", f"tokens={issued}")
+    for real in ((), ("--real",)):
+        refused = drill(station, *puk, *real)
+        assert (refused.code, refused.out) == (PolicyError.exit_code, "")
+        named = f"tokenprov approve request {about[0]} '{about[1]}' '{about[2]}'"
+        assert named in refused.err
+        assert station.entries("opened") == station.entries("drill") == []
+    file = approved(station, rita, pavel, *about)
+    said = drill(station, *puk, "--real", "--approval", file)
+    assert said.code == 0, said.err
+    entries = [*station.entries("opened"), *station.entries("drill")]
+    assert [[one["name"] for one in entry["approvers"]] for entry in entries] == [["pavel"]] * 2
+    assert station.tell("manifest", "verify").code == 0
 
 
 def test_the_pin_of_the_signing_key_is_asked_once(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.contract.conftest import fresh_token
@@ -10,7 +12,7 @@ from tests.contract.test_unblock import key_of
 from tests.people import added, approved
 from tests.stations import Station
 from tests.token_under_test import TokenUnderTest
-from tokenprov.errors import IssuerUnanswered, StationError, TokenprovError
+from tokenprov.errors import IssuerUnanswered, PolicyError, StationError, TokenprovError
 from tokenprov.issuer import LocalCa
 from tokenprov.model import Purpose
 from tokenprov.sim.bench import VirtualBench
@@ -86,6 +88,41 @@ def test_an_issuer_that_does_not_answer_keeps_nothing_else_from_ending(
     assert again.code == 0, again.err
     assert again.document["ended"] == kit
     assert len(revoked(station)) == 2
+
+
+def test_leaving_by_agreement_goes_on_with_the_same(
+    station: Station, kit: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One approval is for all tokens of the holder, and for the rest where it stopped halfway."""
+    rita, pavel = added(station, "rita", "requester"), added(station, "pavel", "approver")
+    rules = station.home.with_name("rules.toml")
+    rules.write_text('name = "l"\ndescription = "x"\n[separation]\nacts = { leave = 1 }\n')
+    assert station.tell("policy", "use", rules, "--reason", "a test").code == 0
+    command = ("holder", "leave", "E1", *WHY, "--json")
+    refused = station.tell(*command)
+    tokens = f"tokens={','.join(sorted(kit))}"
+    assert (refused.code, refused.out) == (PolicyError.exit_code, "")
+    assert f"tokenprov approve request leave '{tokens}'" in refused.err
+    assert revoked(station) == {}
+    file = approved(station, rita, pavel, "leave", tokens)
+    calls, revoke = 0, LocalCa.revoke
+
+    def once(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            raise IssuerUnanswered("the authority does not answer", remedy="Try again later.")
+        return revoke(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalCa, "revoke", once)
+        said = station.tell(*command, "--approval", file)
+    assert (said.code, said.document["ended"]) == (5, kit[:1]), said.err
+    again = station.tell(*command, "--approval", file)
+    assert (again.code, again.document["ended"]) == (0, kit[1:]), again.err
+    ends = station.entries("revoked")
+    assert [[one["name"] for one in entry["approvers"]] for entry in ends] == [["pavel"]] * 2
+    assert station.tell("manifest", "verify").code == 0
 
 
 def test_the_chain_names_its_weak_links(

@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.contract.conftest import fresh_token
+from tests.people import added, approved
 from tests.stations import Said, Station
 from tests.token_under_test import LOOKS, Ins, TokenUnderTest, Wire
 from tokenprov import aside
+from tokenprov.errors import PolicyError
 from tokenprov.home import Home
 from tokenprov.issuer import Standing
 from tokenprov.sim.bench import VirtualBench
@@ -84,6 +86,25 @@ def test_cut_off_behind_the_entry(
 
 def _interrupted(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_setting_aside_is_asked_for(station: Station, token: TokenUnderTest, failed: Said) -> None:
+    """Under a policy the token keeps its order until others agreed; then the entry names them."""
+    rita, pavel = added(station, "rita", "requester"), added(station, "pavel", "approver")
+    rules = station.home.with_name("rules.toml")
+    rules.write_text('name = "s"\ndescription = "x"\n[separation]\nacts = { set-aside = 1 }\n')
+    assert station.tell("policy", "use", rules, "--reason", "a test").code == 0
+    retry = ("batch", "retry", failed.document["batch"], "--json")
+    said = station.tell(*retry)
+    assert said.code == PolicyError.exit_code, said.err
+    assert f"tokenprov approve request set-aside 'token={token.serial}'" in said.err
+    assert station.entries("set-aside") == []
+    file = approved(station, rita, pavel, "set-aside", f"token={token.serial}")
+    said = station.tell(*retry, "--approval", file)
+    assert said.code == 0, said.err
+    (entry,) = station.entries("set-aside")
+    assert [one["name"] for one in entry["approvers"]] == ["pavel"]
+    assert station.tell("manifest", "verify").code == 0
 
 
 def test_only_an_unfinished_token_is_set_aside(station: Station, token: TokenUnderTest) -> None:

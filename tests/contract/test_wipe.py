@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from yubikit.yubiotp import SLOT as OTP_SLOT
 from yubikit.yubiotp import HmacSha1SlotConfiguration, YubiOtpSession
 
 from tests.contract.conftest import fresh_token
+from tests.people import added, approved
 from tests.stations import Said, Station
 from tests.token_under_test import TokenUnderTest, Wire
 from tokenprov.device.pcsc import PcscConnection
@@ -143,6 +144,27 @@ def test_a_named_token_is_emptied_recorded_and_issued(
         assert not YubiOtpSession(to).get_config_state().is_configured(OTP_SLOT.TWO)
         if token.firmware >= (5, 0, 0):
             assert not Ctap2(SmartCardCtapDevice(to)).info.options["clientPin"]
+
+
+def test_a_wipe_is_asked_for(station: Station, token: TokenUnderTest, wipe: Wipe) -> None:
+    """Under a policy a used token keeps all that it has, until others agreed that it may go."""
+    rita, pavel = added(station, "rita", "requester"), added(station, "pavel", "approver")
+    rules = station.home.with_name("rules.toml")
+    rules.write_text('name = "w"\ndescription = "x"\n[separation]\nacts = { wipe = 1 }\n')
+    assert station.tell("policy", "use", rules, "--reason", "a test").code == 0
+    use(token)
+    before = token.state()
+    said = wipe()
+    assert said.code == 8, said.err
+    assert f"tokenprov approve request wipe 'token={token.serial}'" in said.err
+    assert token.state() == before
+    assert station.entries("wiped") == station.entries() == []
+    file = approved(station, rita, pavel, "wipe", f"token={token.serial}")
+    said = replace(wipe, options=(*wipe.options, f"--approval={file}"))()
+    assert said.code == 0, said.err
+    (entry,) = station.entries("wiped")
+    assert [one["name"] for one in entry["approvers"]] == ["pavel"]
+    assert station.tell("manifest", "verify").code == 0
 
 
 def test_another_used_token_beside_it_is_left_alone(station: Station, bench: VirtualBench) -> None:

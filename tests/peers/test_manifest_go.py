@@ -141,6 +141,9 @@ def test_rotations_that_prove_nothing(judge: Judge, tmp_path: Path, name: str) -
     manifest = small_manifest(tmp_path / "m", tokens=0)
     manifest.append(ENTRIES[1])
     change = rotated_entry(manifest.checkpoint, SIGNER, NEXT, **WHO)
+    dishonest(tmp_path / "honest", change, NEXT)
+    honest = judge("folder", KEY, tmp_path / "honest")
+    assert (honest.returncode, honest.stdout) == (0, "3 entries\n"), honest.stderr
     change["handover"] = BAD_ROTATIONS[name]()
     dishonest(tmp_path / "d", change, NEXT)
     assert judge("folder", KEY, tmp_path / "d").returncode != 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from tokenprov.record.entry import Entry
 from tokenprov.record.manifest import Manifest
 from tokenprov.record.note import sign_note
 from tokenprov.record.people import Person, Role
-from tokenprov.record.request import REQUEST, Action, Request
+from tokenprov.record.request import CAUSES, MANY, REQUEST, Action, Request
 from tokenprov.record.signer import KeyInMemory, PrivateKey, Signer
 from tokenprov.record.verify import verify_manifest
 
@@ -54,6 +55,23 @@ ROLES = {
 PEOPLE = {
     name: Person(key=KEYS[name].verifier, roles=frozenset(roles)) for name, roles in ROLES.items()
 }
+
+
+FORMATS = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
+
+
+def test_the_table_of_actions() -> None:
+    """docs/formats.md has every action with its entries, the one that ends it first."""
+    text = FORMATS.read_text("utf-8").partition("| action | `about` |")[2].partition("\n\n")[0]
+    found: dict[str, list[str]] = {}
+    for row in text.splitlines()[2:]:
+        actions, _, caused = (re.findall("`([a-z-]+)`", cell) for cell in row.split("|")[1:-1])
+        found |= dict.fromkeys(actions, caused)
+        assert ("none ends it" in row) is bool({*actions} & {*map(str, MANY)}), row
+    assert found.keys() == {*map(str, Action)}
+    for action, causes in CAUSES.items():
+        told = found[str(action)]
+        assert (told[:1], sorted(told)) == (list(map(str, causes[:1])), sorted(map(str, causes)))
 
 
 def signed(*names: str, asked: Request = ASKED) -> bytes:

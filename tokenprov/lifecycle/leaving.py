@@ -19,9 +19,10 @@ from tokenprov.lifecycle.ending import Part, Verdict, look
 from tokenprov.lifecycle.subject import Issued, tokens_of
 from tokenprov.lifecycle.work import Order
 from tokenprov.model import Cause, Json, OrderState
-from tokenprov.policy import Act, Action, enforce
+from tokenprov.policy import Act, Action, Agreement, enforce
 from tokenprov.profile.lifecycle import Fate
 from tokenprov.record.history import HELD
+from tokenprov.record.kinds import Kind
 from tokenprov.record.works import WorkKind
 
 
@@ -64,10 +65,11 @@ def leave(home: Home, holder: str, order: Order) -> Left:
     tokens = [one for one in tokens_of(home, holder) if one.state in HELD]
     if not tokens:
         return Left(ended=(), failed=())
+    before = _ended_by(home, order.agreement)  # where it was cut off, or an issuer did not answer
     act = Act(
         action=Action.LEAVE,
         operator=order.operator,
-        about={"tokens": ",".join(sorted(one.label for one in tokens))},
+        about={"tokens": ",".join(sorted({one.label for one in tokens} | before))},
         holder=tokens[0].commitment,
         groups=tokens[0].holder.groups,
     )
@@ -85,6 +87,13 @@ def leave(home: Home, holder: str, order: Order) -> Left:
         else:
             ended.append(token)
     return Left(ended=tuple(ended), failed=tuple(failed))
+
+
+def _ended_by(home: Home, agreement: Agreement) -> set[str]:
+    """The tokens that were revoked by what was agreed to here."""
+    numbers = {n for one in agreement.requests() for n in home.manifest.found_by(f"request {one}")}
+    entries = map(home.manifest.entry, numbers)
+    return {one["token"]["serial"] for one in entries if one["kind"] == Kind.REVOKED}
 
 
 def living(home: Home, holder: str) -> list[Living]:
