@@ -121,6 +121,34 @@ def test_a_joiner_gets_tokens_and_later_a_letter(office: Office) -> None:
     assert office.holds()
 
 
+def test_a_lost_key_and_the_spare_that_proves_whose_it_was(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to see the holder: their spare signs, with its PIN; another's does not."""
+    primary, spare = office.kit()
+    inside = office.bench.control.snapshot(int(spare))["applets"]["piv"]["pin"]["value"]
+    pin = bytes.fromhex(inside).rstrip(b"\xff").decode()
+    monkeypatch.setattr("getpass.getpass", lambda prompt: pin)
+    new = office.fresh(primary).serial
+    proof = office.station.home.with_name("proof")
+    known = ("holder", "prove", primary, "--for", "replace", "--with", spare, "--out", proof)
+    said = office.desk(*known)
+    assert said.code == 0, said.err
+    replace = ("replace", primary, "--reason", "lost", "--json")
+    agreed = office.agreed("replace", f"token={primary}", "cause=lost")
+    done = office.desk(*replace, *agreed, "--proof", proof)
+    assert done.code == 0, done.err
+    assert done.document["new"]["serial"] == new
+    for kind in ("revoked", "issued", "replaced"):
+        evidence = office.last(kind)["clearance"]["evidence"]
+        assert [one["type"] for one in evidence] == ["other-token"]
+    another = office.agreed("replace", f"token={spare}", "cause=lost", name="spare")
+    again = office.desk("replace", spare, "--reason", "lost", *another, "--proof", proof)
+    assert again.code == ApprovalError.exit_code
+    assert f"of token {primary}" in again.err or "used already" in again.err
+    assert office.holds()
+
+
 def test_a_key_lost_on_a_friday_evening(office: Office) -> None:
     """It is ended at once by one person; a new one waits for a holder whom somebody saw."""
     primary, spare = office.kit()
