@@ -164,7 +164,7 @@ def killed_everywhere(
         run = desk.run(*command)
         faults += [run.said] if run.status and not done else []
         if done and run.status:  # what follows an entry, the next command does
-            desk.run("--home", str(desk.made.home), "suspend", "1", *WHY)
+            desk.run("suspend", "1", *WHY)
         faults += judged(desk, look)
         if entries(desk, kind) != made:
             faults.append(f"{entries(desk, kind)} entries {kind}, and not {made}")

@@ -1,0 +1,109 @@
+"""SIGKILL in a rotation of OpenPGP's, OATH's and YubiHSM Auth's secrets: run again, it finishes.
+
+The token stays in its reader and is rotated again and again. After each trial the maker's libraries
+try what is active in escrow: the token takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from yubikit.core.smartcard import SmartCardConnection
+from yubikit.hsmauth import HsmAuthSession
+from yubikit.oath import OathSession
+from yubikit.openpgp import OpenPgpSession
+
+from tests.crash.points import Point
+from tests.crash.recovery import all_of
+from tests.crash.station import Station, station
+from tests.crash.test_kill_lifecycle import entries
+from tokenprov.device.pcsc import connected
+from tokenprov.record.manifest import verify_manifest
+
+PROFILE = """name = "applications"
+[oath]
+password = { length = 20 }
+[openpgp]
+admin-pin = { retries = 8 }
+[hsmauth]
+"""
+NAMES = ("openpgp/admin-pin", "hsmauth/management-key", "oath/password")
+WHATS = ("openpgp-admin-pin", "hsmauth-management-key", "oath-password")
+EVERY = 8  # of the disk's writes that are in the sample
+
+
+@pytest.fixture(scope="module")
+def issued(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
+    """A station whose one token is somebody's, by a profile of these three."""
+    folder = tmp_path_factory.mktemp("applications")
+    profile = folder / "applications.toml"
+    profile.write_text(PROFILE)
+    with station(folder, profile=profile) as made:
+        made.fresh()
+        run = made.issue()
+        assert run.status == 0, run.said
+        with made.bench.in_environment():
+            yield made
+
+
+def arguments(made: Station) -> tuple[str, ...]:
+    """`rotate` of all three, by break-glass."""
+    key: Path = made.home / "custodians" / "private" / "break-glass.pem"
+    whats = [word for what in WHATS for word in ("--what", what)]
+    reason = ("--reason", "a test", "--operator", "tester")
+    command = ("rotate", str(made.serial), "--key", str(key), *whats, *reason)
+    return ("--home", str(made.home), *command)
+
+
+def refused(made: Station) -> Iterator[str]:
+    """What is active in escrow and the token does not take."""
+    active = {
+        one.context.name: one.value for one in made.sealed(made.serial) if one.state == "active"
+    }
+    reader = str(made.control.token(made.serial)["reader"])
+    with connected(reader) as to:
+        for name in NAMES:
+            try:
+                _give(to, name, active[name])
+            except Exception as error:  # noqa: BLE001  each library refuses in its own way
+                yield f"{name} in escrow is refused: {error!r}"
+
+
+def _give(to: SmartCardConnection, name: str, value: bytes) -> None:
+    if name == "oath/password":
+        oath = OathSession(to)
+        oath.validate(oath.derive_key(value.decode()))
+    elif name == "openpgp/admin-pin":
+        OpenPgpSession(to).verify_admin(value.decode())
+    else:
+        HsmAuthSession(to).put_management_key(value, value)
+
+
+def test_killed_while_they_are_made_anew(issued: Station) -> None:
+    """At each write of the token and some of the disk: nothing is lost, and one entry is made."""
+    undisturbed = issued.run(*arguments(issued))
+    assert undisturbed.status == 0, undisturbed.said
+    assert list(refused(issued)) == []
+
+    def trial(stop: Point) -> list[str]:
+        before = entries(issued, "rotated")
+        run = issued.run(*arguments(issued), stop=stop)
+        # a file of the log has another name when the log is longer: then there is no such point
+        faults = [] if run.killed or not stop.is_apdu else [f"it was not killed: {run.said}"]
+        if entries(issued, "rotated") == before:
+            run = issued.run(*arguments(issued))
+            faults += [run.said] if run.status else []
+        else:  # its entry was durable: the next command of the desk catches up
+            issued.run("--home", str(issued.home), "suspend", "1", "--reason", "a test")
+        faults += refused(issued)
+        if entries(issued, "rotated") != before + 1:
+            faults.append("it is not recorded once")
+        faults += map(str, verify_manifest(issued.home / "manifest").findings)
+        return [f"killed before {stop}: {fault}" for fault in faults]
+
+    writes = [point for point in undisturbed.points if point.writes]
+    disk = [point for point in writes if not point.is_apdu]
+    token = [point for point in writes if point.is_apdu]
+    all_of([*token, *disk[::EVERY]], trial, "rotate applications")
