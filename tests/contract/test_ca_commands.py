@@ -106,6 +106,17 @@ def test_a_root_and_what_it_signs(station: Station, csr: Path, tmp_path: Path) -
     assert "issues to holders" in refused.err
 
 
+def test_a_request_that_is_none(station: Station, tmp_path: Path) -> None:
+    """Neither text nor a key of a kind that nobody here knows is certified, or breaks anything."""
+    openssl("genpkey", "-algorithm", "SM2", "-out", tmp_path / "own.key")
+    openssl("req", "-new", "-key", tmp_path / "own.key", "-subj", "/CN=x", "-out", tmp_path / "sm2")
+    (tmp_path / "text").write_text("please")
+    for name, said in (("text", "holds no request"), ("sm2", "of a kind that is not known")):
+        told = station.tell("ca", "issue", tmp_path / name, *ADA)
+        assert told.code == 2
+        assert said in told.err
+
+
 def test_a_demand_for_attestation(station: Station, csr: Path) -> None:
     """An authority for attested keys issues nothing by a signature alone."""
     init = ("ca", "init", "strict", "--common-name", "Strict CA", "--attestation")

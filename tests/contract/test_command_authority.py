@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,15 +137,33 @@ def test_what_its_ends_mean(
     assert type(raised.value) is error
 
 
-def test_it_is_ended_with_all_that_it_started(site: Site, tmp_path: Path) -> None:
-    """A shell that waits for another program does not leave it running."""
-    script = "echo $$ >>pids; sleep 600 & echo $! >>pids; wait"
+@pytest.mark.parametrize("then", ["wait", "exit 0"])
+def test_it_is_ended_with_all_that_it_started(site: Site, tmp_path: Path, then: str) -> None:
+    """A shell does not leave another program running, waited for or not."""
+    script = f"echo $$ >>pids; sleep 600 & echo $! >>pids; {then}"
     program = ["/bin/sh", "-c", f"cd '{tmp_path}'; {script}"]
     with pytest.raises(IssuerUnanswered):
         site.issuer(program=program, timeout=1).issue(asked(), now())
+    deadline = time.monotonic() + 20  # a signal is delivered when its process has its turn
     for pid in (tmp_path / "pids").read_text().split():
-        state = Path(f"/proc/{pid}/stat")
-        assert not state.exists() or state.read_text().split()[2] == "Z"
+        while is_running(pid):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def is_running(pid: str) -> bool:
+    """Whether there is such a process that is not dead."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_signal_without_a_name(site: Site) -> None:
+    """Whatever ended it, what it did is not known."""
+    program = ["/bin/sh", "-c", "kill -35 $$"]
+    with pytest.raises(IssuerUnanswered, match="was ended by signal 35"):
+        site.issuer(program=program).issue(asked(), now())
 
 
 def test_it_sees_no_variable_but_the_usual(

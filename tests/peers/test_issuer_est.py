@@ -200,6 +200,8 @@ SETTINGS: list[tuple[dict[str, Any], Callable[[Path], object], str]] = [
     ({"trust": None}, lambda _: None, "whom .* is trusted for"),
     ({"passwort": "x"}, lambda _: None, r"est\.toml: passwort: extra inputs"),
     ({"wait": "long"}, lambda _: None, r"est\.toml: wait: "),
+    ({"timeout": 0}, lambda _: None, r"est\.toml: timeout: .*greater than 0"),
+    ({"wait": -1}, lambda _: None, r"est\.toml: wait: .*greater than or equal to 0"),
     ({}, lambda home: (home / "issuers/password").chmod(0o644), "can be read by others"),
     ({}, lambda home: (home / "issuers/password").unlink(), "password cannot be read"),
     ({"trust": "password"}, lambda _: None, "no certificates for TLS"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tokenprov.attestation import PivAttestation, verify_piv_attestation
@@ -90,9 +91,15 @@ def read_csr(path: Path) -> x509.CertificateSigningRequest:
     """A request (PEM) whose signature holds. Raises `InputError`."""
     try:
         request = x509.load_pem_x509_csr(path.read_bytes())
-    except ValueError as error:
+        holds = request.is_signature_valid
+    except (ValueError, TypeError, x509.InvalidVersion) as error:
         raise InputError(f"{path} holds no request", remedy="Give a PKCS#10 in PEM.") from error
-    if not request.is_signature_valid:
+    except UnsupportedAlgorithm as error:
+        raise InputError(
+            f"the key in {path} is of a kind that is not known here",
+            remedy="Use eccp256, eccp384, ed25519 or RSA.",
+        ) from error
+    if not holds:
         raise InputError(f"the signature of {path} does not verify", remedy="Make it again.")
     return request
 

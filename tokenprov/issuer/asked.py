@@ -78,7 +78,7 @@ def judged(
                 remedy="Check the address of ocsp in the station's file.",
             )
         _check(found, certificate, authority, nonce, now)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as exc:
         raise _void("cannot be read") from exc
     reason = found.revocation_reason
     revoked = found.certificate_status is ocsp.OCSPCertStatus.REVOKED

@@ -25,6 +25,7 @@ The transaction stays the same when a request is sent again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -139,7 +140,7 @@ class Program:
                     f"{self._uri} did not end within {self._settings.timeout:.0f} s", remedy=_AGAIN
                 ) from exc
             finally:
-                if process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):  # nothing of it is left
                     os.killpg(process.pid, signal.SIGKILL)
         if process.returncode != 0:
             self._failed(process.returncode, err)
@@ -148,7 +149,7 @@ class Program:
     def _failed(self, code: int, err: bytes) -> NoReturn:
         words = " ".join(err.decode(errors="replace").split())[-_MAX_SAID:] or "it said nothing"
         if code < 0:
-            name = signal.Signals(-code).name
+            name = _signal_name(-code)
             raise IssuerUnanswered(f"{self._uri} was ended by {name}: {words}", remedy=_AGAIN)
         if code == _TEMPORARY:
             raise IssuerPending(
@@ -164,3 +165,11 @@ class Program:
             f"{self._uri} refused ({code}): {words}",
             remedy="Ask who runs the authority; then run the same command again.",
         )
+
+
+def _signal_name(number: int) -> str:
+    """As people call it; those for programs' own use have numbers alone."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

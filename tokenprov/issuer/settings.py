@@ -11,13 +11,21 @@ import stat
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
 
 from tokenprov.errors import StationError
 from tokenprov.issuer.choose import IssuerSettings
 from tokenprov.secret import Secret
 
 S = TypeVar("S", bound="Settings")
+_LONGEST = 86400.0  # seconds; a line does not stand still for longer
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -45,8 +53,9 @@ class Settings(BaseModel):
 
     ocsp: str = ""  # http(s)://… of its OCSP responder, which is asked before the list is
     crl: AddressOrFile = ""  # where its list of revoked certificates lies: a file, or http(s)://…
-    timeout: float = 30.0  # seconds for one answer
-    wait: float = 30.0  # seconds that a request is waited for which is not decided at once
+    timeout: Annotated[float, Field(gt=0, le=_LONGEST)] = 30.0  # seconds for one answer
+    # seconds that a request is waited for which is not decided at once
+    wait: Annotated[float, Field(ge=0, le=_LONGEST)] = 30.0
 
     @property
     def publishes(self) -> bool:
