@@ -38,6 +38,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tokenprov.attestation import Anchors
+from tokenprov.attestation.anchors import certificates_in
 from tokenprov.card_keys import load_card_key
 from tokenprov.directory import Marks, RelyingParty
 from tokenprov.errors import InputError, StationError
@@ -206,8 +207,10 @@ def create_home(
         LocalCa.create(made / "ca", f"{name} test CA", clock())
         make_folder(made / "trust")
         for number, pem in enumerate(trust):
-            create_durable(made / "trust" / f"{number:02}-{pem.name}", pem.read_bytes())
-        Anchors.load(made / "trust")  # a file that is no certificate is refused now
+            content = pem.read_bytes()
+            certificates_in(content, where=str(pem))  # one that holds none is refused now
+            create_durable(made / "trust" / f"{number:02}-{pem.stem}.pem", content)
+        Anchors.load(made / "trust")
         signer = StationKeys(made, ask).add(name, signing_key)
         with signer.unlocked():
             manifest = Manifest.create(made / "manifest", name, signer)

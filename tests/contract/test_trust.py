@@ -65,6 +65,18 @@ def test_a_root_comes_in_by_its_fingerprint(tmp_path: Path) -> None:
     assert station.tell("trust", "check").code == 0
 
 
+def test_what_init_is_told_to_trust_is_trusted(tmp_path: Path) -> None:
+    """Whatever the file is called; and where it holds no certificate, no home is made."""
+    digest = certificate(tmp_path / "own.crt", "Example Attestation Root")
+    station = Station(home=tmp_path / "home")
+    assert tell("init", station.home, "--name", "b", "--trust", tmp_path / "own.crt").code == 0
+    assert digest in station.tell("trust", "list").out
+    (tmp_path / "none").write_text("no certificate")
+    said = tell("init", tmp_path / "other", "--name", "b", "--trust", tmp_path / "none")
+    assert (said.code, "certificates in PEM" in said.err) == (2, True), said.err
+    assert not (tmp_path / "other").exists()
+
+
 def test_another_fingerprint_is_refused(tmp_path: Path) -> None:
     """A file that holds another certificate, or one more than was named, changes nothing."""
     station = fresh(tmp_path)

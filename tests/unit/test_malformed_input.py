@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 import tokenprov
 from tests.attestation_leaves import NOW, real
 from tests.malformed import damaged, faults, retyped
-from tests.record_samples import SIGNER
+from tests.record_samples import SIGNER, issued, small_manifest
 from tests.stations import tell
 from tests.unit.test_attestation_fido import VECTORS
 from tokenprov.attestation import Anchors, verify_fido_attestation, verify_piv_attestation
@@ -40,6 +40,8 @@ from tokenprov.record.custodian_key import (
     load_key,
     load_public,
 )
+from tokenprov.record.index import index_path
+from tokenprov.record.manifest import Manifest
 from tokenprov.record.sealed_file import SealedReader, SealedWriter
 from tokenprov.record.signer import KeyInMemory as SigningKey
 from tokenprov.roster import parse_roster
@@ -196,6 +198,26 @@ def test_backups(tmp_path: Path) -> None:
     changed = [(said, content) for said in retyped(about) if isinstance(said, dict)]
     bad = [(about, data) for data in damaged(content, places=12)]
     assert not faults(read, [*changed, *bad])
+
+
+def test_the_index_of_a_manifest(tmp_path: Path) -> None:
+    """Damaged, it is used or refused with the word to delete it; then all is found again."""
+    small_manifest(tmp_path / "m").close()
+    path = index_path(tmp_path / "m")
+
+    def read(found: Path) -> list[int]:
+        for name in ("m.index-wal", "m.index-shm"):
+            (tmp_path / name).unlink(missing_ok=True)
+        with closing(Manifest.open(tmp_path / "m", SIGNER)) as manifest:
+            manifest.life(issued(1)["token"])
+            return manifest.found_by("serial 10000001")
+
+    good = path.read_bytes()
+    assert read(path) == [2]
+    pages = [good[:start] + bytes(512) + good[start + 512 :] for start in range(0, len(good), 4096)]
+    assert not faults(in_file(path, read), [*pages, *damaged(good, places=6)])
+    path.unlink()
+    assert read(path) == [2]
 
 
 def test_a_station_home(tmp_path: Path) -> None:

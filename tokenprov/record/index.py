@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +64,18 @@ class Index:
     """Open for one writer; `History` keeps its memory here."""
 
     def __init__(self, path: Path) -> None:
-        """Raises StationError where the file cannot be used at all."""
+        """Raises StationError where the file cannot be used; so does whatever uses it."""
         self._path = path
-        try:
+        with self._usable():
             self._database = _opened(path)
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
         except sqlite3.DatabaseError as exc:
             raise StationError(
-                f"{path} cannot be used: {exc}",
+                f"{self._path} cannot be used: {exc}",
                 remedy="Delete it: it is made again from the manifest.",
             ) from exc
 
@@ -96,12 +101,12 @@ class Index:
             return
         size = int(self.value("size") or 0)
         if size > head.size or self.value("root") != root(size).hex():
-            with self._database:
+            with self._usable(), self._database:
                 for table in ("once", "lives", "words", "mentions"):
                     self._database.execute(f"DELETE FROM {table}")
             size = 0
         history = History(self, size)
-        with self._database:
+        with self._usable(), self._database:
             for entry in entries(size):
                 with suppress(ManifestError):  # it is in the log: `verify` names it
                     history.add(entry)
@@ -125,7 +130,8 @@ class Index:
     def settle(self, size: int, root: bytes) -> None:
         """Keep what was admitted: the checkpoint is durable."""
         self._at(size, root)
-        self._database.commit()
+        with self._usable():
+            self._database.commit()
 
     def forget(self) -> None:
         """Keep nothing of it."""
@@ -133,17 +139,13 @@ class Index:
 
     def mentions(self, name: str) -> list[int]:
         """The entries that are found by a name of `names_in`, the oldest first."""
-        rows = self._database.execute(
-            "SELECT entry FROM mentions WHERE name = ? ORDER BY entry", (name,)
-        )
+        rows = self._execute("SELECT entry FROM mentions WHERE name = ? ORDER BY entry", name)
         return [entry for (entry,) in rows]
 
     # Memory
 
     def once(self, kind: str, name: str, index: int) -> int:
-        self._database.execute(
-            "INSERT OR IGNORE INTO once VALUES (?, ?)", (f"{kind} {name}", index)
-        )
+        self._execute("INSERT OR IGNORE INTO once VALUES (?, ?)", f"{kind} {name}", index)
         return int(self._one("SELECT entry FROM once WHERE name = ?", f"{kind} {name}")[0])
 
     def happened(self, kind: str, name: str) -> bool:
@@ -157,26 +159,26 @@ class Index:
         return Life(State(row[0]), row[1], row[2]) if row else None
 
     def set_token(self, name: TokenName, life: Life) -> None:
-        self._database.execute(
-            "INSERT OR REPLACE INTO lives VALUES (?, ?, ?, ?)",
-            (_text(name), life.state.value, life.holder, life.entry),
-        )
+        values = (_text(name), life.state.value, life.holder, life.entry)
+        self._execute("INSERT OR REPLACE INTO lives VALUES (?, ?, ?, ?)", *values)
 
     def value(self, name: str) -> str:
         row = self._one("SELECT value FROM words WHERE name = ?", name)
         return str(row[0]) if row else ""
 
     def set_value(self, name: str, value: str) -> None:
-        self._database.execute("INSERT OR REPLACE INTO words VALUES (?, ?)", (name, value))
+        self._execute("INSERT OR REPLACE INTO words VALUES (?, ?)", name, value)
 
     def _one(self, statement: str, name: str) -> tuple[Any, ...]:
-        return self._database.execute(statement, (name,)).fetchone() or ()
+        return next(iter(self._execute(statement, name)), ())
+
+    def _execute(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
+        with self._usable():
+            return self._database.execute(statement, values).fetchall()
 
     def _mention(self, number: int, entry: Entry) -> None:
-        self._database.executemany(
-            "INSERT OR IGNORE INTO mentions VALUES (?, ?)",
-            [(name, number) for name in names_in(entry)],
-        )
+        for name in names_in(entry):
+            self._execute("INSERT OR IGNORE INTO mentions VALUES (?, ?)", name, number)
 
     def _at(self, size: int, root: bytes) -> None:
         self.set_value("size", str(size))
@@ -190,6 +192,15 @@ def _text(name: TokenName) -> str:
 
 def _opened(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, check_same_thread=False, timeout=30)  # seconds
+    try:
+        _prepare(database)
+    except sqlite3.DatabaseError:
+        database.close()  # with its locks, and not when somebody collects it
+        raise
+    return database
+
+
+def _prepare(database: sqlite3.Connection) -> None:
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")
     found = database.execute("PRAGMA user_version").fetchone()[0]
@@ -199,4 +210,3 @@ def _opened(path: Path) -> sqlite3.Connection:
             for (table,) in names.fetchall():
                 database.execute(f"DROP TABLE {table}")
         database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {_SCHEMA}; COMMIT;")
-    return database
