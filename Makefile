@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON_HERE := .venv/bin/python
 WORKERS ?= 2
 ROUNDS ?= 100
+LIMIT ?= 900
 
 .DEFAULT_GOAL := help
 .PHONY: help setup usb-test demo test lint bench faults clean
@@ -14,7 +15,8 @@ help:
 	@echo '            make test ARGS="tests/unit -k pin" runs pytest on those alone'
 	@echo 'make bench  measure, print a table, write build/bench.json and bench.png'
 	@echo 'make faults  batches that meet faults at random: SEED=… ROUNDS=…; the seed is printed'
-	@echo 'make usb-test  the tests that need a USB bus, in a virtual machine: keys, udev, doctor'
+	@echo 'make usb-test  the tests that need a USB bus, in a virtual machine: keys, udev, doctor;'
+	@echo '            it fails after LIMIT=900 seconds'
 	@echo 'make lint   ruff and mypy alone'
 	@echo 'make setup  Debian packages, .venv and the project, where they are missing'
 	@echo 'make clean  remove build/'
@@ -24,7 +26,7 @@ setup:
 
 usb-test: setup
 	@bash .ci/setup-usb
-	$(PYTHON_HERE) -m tests.guest -- python -m pytest -p no:cacheprovider $(if $(ARGS),$(ARGS),tests/guest/tests)
+	$(PYTHON_HERE) -m tests.guest --seconds $(LIMIT) -- python -m pytest -p no:cacheprovider $(if $(ARGS),$(ARGS),tests/guest/tests)
 
 demo: setup
 	@.venv/bin/tokenprov demo $(ARGS)

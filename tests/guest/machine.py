@@ -31,7 +31,7 @@ BUILD = ROOT / "build/guest"
 MEMORY_MEGABYTES = 1024
 ROOTS = "roots"  # in the folder that the machine writes to: what the virtual tokens attest under
 PORTS = "/dev/virtio-ports/tokenprov"  # the names of the machine's ports begin with it
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 60.0
 # Hardware that the machine has and nobody needs: udev would load its drivers, slowly.
 NOT_LOADED = (
     "kvm,kvm_amd,kvm_intel,floppy,pcspkr,psmouse,libata,ata_piix,ata_generic,i2c_piix4,"
@@ -45,9 +45,9 @@ def arguments(folder: Path, usb: Path, control: str, ports: int, out: Path) -> l
     """QEMU's command line; `folder` holds the sockets of the machine's own ports."""
     kernel = " ".join(
         [
-            "console=ttyS0 quiet loglevel=3 audit=0 net.ifnames=0 mitigations=off nowatchdog",
-            "cryptomgr.notests apparmor=0 nokaslr random.trust_cpu=on",
-            "systemd.unit=guest.target systemd.show_status=1 systemd.journald.storage=volatile",
+            "console=ttyS0 quiet loglevel=3 panic=-1 audit=0 net.ifnames=0",
+            "mitigations=off nowatchdog cryptomgr.notests apparmor=0 nokaslr random.trust_cpu=on",
+            "systemd.unit=guest.target systemd.show_status=1",
             f"module_blacklist={NOT_LOADED}",
             (BUILD / "paths").read_text(encoding="utf-8").strip(),
         ]
@@ -126,7 +126,10 @@ def port(folder: Path, name: str) -> socket.socket:
 def run(
     folder: Path, command: list[str], variables: Mapping[str, str], seconds: float
 ) -> int | None:
-    """Run a command in the machine, its output to ours; its exit code, None when it took longer."""
+    """Run a command in the machine, its output to ours; its exit code, None when it took longer.
+
+    Raises `ConnectionError` where the machine ends by itself.
+    """
     words = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
     line = f"cd {shlex.quote(str(ROOT))} && exec env {words} {shlex.join(command)}\n"
     with (
@@ -140,7 +143,10 @@ def run(
         ended.settimeout(0.0)
         while time.monotonic() < deadline:
             with contextlib.suppress(TimeoutError):
-                sys.stdout.buffer.write(said.recv(65536))
+                output = said.recv(65536)
+                if not output:
+                    raise ConnectionError("the machine ended before its command did")
+                sys.stdout.buffer.write(output)
                 sys.stdout.buffer.flush()
                 continue
             with contextlib.suppress(BlockingIOError):

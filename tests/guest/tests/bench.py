@@ -6,8 +6,10 @@ import itertools
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 from ykman._cli.__main__ import main as ykman_main
 
@@ -62,6 +64,33 @@ class Bench:
         self.control.set_touch(self.serial(port), "auto")
         self.usb(port)
         return self.serial(port)
+
+
+class Operator:
+    """Touches come by themselves here; a token is put in again by the bench, on its port."""
+
+    def __init__(self, bench: Bench, port: int) -> None:
+        self._bench, self._port = bench, port
+        self.asked: list[str] = []
+
+    def touch(self, reader: str, label: str, reason: str) -> nullcontext[None]:
+        """Touched at once."""
+        self.asked.append(reason)
+        return nullcontext()
+
+    @contextmanager
+    def reinsert(self, reader: str, label: str, reason: str, seconds: float) -> Iterator[None]:
+        """Pull it and put it back, in a thread of its own."""
+        self.asked.append(reason)
+
+        def again() -> None:
+            self._bench.pull(self._port)
+            self._bench.insert(self._port)
+
+        thread = threading.Thread(target=again)
+        thread.start()
+        yield
+        thread.join()
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = SECONDS) -> None:

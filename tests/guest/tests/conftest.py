@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
@@ -73,13 +73,6 @@ def as_user(users: dict[str, int]) -> Callable[[str, Callable[[], T]], T]:
         return result
 
     return run
-
-
-@pytest.fixture
-def fresh(bench: Bench) -> Any:
-    """The bench with a factory-fresh YubiKey 5.7.4 and a factory-fresh Security Key."""
-    bench.renew()
-    return bench
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

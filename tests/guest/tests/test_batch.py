@@ -15,8 +15,7 @@ from fido2.hid import CtapHidDevice
 from yubikit.core import TRANSPORT
 from yubikit.management import CAPABILITY, DeviceConfig, ManagementSession
 
-from tests.guest.tests.bench import KEY, OLDER_KEY, SECURITY_KEY, Bench, shell, wait_for
-from tests.guest.tests.test_hid import Operator
+from tests.guest.tests.bench import KEY, OLDER_KEY, SECURITY_KEY, Bench, Operator, shell, wait_for
 from tests.stations import Station, make_station
 from tokenprov.device.hid import FidoNode
 from tokenprov.device.reinsertion import reset_fido2

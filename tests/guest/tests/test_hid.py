@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import suppress
 
 import pytest
 from yubikit.core import TRANSPORT
 from yubikit.management import CAPABILITY, DeviceConfig, ManagementSession
 from yubikit.yubiotp import HmacSha1SlotConfiguration
 
-from tests.guest.tests.bench import KEY, SECURITY_KEY, Bench, wait_for
+from tests.guest.tests.bench import KEY, SECURITY_KEY, Bench, Operator, wait_for
 from tokenprov.device.hid import FidoNode, OtpNode
 from tokenprov.device.hid_token import HidToken
 from tokenprov.device.pcsc import Context, connected
@@ -25,33 +23,6 @@ from tokenprov.model import TokenKind
 
 SECRET = bytes(range(20))
 PIN = "314159"
-
-
-class Operator:
-    """Touches come by themselves here; a token is put in again by the bench, on its port."""
-
-    def __init__(self, bench: Bench, port: int) -> None:
-        self._bench, self._port = bench, port
-        self.asked: list[str] = []
-
-    def touch(self, reader: str, label: str, reason: str) -> nullcontext[None]:
-        """Touched at once."""
-        self.asked.append(reason)
-        return nullcontext()
-
-    @contextmanager
-    def reinsert(self, reader: str, label: str, reason: str, seconds: float) -> Iterator[None]:
-        """Pull it and put it back, in a thread of its own."""
-        self.asked.append(reason)
-
-        def again() -> None:
-            self._bench.pull(self._port)
-            self._bench.insert(self._port)
-
-        thread = threading.Thread(target=again)
-        thread.start()
-        yield
-        thread.join()
 
 
 def reader_of(bench: Bench, port: int) -> str:
