@@ -19,6 +19,7 @@ from yubikit.piv import (
 from tests.in_process import Desk, Line
 from tokenprov.device.kept import KeptConnection, Selection
 from tokenprov.device.openpgp_memory import RememberingSession as OpenPgpMemory
+from tokenprov.device.piv import Piv
 from tokenprov.device.piv_memory import RememberingSession as PivMemory
 from tokenprov.sim.assembly import make_token
 from tokenprov.steps.piv.access import FACTORY_MANAGEMENT_KEY, FACTORY_PIN, FACTORY_PUK
@@ -53,6 +54,30 @@ def test_what_was_read_is_not_read_again() -> None:
     assert sent(on, before) == 4
     assert piv.get_management_key_metadata().default_value  # read by the constructor
     assert sent(on, before) == 4
+
+
+class Without(Line):
+    """A token whose version promises metadata that it has not, and says so in its way."""
+
+    answer = 0x6D00
+
+    def send_and_receive(self, apdu: bytes) -> tuple[bytes, int]:
+        """Every question for metadata is refused."""
+        return (b"", self.answer) if apdu[1] == 0xF7 else super().send_and_receive(apdu)
+
+
+@pytest.mark.parametrize("answer", [0x6D00, 0x6A81, 0x6A86, 0x6984])
+def test_metadata_that_are_not_there(answer: int) -> None:
+    """Tries, key and management key are then found by the standard's means."""
+    on = Without(make_token(MODEL, SERIAL))
+    on.answer = answer
+    piv = Piv(on)
+    assert piv.pin_tries().remaining == 3
+    assert piv.puk_tries().remaining is None
+    assert piv.management_key_is_default() is None
+    assert piv.key(SLOT.AUTHENTICATION) is None
+    assert piv.management_key_type is MANAGEMENT_KEY_TYPE.AES192
+    piv.authenticate(FACTORY_MANAGEMENT_KEY)
 
 
 def test_a_write_is_read_back_from_the_token() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from yubikit.core import NotSupportedError, Tlv
-from yubikit.core.smartcard import ApduError
+from yubikit.core.smartcard import SW, ApduError
 from yubikit.piv import (
     KEY_TYPE,
     MANAGEMENT_KEY_TYPE,
@@ -46,7 +46,7 @@ class Session(PivSession):
             self.has_metadata = False
             raise
         except ApduError as error:
-            if not is_missing(error.sw):
+            if not is_missing(error.sw) and error.sw != SW.DATA_INVALID:  # what one token answers
                 raise
             self.has_metadata = False
             raise NotSupportedError("no metadata") from error
