@@ -286,6 +286,7 @@ def test_who_leaves_or_is_erased_has_no_codes(held: Held, types: list[str]) -> N
     said, _ = held.prove("--recovery-code")
     assert said.code == ApprovalError.exit_code
     assert held.station.tell("holder", "show", "E1", "--json").document["recoveryCodes"] is None
+    assert len(CodeFolder(held.station.home).names()) == 1
     erased = held.station.tell("holder", "erase", "E1", "--reason", "asked for", "--yes")
     assert erased.code == 0, erased.err
     assert CodeFolder(held.station.home).names() == []

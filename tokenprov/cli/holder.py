@@ -75,8 +75,8 @@ def erase(
             at=home.clock(),
             clear=clear,
         )
-        recovery_codes.drop_ended(home)
         done = forget_erased(home.manifest, home.ledger, holder_id, recorded)
+        recovery_codes.drop_ended(home)
     click.echo(
         f"{holder_id} is erased: {len(done.commitments)} identities, {done.certificates}"
         f" certificates, {done.orders} orders in the ledger."

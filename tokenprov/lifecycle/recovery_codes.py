@@ -155,14 +155,19 @@ def left(home: Home, commitment: str) -> Left | None:
 
 
 def drop_ended(home: Home) -> None:
-    """Keep no digests of codes that ended, nor of those whose entry never came."""
-    folder, in_force = CodeFolder(home.path), {}
+    """Keep no digests but those of the last codes of each holder who is known here.
+
+    So go those of codes that others took the place of, of a holder who was erased, and of a giving
+    that was cut off before its entry.
+    """
+    last: dict[str, str] = {}  # a holder's id and their list
     for index in home.manifest.found_by(f"kind {Kind.RECOVERY_CODES}"):
         entry = home.manifest.entry(index)
-        now = codes_in_force(home, entry["holder"]["commitment"])
-        if now is not None and now[0] == index:
-            in_force[entry["list"]] = index
-    folder.drop([name for name in folder.names() if name not in in_force])
+        opening = home.manifest.opening(entry["holder"]["commitment"])
+        if opening is not None:
+            last[opening.holder["id"]] = entry["list"]
+    folder, kept = CodeFolder(home.path), set(last.values())
+    folder.drop([name for name in folder.names() if name not in kept])
 
 
 def _same_again(home: Home, used: tuple[int, Entry], token: Issued, action: Action) -> HolderProof:
