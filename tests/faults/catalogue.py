@@ -217,7 +217,7 @@ FAULTS: dict[str, Fault] = {
             name="clock backwards",
             places=[0],
             meet=_in("clock_backwards"),
-            codes=BEHIND,
+            codes=BEHIND | {0},  # little was left to be done
         ),
         Fault(name="clock set back", places=range(1, POINTS), meet=_set_back, codes=BEHIND),
         Fault(name="issuer down", places=[0], meet=_in("issuer_down")),

@@ -28,20 +28,27 @@ TEXTUAL = ("/pin", "/puk")  # secrets that are digits
 
 @dataclass(slots=True)
 class Tally:
-    """How often each kind of fault was met, how those runs ended, and what was wrong."""
+    """How often each kind of fault was met, at how many of its places there are, how those runs
+    ended, and what was wrong.
+    """
 
     ends: dict[str, Counter[str]] = field(default_factory=dict)
+    places: dict[str, set[Place]] = field(default_factory=dict)
+    possible: dict[str, int] = field(default_factory=dict)
     breaches: list[str] = field(default_factory=list)
 
-    def add(self, fault: Fault, run: Run) -> None:
+    def add(self, fault: Fault, place: Place, run: Run) -> None:
         """One more meeting."""
+        self.places.setdefault(fault.name, set()).add(place)
+        self.possible[fault.name] = len(fault.places)
         end = "killed" if run.killed else f"exit {run.status}"
         self.ends.setdefault(fault.name, Counter())[end] += 1
 
     def lines(self) -> list[str]:
         """A line a kind, for people."""
         return [
-            f"{name}: {ends.total()} times"
+            f"{name}: {ends.total()} times, at {len(self.places[name])} of"
+            f" {self.possible[name]} places"
             f" ({', '.join(f'{number} {end}' for end, number in sorted(ends.items()))})"
             for name, ends in self.ends.items()
         ] + [f"breaches: {len(self.breaches)}"]
@@ -61,7 +68,7 @@ def survive(
     for fault, place in meetings:
         run = fault.meet(bench, place)
         said += run.said
-        tally.add(fault, run)
+        tally.add(fault, place, run)
         then = [*_ended(fault, run), *after_kill(station, factory), *_unnamed(station, factory)]
         tally.breaches += [f"{where}: {one}" for one in then]
         _mend(station.control, station.serials)

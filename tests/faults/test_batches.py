@@ -18,7 +18,7 @@ TRIED = {
     "reset-before": 5,
     "truncated": 4,
     "garbage": 4,
-    "killed": 10,
+    "killed": 16,
     "disk full": 10,
     "clock backwards": 1,
     "clock set back": 3,
