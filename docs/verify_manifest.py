@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Checks a tokenprov manifest, or one proof out of it, without tokenprov and without a network.
 
-    python3 verify_manifest.py --key VKEY FOLDER | FILE.tlog-proof
+    python3 verify_manifest.py --key VKEY FOLDER | FILE.tlog-proof    (6: it does not hold)
 
 Needs Python 3.11 and `cryptography`; written from formats.md alone. VKEY is the verifier key, from
-the station's operator: the one in the folder proves only that the folder is whole. Not checked:
-members of a kind, counts, approvals, cosignatures, certificates. Exit code 6: it does not hold.
+the station's operator: the one in the folder proves only that it is whole. Not checked: a kind's
+members, counts, cosignatures, stamps, certificates; by verify_approvals.py: approvals, roots.
 """
 
 from __future__ import annotations
