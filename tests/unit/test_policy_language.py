@@ -189,6 +189,7 @@ def test_what_a_profile_for_a_module_makes() -> None:
     )
     said = [what for _, what in objections(policy, profile, ["admins"])]
     assert said == ["pkcs11.user-pin has 6 characters; 8 are the least"]
+    assert profile.certified == {"pkcs11/01/certificate": "local"}
 
 
 def test_the_page_has_every_rule() -> None:

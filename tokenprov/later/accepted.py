@@ -39,20 +39,18 @@ class Accepted:
         for step in self._entry.get("steps", ()):
             if step["state"] == "match" and step["id"].startswith(_PASSKEY):
                 self._registered(step, profile, order.order)
-            elif step["state"] == "match" and step["id"].startswith("piv/"):
-                self._certified(step, profile, order.id)
+            elif step["state"] == "match" and step["id"] in profile.certified:
+                self._certified(step, profile.certified[step["id"]], order.id)
         for one in self._entry.get("credentials", ()):
             if one["outcome"] == "done" and one["id"].startswith(_PASSKEY):
                 self._passkey_is(one["facts"], order.id)
             elif one["outcome"] == "done" and "issuer" in one["facts"]:
                 self._certificate_is(one["facts"])
 
-    def _certified(self, step: Mapping[str, Any], profile: Profile, order: str) -> None:
+    def _certified(self, step: Mapping[str, Any], uri: str, order: str) -> None:
         """A certificate by an authority of the station's own, which issued it."""
         slot = step["id"].split("/")[1]
-        keys = profile.piv.keys if profile.piv is not None else ()
-        named = [key.certificate.issuer for key in keys if key.slot == slot and key.certificate]
-        issuer = self._home.issuer(named[0]) if named else None
+        issuer = self._home.issuer(uri)
         if not isinstance(issuer, LocalCa):
             return  # an authority elsewhere knows what it issued
         for digest in _evidence(step, "certificate"):

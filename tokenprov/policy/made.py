@@ -34,9 +34,7 @@ def objections(
 def is_phishing_resistant(profile: Profile) -> bool:
     """Whether it makes a passkey, or a key with a certificate (SP 800-63B 3.2.5)."""
     passkeys = profile.fido2 is not None and bool(profile.fido2.credentials)
-    piv = profile.piv is not None and any(key.certificate for key in profile.piv.keys)
-    pkcs11 = profile.pkcs11 is not None and any(key.certificate for key in profile.pkcs11.keys)
-    return passkeys or piv or pkcs11
+    return passkeys or bool(profile.certified)
 
 
 def _pins(rule: Pin, profile: Profile) -> Iterator[str]:

@@ -108,6 +108,20 @@ class Profile(Section):
         """The applications that it sets up."""
         return tuple(one for one in Application if getattr(self, one, None) is not None)
 
+    @property
+    def certified(self) -> dict[str, str]:
+        """Who certifies which key: URIs by the certificate's step, as in "piv/9a/certificate"."""
+        piv = ((f"piv/{key.slot}", key.certificate) for key in (self.piv.keys if self.piv else ()))
+        pkcs11 = (
+            (f"pkcs11/{key.id}", key.certificate)
+            for key in (self.pkcs11.keys if self.pkcs11 else ())
+        )
+        return {
+            f"{key}/certificate": certificate.issuer
+            for key, certificate in (*piv, *pkcs11)
+            if certificate is not None
+        }
+
     def to_json(self) -> dict[str, Json]:
         """The resolved profile, defaults written out, keys as in the file."""
         document: dict[str, Json] = self.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -126,11 +126,10 @@ def _make(copy: Home, work: BatchWork, token: Token) -> None:
 
 def _require_local(profile: Profile) -> None:
     """Raises `IssuerError` for a profile whose certificates come from outside: it is not asked."""
-    for key in profile.piv.keys if profile.piv is not None else ():
-        if key.certificate is not None and not key.certificate.issuer.startswith(LOCAL):
+    for step, issuer in profile.certified.items():
+        if issuer != LOCAL and not issuer.startswith(f"{LOCAL}:"):
             raise IssuerError(
-                f"the certificate in {key.slot} comes from {key.certificate.issuer}, which a drill"
-                " does not ask",
+                f"{step} comes from {issuer}, which a drill does not ask",
                 remedy="Rehearse it with a profile of the station's own authority.",
             )
 
