@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.contract.conftest import fresh_token
+from tests.people import added, approved
 from tests.stations import Said, Station, make_station
 from tokenprov.errors import ApprovalError, InputError, PolicyError, TokenConflict
 from tokenprov.record.canonical import canonical
@@ -312,3 +313,22 @@ def test_codes_on_paper(held: Held, types: list[str]) -> None:
         assert not any(code in data for code in spelled), path
     again = held.station.tell(*("holder", "recovery-codes", "E1", "--reason", "x", "--pdf", page))
     assert again.code == InputError.exit_code
+
+
+def test_codes_are_given_by_agreement_where_the_policy_says(held: Held) -> None:
+    """Nobody gives codes alone; by approval they do, once, and the entry says who agreed."""
+    rules = held.station.home.with_name("agreed.toml")
+    rules.write_text(f"{RULES}[separation]\nacts = {{ recovery-codes = 1 }}\n")
+    rita, pavel = added(held.station, "rita", "requester"), added(held.station, "pavel", "approver")
+    assert held.station.tell("policy", "use", rules, "--reason", "from today on").code == 0
+    give = ("holder", "recovery-codes", "E1", "--reason", "asked for", "--operator", "olga")
+    alone = held.station.tell(*give)
+    assert (alone.code, alone.out) == (PolicyError.exit_code, "")
+    assert "approve request recovery-codes" in alone.err
+    file = approved(held.station, rita, pavel, "recovery-codes", "holder=E1")
+    said = held.station.tell(*give, "--approval", file)
+    assert said.code == 0, said.err
+    (entry,) = held.station.entries("recovery-codes")
+    assert [one["name"] for one in entry["approvers"]] == ["pavel"]
+    assert held.station.tell(*give, "--approval", file).code == ApprovalError.exit_code
+    assert verified(held)

@@ -301,3 +301,43 @@ def test_killed_while_a_home_is_backed_up(desk: Desk, tmp_path: Path) -> None:
     points: list[Point] = []
     assert trial(None) == []
     all_of(points[::4] + points[-12:], trial, "backup")
+
+
+def test_killed_while_later_entries_come_in(desk: Desk, tmp_path: Path) -> None:
+    """At a sample of the writes of a restore: the home is there whole or not at all."""
+    key = desk.before / "custodians" / "private" / f"{Purpose.BREAK_GLASS}.pem"
+    file, copy, into = tmp_path / "backup", tmp_path / "copy", tmp_path / "new"
+    desk.again()
+    assert desk.run("backup", str(file)).status == 0
+    assert desk.run("suspend", str(desk.serial), *WHY).status == 0
+    shutil.copytree(desk.made.home / "manifest", copy)
+    command = ("restore", str(file), str(into), "--key", str(key), "--manifest", str(copy))
+
+    def look() -> list[str]:
+        home = Home.open(into)
+        try:
+            found = standing(home, desk.serial)
+            faults = [] if found == (State.SUSPENDED, ON_HOLD, ON_HOLD) else [f"it is {found}"]
+            faults += [f"{one.kind} is open" for one in home.ledger.works.unfinished()]
+        finally:
+            home.ledger.close()
+            home.manifest.close()
+        return faults + [str(one) for one in verify_manifest(into / "manifest").findings]
+
+    def trial(stop: Point) -> list[str]:
+        shutil.rmtree(into)
+        run = desk.run(*command, stop=stop)
+        faults = [] if run.killed else [f"it was not killed: {run.said}"]
+        if not into.exists():
+            run = desk.run(*command)
+            faults += [run.said] if run.status else []
+        faults += look()
+        left = [path.name for path in tmp_path.iterdir() if path.name.endswith(".new")]
+        faults += [f"{name} is left" for name in left if run.status == 0 and not run.killed]
+        return [f"restore killed before {stop}: {fault}" for fault in faults]
+
+    run = desk.run(*command)
+    assert run.status == 0, run.said
+    assert look() == []
+    writes = [point for point in run.points if point.writes]
+    all_of(writes[:: len(writes) // 20 or 1], trial, "restore")
