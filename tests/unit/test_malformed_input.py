@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import shutil
@@ -11,7 +12,9 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 import tokenprov
 from tests.attestation_leaves import NOW, real
@@ -107,11 +110,21 @@ def test_words(tmp_path: Path) -> None:
         assert join(shares[:2])
 
 
+def as_pem(der: bytes) -> bytes:
+    """Bytes as if they were a certificate."""
+    lines = base64.encodebytes(der)
+    return b"-----BEGIN CERTIFICATE-----\n" + lines + b"-----END CERTIFICATE-----\n"
+
+
 def test_trust_anchors() -> None:
     """Certificates that a station adds."""
     pem = (TRUST / "yubico-attestation-root-1.pem").read_bytes()
     read = lambda data: Anchors().with_pem(data, where="root.pem")  # noqa: E731 - one line to read
     assert not faults(read, damaged(pem, places=len(pem)))
+    der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+    versions = [der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07", 1)]
+    assert versions != [der]
+    assert not faults(read, map(as_pem, [*versions, *damaged(der, places=len(der))]))
 
 
 def test_attestations() -> None:

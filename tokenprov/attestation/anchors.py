@@ -31,6 +31,16 @@ from tokenprov.errors import AttestationError, InputError
 VIRTUAL_MARK = "virtual"  # in the subject's O or CN, in any case
 
 
+UNREADABLE = (  # what the library says about malformed certificates
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
 class AnchorKind(StrEnum):
     """Whose root a chain ends at; the value stands in the manifest."""
 
@@ -206,10 +216,13 @@ class Anchors:
 
 
 def certificates_in(pem: bytes, *, where: str) -> list[x509.Certificate]:
-    """The certificates in a PEM file. Raises `InputError` where there is none."""
+    """The certificates in a PEM file. Raises `InputError` where there is none, or one is bad."""
     try:
-        return x509.load_pem_x509_certificates(pem)
-    except ValueError as exc:
+        found = x509.load_pem_x509_certificates(pem)
+        for one in found:  # parsed when asked
+            _ = one.extensions, one.subject, one.issuer, one.public_key()
+        return found
+    except UNREADABLE as exc:
         raise InputError(
             "does not hold certificates in PEM",
             remedy="Convert it with: openssl x509 -inform der -in FILE -out FILE.pem",

@@ -23,7 +23,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 
-from tokenprov.attestation.anchors import Anchor, AnchorKind, Anchors, Use, is_virtual
+from tokenprov.attestation.anchors import UNREADABLE, Anchor, AnchorKind, Anchors, Use, is_virtual
 from tokenprov.errors import AttestationError
 
 MAX_PATH = 6  # certificates; the longest that a maker uses is leaf, f9, PIV, intermediate, root
@@ -31,14 +31,6 @@ MAX_PATH = 6  # certificates; the longest that a maker uses is leaf, f9, PIV, in
 T = TypeVar("T", bound=x509.ExtensionType)
 
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
-_UNREADABLE = (  # what the library says about malformed certificates
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
 _UNDERSTOOD = (x509.BasicConstraints, x509.KeyUsage)  # as critical extensions
 _REMEDY = "Set the token aside: do not issue it. Compare its firmware with the maker's list."
 
@@ -83,7 +75,7 @@ def load_certificate(der: bytes, what: str) -> x509.Certificate:
         certificate = x509.load_der_x509_certificate(der)
         _ = certificate.extensions, certificate.subject, certificate.issuer  # parsed when asked
         certificate.public_key()
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise refused(f"{what} is not a certificate") from exc
     if der[-len(certificate.signature) - 1]:  # RFC 5280, 4.1.1.3: a BIT STRING of whole octets
         raise refused(f"the signature of {what} is not whole octets")

@@ -12,6 +12,7 @@ import click
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tokenprov.attestation.anchors import certificates_in
 from tokenprov.cli.ca_authority import authority, opened
 from tokenprov.cli.ca_issue import issue, read_csr
 from tokenprov.cli.ca_serve import serve_ocsp
@@ -112,10 +113,7 @@ def import_(home_path: Path, name: str, files: tuple[Path, ...]) -> None:
     """Take in the certificate of authority NAME, and those above it up to the root (PEM)."""
     found = list[x509.Certificate]()
     for file in files:
-        try:
-            found += x509.load_pem_x509_certificates(file.read_bytes())
-        except ValueError as error:
-            raise InputError(f"{file} holds no certificate", remedy="Give PEM files.") from error
+        found += certificates_in(file.read_bytes(), where=str(file))
     take_in(CaFolder(path=local_folder(Home.open(home_path).path, name)), found, now())
     click.echo(f'Ready; a profile names it as issuer = "local:{name}".', err=True)
 

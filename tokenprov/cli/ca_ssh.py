@@ -184,7 +184,7 @@ def _read(path: Path) -> PublicKey:
     ):
         try:
             return _usable(read(data), str(path))
-        except (ValueError, UnsupportedAlgorithm):
+        except (ValueError, UnsupportedAlgorithm, NotImplementedError, x509.InvalidVersion):
             continue
     raise InputError(
         f"{path} holds no public key", remedy="Give one as OpenSSH has it, PEM, or a certificate."

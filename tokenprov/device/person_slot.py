@@ -77,5 +77,5 @@ def _public(piv: Piv | PivCardApplet, slot: SLOT) -> object:
     der = piv.certificate(slot)
     try:
         return None if der is None else x509.load_der_x509_certificate(der).public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         return None

@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tokenprov.attestation import (
@@ -27,6 +26,7 @@ from tokenprov.attestation import (
     verify_fido_attestation,
     verify_piv_attestation,
 )
+from tokenprov.attestation.anchors import UNREADABLE
 from tokenprov.attestation.openpgp import verify_openpgp_attestation
 from tokenprov.errors import AttestationError, ManifestError
 from tokenprov.model import Json
@@ -179,7 +179,7 @@ def _read(blob: ReadBlob, digest: str) -> bytes | None:
 def _key_digest(der: bytes) -> str:
     try:
         public = x509.load_der_x509_certificate(der).public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         return ""
     return hashlib.sha256(
         public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -14,7 +14,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tokenprov.errors import IssuerError, StationError
+from tokenprov.attestation.anchors import certificates_in
+from tokenprov.errors import InputError, IssuerError, StationError
 from tokenprov.issuer.ca.certificate import Signer, build_certificate
 from tokenprov.issuer.ca.folder import CaFolder
 from tokenprov.issuer.ca.issued import Issued, IssuedFolder, Revocation
@@ -214,17 +215,18 @@ def _read_certificate(folder: CaFolder) -> x509.Certificate:
             remedy=f"Have {folder.request} signed, then: tokenprov ca import CERTIFICATE",
         )
     try:
-        return x509.load_pem_x509_certificate(folder.certificate.read_bytes())
-    except (OSError, ValueError) as exc:
+        (found,) = certificates_in(folder.certificate.read_bytes(), where=str(folder.certificate))
+    except (OSError, ValueError, InputError) as exc:
         raise _unreadable(folder.certificate) from exc
+    return found
 
 
 def _read_chain(folder: CaFolder) -> tuple[x509.Certificate, ...]:
     try:
-        return tuple(x509.load_pem_x509_certificates(folder.chain.read_bytes()))
+        return tuple(certificates_in(folder.chain.read_bytes(), where=str(folder.chain)))
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError) as exc:
+    except (OSError, InputError) as exc:
         raise _unreadable(folder.chain) from exc
 
 
