@@ -31,6 +31,7 @@ class Sysfs:
             ("idProduct", "0407"),
             ("devnum", str(number)),
             ("product", "A token"),
+            ("bNumInterfaces", f" {len(interfaces)}"),
         ):
             (device / name).write_text(text + "\n")
         for index, reports in enumerate(interfaces):
@@ -54,6 +55,32 @@ def test_the_nodes_of_a_key_are_one_token(tmp_path: Path) -> None:
     assert token.keyboards == (Path("/dev/input/event3"),)
     assert token.has_ccid
     assert (token.port, token.number, token.reader) == ("1-2", 7, "USB 1-2 A token")
+
+
+def test_one_that_the_kernel_is_at_is_looked_at_again(tmp_path: Path) -> None:
+    """With an interface that is not there yet it is no token; what it is once all are, it stays."""
+    sysfs = Sysfs(tmp_path)
+    sysfs.plug("1-2", 0x1050, FIDO_REPORTS, None)
+    late = sysfs.devices / "1-2" / "1-2:1.1"
+    late.rename(tmp_path / "late")
+    assert usb_tokens(tmp_path) == ()
+    (tmp_path / "late").rename(late)
+    (token,) = usb_tokens(tmp_path)
+    assert token.has_ccid
+    assert usb_tokens(tmp_path) == (token,)
+
+
+def test_another_one_in_the_same_place_is_another_token(tmp_path: Path) -> None:
+    """What was read of the one before says nothing about it, though the number comes again."""
+    sysfs = Sysfs(tmp_path)
+    sysfs.plug("1-2", 0x1050, KEYBOARD_REPORTS, None)
+    (before,) = usb_tokens(tmp_path)
+    (sysfs.devices / "1-2").rename(tmp_path / "pulled")
+    assert usb_tokens(tmp_path) == ()
+    sysfs.plug("1-2", 0x1050, FIDO_REPORTS)
+    (after,) = usb_tokens(tmp_path)
+    assert (before.number, before.has_ccid) == (after.number, True)
+    assert not after.has_ccid
 
 
 def test_what_is_a_token(tmp_path: Path) -> None:

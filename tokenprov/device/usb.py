@@ -3,12 +3,17 @@
 One token is one USB device, however many nodes it has: a keyboard and a FIDO interface are HID
 nodes, a smart card belongs to pcscd. What a HID node is stands in its report descriptor (HID 1.11,
 6.2.2; CTAP 2.1, 11.2.8.2). Linux only: elsewhere there are no tokens here.
+
+A line looks ten times a second, so a device is read once: what the kernel made of it stays as it is
+until it is pulled, and the next one is another folder of sysfs, by its inode.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 YUBICO = 0x1050
@@ -48,9 +53,13 @@ class UsbToken:
 def usb_tokens(sys: Path = Path("/sys"), dev: Path = Path("/dev")) -> tuple[UsbToken, ...]:
     """The tokens that are plugged in now, in the order of their ports."""
     found = []
-    for folder in sorted((sys / "bus/usb/devices").glob("*")):
+    devices = sys / "bus/usb/devices"
+    for name in sorted(os.listdir(devices) if devices.is_dir() else ()):
+        if ":" in name:
+            continue  # an interface
+        folder = devices / name
         try:
-            token = _token(folder, dev)
+            token = _token(folder, dev, folder.stat().st_ino)
         except (OSError, ValueError):  # gone while it was looked at
             continue
         if token is not None:
@@ -58,18 +67,21 @@ def usb_tokens(sys: Path = Path("/sys"), dev: Path = Path("/dev")) -> tuple[UsbT
     return tuple(found)
 
 
-def _token(folder: Path, dev: Path) -> UsbToken | None:
-    if not (folder / "idVendor").exists():
-        return None  # an interface
+@lru_cache(maxsize=64)
+def _token(folder: Path, dev: Path, inode: int) -> UsbToken | None:
+    """What that device is, None for no token; raises `ValueError` while the kernel is at it."""
     vendor = int(_text(folder / "idVendor"), 16)
     fido = otp = None
     keyboards: list[Path] = []
     has_ccid = False
-    for interface in sorted(folder.glob(f"{folder.name}:*")):
+    interfaces = sorted(folder.glob(f"{folder.name}:*"))
+    if len(interfaces) != int(_text(folder / "bNumInterfaces")):  # empty where none is set up
+        raise ValueError("it was just plugged in")
+    for interface in interfaces:
         kind = _text(interface / "bInterfaceClass")
         has_ccid = has_ccid or kind == SMART_CARD
         if kind == HID and not any(interface.glob("*:*:*.*/hidraw/hidraw*")):
-            return None  # it was just plugged in: the kernel is at it
+            raise ValueError("it was just plugged in")
         for hid in interface.glob("*:*:*.*"):
             usage = first_usage((hid / "report_descriptor").read_bytes())
             node = next((dev / one.name for one in (hid / "hidraw").glob("hidraw*")), None)

@@ -98,7 +98,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.1)
+        time.sleep(0.2)
 
 
 def ykman(*arguments: str) -> str:
