@@ -1,4 +1,4 @@
-"""The README's commands, run as they stand there, in the order in which they stand.
+"""The commands of the README and of the pages after it, run as they stand there, in their order.
 
 Three things are put in for the reader: the roots of virtual tokens, the serial of a key that is
 plugged in for the README's 12345678, and that nobody is at the terminal.
@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,18 @@ ROOT = Path(__file__).parents[2]
 SERIAL = "12345678"
 COMMAND_SECONDS = 120.0
 ORDERS_LEFT = 8
+PAGES = ("line.md", "desk.md", "records.md")  # which go on where the README ends
 
 
 def blocks(heading: str) -> list[str]:
     """The indented blocks below a heading of the README, up to the next one."""
     text = (ROOT / "README.md").read_text()
-    section = re.split(r"^## ", text.split(f"\n## {heading}\n")[1], flags=re.MULTILINE)[0]
-    found = re.findall(r"(?:^    .*\n)+", section, flags=re.MULTILINE)
+    return indented(re.split(r"^## ", text.split(f"\n## {heading}\n")[1], flags=re.MULTILINE)[0])
+
+
+def indented(text: str) -> list[str]:
+    """The indented blocks of a text."""
+    found = re.findall(r"(?:^    .*\n)+", text, flags=re.MULTILINE)
     return [re.sub(r"^    ", "", block, flags=re.MULTILINE) for block in found]
 
 
@@ -56,11 +62,13 @@ def trust_virtual_tokens(station: Path, bench: VirtualBench) -> None:
 
 
 def test_the_way_with_real_keys(new_bench: Callable[..., VirtualBench], tmp_path: Path) -> None:
-    """Every command of the section works, and the secrets come out where it says."""
+    """Every command of the section and its pages works, and secrets come out where it says."""
     bench = new_bench(tokens=2)
     first, second = bench.serials
     outputs: dict[str, str] = {}
-    for block in blocks("With real keys"):
+    pages = [indented((ROOT / "docs" / page).read_text()) for page in PAGES]
+    assert all(pages)
+    for block in [*blocks("With real keys"), *chain.from_iterable(pages)]:
         done = shell(block.replace(SERIAL, str(first)), tmp_path, bench.environment)
         serial_needed = "token list" in block and done.returncode == 0
         if "tokenprov init" in block:
