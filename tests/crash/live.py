@@ -11,7 +11,7 @@ import hmac
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -25,6 +25,9 @@ from yubikit.core import BadResponseError, InvalidPinError
 from yubikit.core.fido import SmartCardCtapDevice
 from yubikit.core.otp import modhex_decode
 from yubikit.core.smartcard import ApduError, SmartCardConnection
+from yubikit.hsmauth import HsmAuthSession
+from yubikit.oath import OathSession
+from yubikit.openpgp import OpenPgpSession
 from yubikit.piv import KEY_TYPE, SLOT, PivSession
 from yubikit.yubiotp import SLOT as OTP_SLOT
 from yubikit.yubiotp import HmacSha1SlotConfiguration, YubiOtpSession
@@ -32,6 +35,7 @@ from yubikit.yubiotp import HmacSha1SlotConfiguration, YubiOtpSession
 from tests.crash.station import Station
 from tokenprov.device.pcsc import connected
 from tokenprov.model import Purpose
+from tokenprov.record.rows import EnvelopeState
 from tokenprov.sim.specs import BenchError
 
 PUBLIC_ID = 12  # characters of modhex
@@ -39,15 +43,18 @@ NEW_PIN = "a pin of the holder's own"
 REFUSALS = (ApduError, InvalidPinError, BadResponseError, CtapError, InvalidSignature)
 
 
-def refused(station: Station, token: int) -> list[str]:
+def refused(
+    station: Station, token: int, *, states: Collection[str] = tuple(EnvelopeState)
+) -> list[str]:
     """What a token refuses of what break-glass can open for it, in words.
 
+    `states` are those of the envelopes that count; of a secret in several, the last one does.
     Tried in a process of the bench's own: a PC/SC client stays with the first service it finds.
     """
     secrets = {
         one.context.name: one.value.hex()
         for one in station.sealed(token)
-        if one.context.purpose == Purpose.BREAK_GLASS
+        if one.context.purpose == Purpose.BREAK_GLASS and one.state in states
     }
     reader = station.control.token(token)["reader"]
     trial = {"reader": reader, "token": token, "secrets": secrets}
@@ -65,9 +72,13 @@ def main() -> None:
     """Try what `refused` found, and print what the token refuses, a line each."""
     trial = json.loads(sys.argv[1])
     secrets = {name: bytes.fromhex(value) for name, value in trial["secrets"].items()}
-    faults = list(_yubico_otp(trial["typed"], secrets["otp/1/seed"], trial["token"]))
+    faults = []
+    if "otp/1/seed" in secrets:
+        faults += _yubico_otp(trial["typed"], secrets["otp/1/seed"], trial["token"])
     with connected(trial["reader"]) as connection:
-        for name, attempt in (("PIV", _piv), ("OTP", _otp), ("FIDO2", _fido2)):
+        for name, attempt in ATTEMPTS.items():
+            if not any(one.startswith(f"{name}/") for one in secrets):
+                continue
             try:
                 faults += attempt(connection, secrets)
             except REFUSALS as refusal:
@@ -130,3 +141,30 @@ def _fido2(connection: SmartCardConnection, secrets: Mapping[str, bytes]) -> Ite
         count = manager.get_metadata()[CredentialManagement.RESULT.EXISTING_CRED_COUNT]
         if count != 1:
             yield f"it holds {count} discoverable credentials"
+
+
+def _openpgp(connection: SmartCardConnection, secrets: Mapping[str, bytes]) -> tuple[str, ...]:
+    OpenPgpSession(connection).verify_admin(secrets["openpgp/admin-pin"].decode())
+    return ()
+
+
+def _hsmauth(connection: SmartCardConnection, secrets: Mapping[str, bytes]) -> tuple[str, ...]:
+    key = secrets["hsmauth/management-key"]
+    HsmAuthSession(connection).put_management_key(key, key)
+    return ()
+
+
+def _oath(connection: SmartCardConnection, secrets: Mapping[str, bytes]) -> tuple[str, ...]:
+    oath = OathSession(connection)
+    oath.validate(oath.derive_key(secrets["oath/password"].decode()))
+    return ()
+
+
+ATTEMPTS = {
+    "piv": _piv,
+    "otp": _otp,
+    "fido2": _fido2,
+    "openpgp": _openpgp,
+    "hsmauth": _hsmauth,
+    "oath": _oath,
+}

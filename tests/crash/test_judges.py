@@ -66,9 +66,9 @@ def test_another_token_is_not_taken_for_the_one_that_was_issued(
     assert f"token {single.serial} holds []" in faults
     assert "the token holds other credentials" in faults
     said = "\n".join(refused(single, single.serial))
-    assert "PIV: InvalidPinError" in said
-    assert "OTP: " in said
-    assert "FIDO2: CtapError" in said
+    assert "piv: InvalidPinError" in said
+    assert "otp: " in said
+    assert "fido2: CtapError" in said
 
 
 def test_a_key_that_the_station_kept_is_found(single: Station, issued: dict[int, State]) -> None:

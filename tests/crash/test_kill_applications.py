@@ -10,17 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from yubikit.core.smartcard import SmartCardConnection
-from yubikit.hsmauth import HsmAuthSession
-from yubikit.oath import OathSession
-from yubikit.openpgp import OpenPgpSession
 
+from tests.crash import live
 from tests.crash.points import Point
 from tests.crash.recovery import all_of
 from tests.crash.station import Station, station
 from tests.crash.test_kill_lifecycle import entries
-from tokenprov.device.pcsc import connected
 from tokenprov.record.manifest import verify_manifest
+from tokenprov.record.rows import EnvelopeState
 
 PROFILE = """name = "applications"
 [oath]
@@ -29,7 +26,6 @@ password = { length = 20 }
 admin-pin = { retries = 8 }
 [hsmauth]
 """
-NAMES = ("openpgp/admin-pin", "hsmauth/management-key", "oath/password")
 WHATS = ("openpgp-admin-pin", "hsmauth-management-key", "oath-password")
 EVERY = 8  # of the disk's writes that are in the sample
 
@@ -44,8 +40,7 @@ def issued(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
         made.fresh()
         run = made.issue()
         assert run.status == 0, run.said
-        with made.bench.in_environment():
-            yield made
+        yield made
 
 
 def arguments(made: Station) -> tuple[str, ...]:
@@ -57,35 +52,16 @@ def arguments(made: Station) -> tuple[str, ...]:
     return ("--home", str(made.home), *command)
 
 
-def refused(made: Station) -> Iterator[str]:
+def refused(made: Station) -> list[str]:
     """What is active in escrow and the token does not take."""
-    active = {
-        one.context.name: one.value for one in made.sealed(made.serial) if one.state == "active"
-    }
-    reader = str(made.control.token(made.serial)["reader"])
-    with connected(reader) as to:
-        for name in NAMES:
-            try:
-                _give(to, name, active[name])
-            except Exception as error:  # noqa: BLE001  each library refuses in its own way
-                yield f"{name} in escrow is refused: {error!r}"
-
-
-def _give(to: SmartCardConnection, name: str, value: bytes) -> None:
-    if name == "oath/password":
-        oath = OathSession(to)
-        oath.validate(oath.derive_key(value.decode()))
-    elif name == "openpgp/admin-pin":
-        OpenPgpSession(to).verify_admin(value.decode())
-    else:
-        HsmAuthSession(to).put_management_key(value, value)
+    return live.refused(made, made.serial, states=[EnvelopeState.ACTIVE])
 
 
 def test_killed_while_they_are_made_anew(issued: Station) -> None:
     """At each write of the token and some of the disk: nothing is lost, and one entry is made."""
     undisturbed = issued.run(*arguments(issued))
     assert undisturbed.status == 0, undisturbed.said
-    assert list(refused(issued)) == []
+    assert refused(issued) == []
 
     def trial(stop: Point) -> list[str]:
         before = entries(issued, "rotated")
