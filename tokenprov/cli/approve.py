@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from tokenprov.record.canonical import timestamp
 from tokenprov.record.erasure import as_requested
 from tokenprov.record.files import create_durable, write_durable
 from tokenprov.record.note import Note, parse_note, sign_note
-from tokenprov.record.request import NONCE, Action, Request
+from tokenprov.record.request import Action, Request
 
 _request_file = click.argument(
     "file", metavar="REQUEST", type=click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -58,19 +57,17 @@ def request(
     """
     if out.exists():
         raise InputError(f"{out} is there already", remedy="Name a file that is not there yet.")
-    made = now()
     said_about = dict(map(_pair, about))
     if "holder" in said_about:
         said_about["holder"] = _commitments(home_path, action, said_about["holder"])
-    asked = Request(
-        action=Action(action),
-        about=said_about,
+    asked = Request.new(
+        Action(action),
+        said_about,
         reason=reason,
         requester=name,
         station=station or Home.open(home_path).name,
-        made=made,
-        expires=made + timedelta(hours=hours),
-        nonce=secrets.token_bytes(NONCE),
+        made=now(),
+        lasts=timedelta(hours=hours),
     )
     Request.parse(asked.text())  # what could not be read is refused before it is signed
     with signing_as(name, key_given) as signer:

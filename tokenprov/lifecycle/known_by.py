@@ -9,7 +9,6 @@ Rules (SP 800-63B 4.1.2.1):
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -27,7 +26,7 @@ from tokenprov.policy.proofs import key_on_record
 from tokenprov.proof import sign_as_holder
 from tokenprov.record.history import State
 from tokenprov.record.holder_proof import HOLDER_PROOF, PASSKEY, HolderProof, with_signature
-from tokenprov.record.request import NONCE, Request
+from tokenprov.record.request import Request
 from tokenprov.secret import Secret
 from tokenprov.token import Token
 
@@ -68,16 +67,14 @@ def known_by_token(
     evidence = key_on_record(home, by.label, key)
     if evidence is None:
         raise _without_key(by)
-    now = home.clock()
-    request = Request(
-        action=action,
-        about={"token": token.label, "by": by.label, "key": key, "evidence": evidence},
+    request = Request.new(
+        action,
+        {"token": token.label, "by": by.label, "key": key, "evidence": evidence},
         reason=f"the holder used token {by.label}",
         requester=token.commitment,
         station=home.name,
-        made=now.replace(microsecond=0),
-        expires=now + lasts,
-        nonce=secrets.token_bytes(NONCE),
+        made=home.clock(),
+        lasts=lasts,
         domain=HOLDER_PROOF,
     )
     with at() as bench, opened(bench.reader, bench.operator, only(by.token)) as there:

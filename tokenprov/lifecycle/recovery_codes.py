@@ -27,7 +27,7 @@ from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.holder_proof import HOLDER_PROOF, RECOVERY_CODE, HolderProof
 from tokenprov.record.manifest import Addition
 from tokenprov.record.recovery import CodeFolder, draw_codes
-from tokenprov.record.request import NONCE, Request
+from tokenprov.record.request import Request
 from tokenprov.secret import RandomBytes, Secret
 
 
@@ -117,15 +117,14 @@ def use(
     used = codes_used(home, name).get(number)
     if used is not None:
         return _same_again(home, used, token, action)
-    request = Request(
-        action=action,
-        about={"token": token.label, "code": f"{name}/{number}"},
+    request = Request.new(
+        action,
+        {"token": token.label, "code": f"{name}/{number}"},
         reason=f"the holder gave recovery code {number}",
         requester=token.commitment,
         station=home.name,
-        made=now.replace(microsecond=0),
-        expires=now + lasts,
-        nonce=secrets.token_bytes(NONCE),
+        made=now,
+        lasts=lasts,
         domain=HOLDER_PROOF,
     )
     proof = HolderProof(request=request)

@@ -12,7 +12,6 @@ Rules:
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -36,7 +35,7 @@ from tokenprov.record.approval import (
 from tokenprov.record.kinds import Kind
 from tokenprov.record.note import sign_note
 from tokenprov.record.people import Person
-from tokenprov.record.request import CAUSES, MANY, NONCE, OPERATION, Action, Request
+from tokenprov.record.request import CAUSES, MANY, OPERATION, Action, Request
 from tokenprov.record.signer import NoteSigner
 
 _SIGNED = timedelta(hours=12)  # how long an act may take that its operator signed
@@ -120,16 +119,14 @@ def _agreed(home: Home, act: Act, people: Mapping[str, Person], note: bytes) -> 
 
 def _signed(home: Home, act: Act, people: Mapping[str, Person], signer: NoteSigner) -> Evidence:
     """The operator's signature under what they are about to do. Raises ApprovalError."""
-    now = home.clock()
-    operation = Request(
-        action=act.action,
-        about=act.about,
+    operation = Request.new(
+        act.action,
+        act.about,
         reason=f"carried out by {act.operator}",
         requester=act.operator,
         station=home.name,
-        made=now.replace(microsecond=0),
-        expires=now + _SIGNED,
-        nonce=secrets.token_bytes(NONCE),
+        made=home.clock(),
+        lasts=_SIGNED,
         domain=OPERATION,
     )
     note = sign_note(operation.text(), [signer]).to_bytes()

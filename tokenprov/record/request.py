@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -130,6 +131,32 @@ class Request:
     expires: datetime
     nonce: bytes
     domain: str = REQUEST
+
+    @classmethod
+    def new(
+        cls,
+        action: Action,
+        about: About,
+        *,
+        reason: str,
+        requester: str,
+        station: str,
+        made: datetime,
+        lasts: timedelta,
+        domain: str = REQUEST,
+    ) -> Request:
+        """One of a kind, by its nonce; it may be used for so long."""
+        return cls(
+            action=action,
+            about=about,
+            reason=reason,
+            requester=requester,
+            station=station,
+            made=made.replace(microsecond=0),
+            expires=made + lasts,
+            nonce=secrets.token_bytes(NONCE),
+            domain=domain,
+        )
 
     def text(self) -> str:
         """What is signed."""
