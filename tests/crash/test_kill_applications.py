@@ -16,6 +16,7 @@ from tests.crash.points import Point
 from tests.crash.recovery import all_of
 from tests.crash.station import Station, station
 from tests.crash.test_kill_lifecycle import entries
+from tokenprov.model import Purpose
 from tokenprov.record.manifest import verify_manifest
 from tokenprov.record.rows import EnvelopeState
 
@@ -26,6 +27,7 @@ password = { length = 20 }
 admin-pin = { retries = 8 }
 [hsmauth]
 """
+NAMES = ("openpgp/admin-pin", "hsmauth/management-key", "oath/password")
 WHATS = ("openpgp-admin-pin", "hsmauth-management-key", "oath-password")
 EVERY = 8  # of the disk's writes that are in the sample
 
@@ -53,8 +55,14 @@ def arguments(made: Station) -> tuple[str, ...]:
 
 
 def refused(made: Station) -> list[str]:
-    """What is active in escrow and the token does not take."""
-    return live.refused(made, made.serial, states=[EnvelopeState.ACTIVE])
+    """What is active in escrow and the token does not take, or is not there at all."""
+    active = {
+        one.context.name
+        for one in made.sealed(made.serial)
+        if (one.context.purpose, one.state) == (Purpose.BREAK_GLASS, EnvelopeState.ACTIVE)
+    }
+    missing = [f"{name} is not in escrow" for name in NAMES if name not in active]
+    return missing + live.refused(made, made.serial, states=[EnvelopeState.ACTIVE])
 
 
 def test_killed_while_they_are_made_anew(issued: Station) -> None:
