@@ -49,7 +49,9 @@ AddressOrFile = Annotated[str, AfterValidator(_address_or_file)]
 class Settings(BaseModel):
     """What any authority may be told of; each scheme adds its own."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=_dashed)
+    model_config = ConfigDict(
+        defer_build=True, extra="forbid", frozen=True, alias_generator=_dashed
+    )
 
     ocsp: str = ""  # http(s)://… of its OCSP responder, which is asked before the list is
     crl: AddressOrFile = ""  # where its list of revoked certificates lies: a file, or http(s)://…

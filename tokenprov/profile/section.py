@@ -38,6 +38,7 @@ class Section(BaseModel):
     """A table of a profile: frozen, no unknown keys, its rules checked together."""
 
     model_config = ConfigDict(
+        defer_build=True,  # a command reads one file, and starts with all of the words
         frozen=True,
         extra="forbid",
         alias_generator=lambda name: name.replace("_", "-"),

@@ -46,6 +46,7 @@ class CaSettings(BaseModel):
     """What `ca.toml` says of an authority."""
 
     model_config = ConfigDict(
+        defer_build=True,
         frozen=True,
         extra="forbid",
         alias_generator=lambda name: name.replace("_", "-"),
