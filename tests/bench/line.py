@@ -1,11 +1,14 @@
 """The line on tokens that take as long as real ones (`sim.latency`): against a replay, by readers.
 
 Beside a replay (`replay`): the same commands sent to a fresh token of the same model and nothing
-else done. `line.host_time` is the time from the moment when a token is in its reader until the line
-says that it is issued, less what its card needed; `replay.host_time` is the replay's wall time less
-its card's, at the median of some before the line's run and some after it. `line.host_time_ratio` is
-the one by the other, and `line.time_ratio` the same with the card's time in both, which is what a
-person waits for.
+else done. Both wait for that token, and both are timed by whoever puts it in, from the moment when
+it is in the reader until they say what they have to say: the line that the token is issued, the
+replay that the last command was answered. Neither has then given the reader back.
+`line.host_time` and `replay.host_time` are those times less what the card needed, the replay's at
+the median of some before the line's run and some after it. `line.host_time_ratio` is the one by the
+other, and `line.time_ratio` the same with the card's time in both, which is what a person waits
+for. `replay.connected_time` is the replay's from its connection to its end, without the waiting:
+what pcscd takes to tell of a token is in neither of the two.
 
 By readers: a batch of `EACH` tokens for each reader, the next put in as soon as the one before is
 issued. `line.rate_N` is all of them by the seconds from the first token that was seen to the last
@@ -29,10 +32,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import IO
 
 from tests.bench.commands import CommandFailed, cost_of, peak_memory
 from tests.bench.figures import Figure
-from tests.bench.replay import read_commands
+from tests.bench.replay import ANSWERED, WAITING, read_commands
 from tokenprov.sim.attestation import ROOTS_FOLDER
 from tokenprov.sim.bench import VirtualBench
 from tokenprov.sim.control import SimControl
@@ -55,6 +59,14 @@ class Issued:
     began: float
     ended: float
     card: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Replayed:
+    """A replay: the host's seconds from the token in the reader on, and from the connection on."""
+
+    host: float
+    connected: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,7 +97,8 @@ def measure(folder: Path) -> dict[str, Figure]:
                 line.record()
                 took = line.replay()
             runs[readers] = line.run(readers)
-        replayed = median(took + line.replay())
+        took += line.replay()
+    replayed = median(one.host for one in took)
     rates = {readers: runs[readers].rate for readers in READERS}
     alone = runs[1].issued[1:]  # the first one waits for what the program does once
     host = median(one.ended - one.began - one.card for one in alone)
@@ -98,6 +111,9 @@ def measure(folder: Path) -> dict[str, Figure]:
         "line.host_time": Figure(value=host, unit="s/token"),
         "line.card_time": Figure(value=card, unit="s/token"),
         "replay.host_time": Figure(value=replayed, unit="s/token"),
+        "replay.connected_time": Figure(
+            value=median(one.connected for one in took), unit="s/token"
+        ),
         "line.processors_busy_16": Figure(value=runs[16].busy, unit="share"),
         **{
             f"line.rate_{readers}": Figure(value=rate, unit="tokens/s")
@@ -162,21 +178,28 @@ class LineBench:
         if not read_commands(self._recorded):
             raise CommandFailed("no command was recorded")
 
-    def replay(self) -> list[float]:
-        """The host's seconds for the commands of one token, some times over."""
-        recorded, took = self._recorded, []
-        for _ in range(REPLAYS):
+    def replay(self) -> list[Replayed]:
+        """The commands of one token sent to a fresh one, some times over."""
+        return [self._replay_once() for _ in range(REPLAYS)]
+
+    def _replay_once(self) -> Replayed:
+        reader = self._bench.control.tokens()[0]["reader"]
+        program = [sys.executable, "-m", "tests.bench.replay", str(self._recorded), reader]
+        environment = {**os.environ, **self._with_tests}
+        with subprocess.Popen(
+            program, env=environment, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            _expect(process.stdout, WAITING)
             self._freshen(1)
-            (before,) = self._bench.control.tokens()[:1]
-            program = [sys.executable, "-m", "tests.bench.replay", str(recorded), before["reader"]]
-            environment = {**os.environ, **self._with_tests}
-            said = subprocess.run(
-                program, env=environment, stdout=subprocess.PIPE, text=True, check=True
-            )
-            (after,) = self._bench.control.tokens()[:1]
-            card: float = after["seconds"] - before["seconds"]
-            took.append(float(said.stdout) - card)
-        return took
+            began = time.perf_counter()
+            _expect(process.stdout, ANSWERED)
+            took = time.perf_counter() - began
+            connected = process.stdout.read()
+        if process.returncode != 0:
+            raise CommandFailed(f"the replay ended with {process.returncode}")
+        card: float = self._bench.control.tokens()[0]["seconds"]
+        return Replayed(host=took - card, connected=float(connected) - card)
 
     def _batch(self, name: str, orders: int) -> list[str]:
         """The command for a batch in a new home."""
@@ -242,6 +265,11 @@ def _ticks() -> tuple[int, int]:
     first = Path("/proc/stat").read_text(encoding="ascii").partition("\n")[0]
     ticks = [int(word) for word in first.split()[1:9]]  # guest time is in user time already
     return ticks[3] + ticks[4], sum(ticks)
+
+
+def _expect(lines: IO[str], word: str) -> None:
+    if (said := lines.readline().strip()) != word:
+        raise CommandFailed(f"the replay says {said!r} and not {word!r}")
 
 
 def _raise(done: Future[None]) -> None:
