@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -159,9 +159,14 @@ class Desk:
         return recognised(cast(PcscConnection, line), cast(Any, self.finger))
 
     def run(
-        self, profile: str, *, roster: str = HEADER + ADA, cut: tuple[int, bool] | None = None
+        self,
+        profile: str,
+        *,
+        roster: str = HEADER + ADA,
+        cut: tuple[int, bool] | None = None,
+        issued: Callable[[int], None] = lambda entry: None,
     ) -> dict[str, Any]:
-        """Take the token through a profile; gives its entry."""
+        """Take the token through a profile; gives its entry. `issued` is as in `BatchWork.make`."""
         home, line = self.home, Line(self.token, cut)
         parsed = parse_profile(f'name = "test"\n{profile}'.encode(), "test")
         rows = parse_roster(roster.encode(), "roster", today=datetime.now(UTC).date())
@@ -171,7 +176,7 @@ class Desk:
             work = BatchWork(home, parsed, batch, operator="tester", listener=lambda event: None)
             token = self.connected(line)
             with work.order_for(token.id) as (order, _):
-                index = work.make(token, order)
+                index = work.make(token, order, issued)
             return dict(home.manifest.entry(index))
         finally:
             self.commands = line.commands

@@ -16,7 +16,7 @@ import json
 import secrets
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -318,11 +318,14 @@ class BatchWork:
                 with self._handing_out:
                     queue.appendleft(order_id)
 
-    def make(self, token: Token, order: Order) -> int:
+    def make(
+        self, token: Token, order: Order, issued: Callable[[int], None] = lambda entry: None
+    ) -> int:
         """Take the token through the profile's steps and record it; gives the entry's index.
 
-        Raises what the token, the issuer or the records raise; the order is then open as before,
-        or bound to this token with the reason.
+        `issued` is told that index as soon as the entry is durable, by any thread. Raises what the
+        token, the issuer or the records raise; the order is then open as before, or bound to this
+        token with the reason.
         """
         journal = OrderJournal(self._home, order.id, token.id.label)
         steps = steps_on(
@@ -357,6 +360,7 @@ class BatchWork:
                     operator=self._operator,
                     virtual=self._is_virtual(token),
                     clearance=self._clearance,
+                    issued=issued,
                 )
             )
             with self._handing_out:

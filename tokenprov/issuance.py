@@ -1,7 +1,7 @@
 """From a token that reads back right to its entry, and what is cleared away after it.
 
-The entry is the one moment at which a token counts as issued. Before it, the same token goes on;
-after it, whatever was cut off is caught up with from the manifest:
+The entry is the one moment at which a token counts as issued, and is told as that. Before it, the
+same token goes on; after it, whatever was cut off is caught up with from the manifest:
 
     entry durable -> ledger says issued, station's copies deleted -> order's key destroyed
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tokenprov import aside, closing
@@ -39,6 +39,7 @@ class Issuance:
     operator: str
     virtual: bool  # by its own certificate or mark; what it attested says so too
     clearance: Clearance | None = None
+    issued: Callable[[int], None] = lambda entry: None  # called once it is, in whichever thread
 
 
 class Issuing:
@@ -92,6 +93,8 @@ def _issue(home: Home, issuances: Sequence[Issuance]) -> Sequence[int]:
         additions.append(_addition(home, one, known[holder]))
     first = home.manifest.append_many(additions)
     indices = range(first, first + len(issuances))
+    for index, one in zip(indices, issuances, strict=True):
+        one.issued(index)
     orders = [one.order.id for one in issuances]
     home.ledger.complete_all(zip(orders, indices, strict=True), home.clock())
     return indices

@@ -151,7 +151,8 @@ class Line:
     def _listener(self, event: events.Event) -> None:
         """Tell what happens; of a turn that was given up only that its token was issued after all.
 
-        It had been through its last command then, and its entry is durable.
+        It had been through its last command then, and its entry is durable, whichever turn's thread
+        it is that wrote it.
         """
         watch = getattr(self._mine, "watch", None)
         if watch is None or not watch.given_up or isinstance(event, events.TokenIssued):
@@ -273,9 +274,24 @@ class Line:
                 resumed=begun,
             )
         )
+
+        def tell_issued(entry: int) -> None:
+            self._unnumbered.done(token)
+            self._listener(
+                events.TokenIssued(
+                    reader=token.reader,
+                    label=token.id.label,
+                    order=order.id,
+                    holder=order.holder.name,
+                    position=order.position,
+                    entry=entry,
+                    seconds=time.monotonic() - started,
+                )
+            )
+
         try:
             self._refuse_restless(token.id)
-            entry = self._work.make(token, order)
+            self._work.make(token, order, tell_issued)
         except TokenMoved:
             self._moves[token.id.label] += 1
             raise
@@ -293,18 +309,6 @@ class Line:
                     remedy=error.remedy,
                 )
             )
-            return
-        self._listener(
-            events.TokenIssued(
-                reader=token.reader,
-                label=token.id.label,
-                order=order.id,
-                holder=order.holder.name,
-                position=order.position,
-                entry=entry,
-                seconds=time.monotonic() - started,
-            )
-        )
 
     def _refuse_restless(self, token: TokenId) -> None:
         if self._moves[token.label] == RESETS:

@@ -1,7 +1,8 @@
 """Tokens without a serial on the line: one at a time, counted, and known again by a mark.
 
 Rules:
-- One at a time is worked on. Another one that is put in meanwhile is left alone.
+- One at a time is worked on, until it is issued. Another one that is put in meanwhile is left
+  alone.
 - The operator says how many are to come. One that nobody announced is left alone, and one more than
   were announced stops the line: somebody counted wrong, or it is somebody else's.
 - One that comes back is known by its mark (`directory.marks`), and goes on with its order. It does
@@ -35,7 +36,8 @@ class Unnumbered:
     def __init__(self, home: Home, announced: int) -> None:
         """`announced`: how many that have no mark yet the operator will put in."""
         self._home, self._announced, self._left = home, announced, announced
-        self._one = threading.Lock()
+        self._one: AnyToken | None = None  # that is worked on
+        self._changing = threading.Lock()
 
     @contextmanager
     def named(self, token: AnyToken, welcome: Callable[[], None]) -> Iterator[None]:
@@ -48,17 +50,29 @@ class Unnumbered:
         if token.id.serial is not None:
             yield
             return
-        if not self._one.acquire(blocking=False):
-            raise TokenConflict(
-                "another token without a serial is being worked on",
-                remedy="One at a time: take it out, and put it in again when the other is done.",
-            )
+        self._take_up(token)
         try:
             name = _known(self._home.marks(), _fido(token)) or self._mark(token, welcome)
             token.id = replace(token.id, mark=name)
             yield
         finally:
-            self._one.release()
+            self.done(token)
+
+    def _take_up(self, token: AnyToken) -> None:
+        with self._changing:
+            if self._one is not None:
+                raise TokenConflict(
+                    "another token without a serial is being worked on",
+                    remedy="One at a time: take it out, and put it in again when the other is"
+                    " done.",
+                )
+            self._one = token
+
+    def done(self, token: AnyToken) -> None:
+        """The next one may come; nothing happens for one with a serial, or a second time."""
+        with self._changing:
+            if self._one is token:
+                self._one = None
 
     def _mark(self, token: AnyToken, welcome: Callable[[], None]) -> str:
         """Give a blank token its mark, with a touch."""
