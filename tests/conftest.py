@@ -6,6 +6,7 @@ A private pcscd is a must: where it cannot be had, the tests that need it fail w
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import subprocess
 import sys
@@ -21,6 +22,11 @@ SHARED_TOKENS = 2
 COMMAND_SECONDS = 60.0
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end: no garbage collection looks through them again."""
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,6 +9,7 @@ the program as it is after its imports. A child runs the real `main`, and may be
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -23,6 +24,8 @@ from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import IO
+
+from click import Context
 
 from tests.crash.points import Point, Points
 
@@ -147,16 +150,13 @@ class Program:
 def serve() -> None:
     """Answer requests until the input ends."""
     from tests.crash import live  # here, so that the client does without them
-    from tokenprov.cli.main import main
+    from tokenprov.cli.main import cli, main
+    from tokenprov.profile import load_profile
 
-    for command in (
-        "batch",
-        "init",
-        "unblock",
-        "rotate",
-        "replace",
-    ):  # which `main` loads only when they are called
-        import_module(f"tokenprov.cli.{command}")
+    for command in cli.list_commands(Context(cli)):  # which `main` loads only when one is called
+        cli.get_command(Context(cli), command)
+    load_profile("standard-employee")  # its models are built now
+    gc.freeze()
 
     programs = {TOKENPROV: main, LIVE: live.main}
 
