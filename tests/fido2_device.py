@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -20,13 +20,14 @@ from fido2.ctap2.base import Ctap2
 from fido2.hid import CTAPHID
 
 from tests.fido2_applet import AppletDevice, World
+from tests.promised import promises
 from tokenprov.attestation import Anchors
 from tokenprov.device.fido2 import Fido2, Surroundings
 from tokenprov.directory import RelyingParty
 from tokenprov.model import TokenId
 from tokenprov.secret import Secret
 from tokenprov.sim.attestation import bench_roots
-from tokenprov.step import Drawn, Intent
+from tokenprov.step import Intent, Step
 from tokenprov.token import Keyring
 
 AAGUID_AT = slice(37, 53)  # in authenticator data (WebAuthn Level 2, 6.1 and 6.5.1)
@@ -142,10 +143,11 @@ class Notes:
         """What was promised."""
         return self.kept
 
-    def promise(self, step: str, drawn: Drawn) -> Intent:
-        """Keep it."""
-        self.kept[step] = Intent(step=step, drawn=drawn.secrets, public=drawn.public)
-        return self.kept[step]
+    def promise(self, steps: Sequence[Step], *, ahead: bool) -> Mapping[str, Intent]:
+        """Draw and keep it."""
+        made = promises(steps, ahead=ahead)
+        self.kept |= made
+        return made
 
     def pin(self) -> Secret:
         """The PIN that was drawn."""

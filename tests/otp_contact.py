@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
@@ -17,6 +16,7 @@ from yubikit.core import TRANSPORT
 from yubikit.core.smartcard import SmartCardConnection
 from yubikit.yubiotp import YubiOtpSession
 
+from tests.promised import promises
 from tokenprov.device.pcsc import PcscConnection
 from tokenprov.device.token import YubiKey
 from tokenprov.errors import TokenGone
@@ -28,7 +28,7 @@ from tokenprov.sim.applets.otp import OtpApplet
 from tokenprov.sim.applets.otp_frame import SlotConfig
 from tokenprov.sim.assembly import make_token
 from tokenprov.sim.models import MODELS, Model
-from tokenprov.step import Drawn, Finding, Intent, Step
+from tokenprov.step import Finding, Intent, Step
 from tokenprov.steps.otp import otp_steps
 
 MODEL_NAMES = (
@@ -120,12 +120,12 @@ class Journal:
         """What was promised."""
         return dict(self.promised)
 
-    def promise(self, step: str, drawn: Drawn) -> Intent:
-        """Keep it."""
-        assert step not in self.promised, "drawn twice"
-        intent = Intent(step=step, drawn=drawn.secrets, public=drawn.public)
-        self.promised[step] = intent
-        return intent
+    def promise(self, steps: Sequence[Step], *, ahead: bool) -> Mapping[str, Intent]:
+        """Draw and keep it."""
+        assert not self.promised.keys() & {step.id for step in steps}, "drawn twice"
+        made = promises(steps, ahead=ahead)
+        self.promised |= made
+        return made
 
     @property
     def secrets(self) -> dict[str, bytes]:
@@ -186,7 +186,6 @@ class Work:
             token,
             steps,
             self.journal,
-            random=secrets.token_bytes,
             progress=_Quiet(),
             begin=begin,
         )

@@ -6,8 +6,9 @@ Rules:
 - First its certificates are revoked at their issuers, and its passkeys removed where the station is
   the relying party: they are for keys that nobody answers for. An issuer that does not answer stops
   it, and the same command goes on; one that takes no revocation is named as `elsewhere`.
-- Then comes the entry, with the envelopes of what the token was told; then the station forgets
-  its own copies and the order is open again. The custodians keep theirs, under the old serial.
+- Then comes the entry, with the envelopes of what the token was told, or was going to be; then the
+  station forgets its own copies and the order is open again. The custodians keep theirs, under the
+  old serial.
 """
 
 from __future__ import annotations

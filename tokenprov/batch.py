@@ -327,7 +327,7 @@ class BatchWork:
         token, the issuer or the records raise; the order is then open as before, or bound to this
         token with the reason.
         """
-        journal = OrderJournal(self._home, order.id, token.id.label)
+        journal = OrderJournal(self._home, order.id, token.id.label, random=self._random)
         steps = steps_on(
             token, self._profile, order, self._home, day=journal.day, history=self._history
         )
@@ -339,7 +339,7 @@ class BatchWork:
             self._refuse_used(token, conflicts(findings))
             # for the entry of one that is set aside
             facts = {**inventory.facts, "virtual": self._is_virtual(token)}
-            self._home.ledger.claim(order.id, token.id, facts, self._home.clock())
+            journal.claim(token.id, facts)
             return findings
 
         try:
@@ -347,7 +347,6 @@ class BatchWork:
                 token,
                 steps,
                 journal,
-                random=self._random,
                 progress=StepProgress(reader=token.reader, listener=self._listener),
                 begin=begin,
             )

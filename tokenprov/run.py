@@ -2,9 +2,14 @@
 
 Rules:
 - Before the first write to a token, every step looks at it; one conflict refuses the token whole.
-- No write without a promise: secrets sealed and the intent journalled, durably.
+- No write without a promise: secrets sealed and the intent journalled, durably. What the first look
+  finds to be written is promised all at once, before the first write; what could not be told from
+  somebody else's afterwards (`Finding.blind`) when its turn comes.
 - Nothing counts that was not read back as MATCH after the write.
 - Resume is this loop run again: journalled intents come back, the token is looked at again.
+- A step is begun only when all before it were read back. So on resume all were begun up to the last
+  that was promised in its turn, and none after the first that is ABSENT behind that: these are
+  looked at as if nothing had been promised, and what is there now is not ours.
 """
 
 from __future__ import annotations
@@ -14,8 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tokenprov.errors import NotVerified, TokenConflict
-from tokenprov.secret import RandomBytes
-from tokenprov.step import Drawn, Finding, Intent, State, Step
+from tokenprov.step import Finding, Intent, State, Step
 from tokenprov.token import Token
 
 
@@ -26,8 +30,11 @@ class Journal(Protocol):
         """What was promised before, by step."""
         ...
 
-    def promise(self, step: str, drawn: Drawn) -> Intent:
-        """Seal what was drawn and journal the intent; durable when it returns."""
+    def promise(self, steps: Sequence[Step], *, ahead: bool) -> Mapping[str, Intent]:
+        """Draw for these steps, seal and journal it; durable when it returns.
+
+        `ahead`: before the first write of the order, else when the turn of each has come.
+        """
         ...
 
 
@@ -74,7 +81,6 @@ def provision(
     steps: Sequence[Step],
     journal: Journal,
     *,
-    random: RandomBytes,
     progress: Progress,
     begin: Callable[[], Mapping[str, Finding]],
 ) -> tuple[Outcome, ...]:
@@ -84,36 +90,60 @@ def provision(
     takes it, and gives what each step found. Raises `TokenConflict`, `NotVerified` and every
     `TokenError` that the token meets.
     """
-    promised = dict(journal.intents())
-    findings = {} if promised else begin()
+    findings: Mapping[str, Finding] = {}
+    promised = journal.intents()
+    reached = bool(promised)  # whether an earlier run may have begun the step
     for known in promised.values():
         _remember(token, known)
+    if not reached:
+        findings = begin()
+        sure = [step for step in steps if _is_sure(findings[step.id])]
+        promised = journal.promise(sure, ahead=True)
+    certain = _surely_begun(steps, promised)
     outcomes = []
     for number, step in enumerate(steps, start=1):
         progress.step_started(step, number, len(steps))
         intent = promised.get(step.id)
-        finding = findings.get(step.id) or step.observe(token, intent)
+        begun = intent if reached else None
+        finding = findings.get(step.id) or step.observe(token, begun)
         written = finding.state is State.ABSENT or (
-            finding.state is State.UNKNOWN and intent is not None
+            finding.state is State.UNKNOWN and begun is not None
         )
+        if finding.state is State.ABSENT and number >= certain:
+            reached = False
         if written:
-            finding = _write(token, step, intent, journal, random)
-        elif finding.state not in (State.MATCH, State.SKIPPED):
+            finding = _write(token, step, intent, journal)
+        elif finding.state not in (State.MATCH, State.SKIPPED) or _is_anothers(intent, begun):
+            reason = finding.reason or "it was not written here"
             raise TokenConflict(
-                f"token {token.id.label}: {step.title}: {finding.reason}",
+                f"token {token.id.label}: {step.title}: {reason}",
                 remedy="The token changed since the work on it began. Set it aside.",
             )
         outcomes.append(Outcome(step=step, finding=finding, written=written))
     return tuple(outcomes)
 
 
-def _write(
-    token: Token, step: Step, intent: Intent | None, journal: Journal, random: RandomBytes
-) -> Finding:
+def _is_sure(finding: Finding) -> bool:
+    """Whether it is to be written, and can be told at any time from somebody else's."""
+    return finding.state is State.ABSENT and not finding.blind
+
+
+def _surely_begun(steps: Sequence[Step], promised: Mapping[str, Intent]) -> int:
+    """How many steps, from the first on: up to the last that was promised when its turn came."""
+    in_turn = {intent.step for intent in promised.values() if not intent.ahead}
+    return max((n for n, step in enumerate(steps, start=1) if step.id in in_turn), default=0)
+
+
+def _is_anothers(promised: Intent | None, begun: Intent | None) -> bool:
+    """Whether what is found where a sealed secret was to be written cannot be that secret."""
+    return promised is not None and bool(promised.drawn) and begun is None
+
+
+def _write(token: Token, step: Step, intent: Intent | None, journal: Journal) -> Finding:
     """Promise (unless it was), apply, and give what is then read back: MATCH or an error."""
     if intent is None:
-        intent = journal.promise(step.id, step.draw(random))
-        _remember(token, intent)
+        intent = journal.promise([step], ahead=False)[step.id]
+    _remember(token, intent)
     step.apply(token, intent)
     finding = step.observe(token, replace(intent, applied=True))
     if finding.state is not State.MATCH:

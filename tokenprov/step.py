@@ -7,6 +7,11 @@ One definition serves plan, dry run, run, resume, verify and audit. The rules:
 - `apply` writes, and may be cut off between any two commands: after that, `observe` and `apply`
   with the same intent must come to the same end.
 - Everything a step draws at random stands in its intent, which is durable before `apply` is called.
+- Intents are durable before the first write of all, so one does not say that its step was begun. A
+  step that needs to know it, because the token does not tell its own from somebody else's or only
+  by a try, finds ABSENT `blind`: its intent is then made when its turn comes.
+- With an intent ABSENT is said only of what was never read back as MATCH; what may have been, and
+  is to be written again, is UNKNOWN.
 - What cannot be read back is named in `Finding.unread`; it is never reported as read.
 """
 
@@ -52,6 +57,7 @@ class Finding:
     facts: Mapping[str, Json] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    blind: bool = False  # ABSENT; once begun it could not be told from what is somebody else's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +81,15 @@ class Intent:
     """The journalled promise to write, as it comes back from the journal.
 
     `applied` is true once `apply` has returned in this process: the only evidence there is for
-    what cannot be read back.
+    what cannot be read back. `ahead`: it was made before the first write of the order, and not when
+    its step's turn came.
     """
 
     step: str
     drawn: Mapping[str, DrawnSecret] = field(default_factory=dict)
     public: Mapping[str, Json] = field(default_factory=dict)
     applied: bool = False
+    ahead: bool = False
 
     def secret(self, name: str) -> Secret:
         """The secret of that name."""

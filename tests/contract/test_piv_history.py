@@ -23,10 +23,11 @@ from yubikit.core import Tlv
 from yubikit.piv import KEY_TYPE, OBJECT_ID, SLOT, PivSession
 
 from tests.in_process import Desk, Line
+from tests.promised import promises
 from tokenprov.errors import NotSupported
 from tokenprov.run import Outcome, provision
 from tokenprov.secret import Secret
-from tokenprov.step import Drawn, Intent, State, Step
+from tokenprov.step import Intent, State, Step
 from tokenprov.steps.piv.history import (
     GivenCertificateStep,
     KeyHistoryStep,
@@ -52,10 +53,11 @@ class Memory:
         """What was promised."""
         return self.kept
 
-    def promise(self, step: str, drawn: Drawn) -> Intent:
-        """Keep it."""
-        self.kept[step] = Intent(step=step, drawn=drawn.secrets, public=drawn.public)
-        return self.kept[step]
+    def promise(self, steps: Sequence[Step], *, ahead: bool) -> Mapping[str, Intent]:
+        """Draw and keep it."""
+        made = promises(steps, ahead=ahead)
+        self.kept |= made
+        return made
 
     def step_started(self, step: Step, number: int, total: int) -> None:
         """Nothing to tell."""
@@ -70,7 +72,6 @@ def provisioned(desk: Desk, journal: Memory, steps: Sequence[Step]) -> tuple[Out
             token,
             steps,
             journal,
-            random=os.urandom,
             progress=journal,
             begin=lambda: {step.id: step.observe(token, None) for step in steps},
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -64,9 +63,7 @@ def made(held: Held, steps: Sequence[Step], notes: Notes | None = None) -> dict[
             raise TokenConflict(refusing[0].reason, remedy="")
         return findings
 
-    outcomes = provision(
-        token, steps, notes, random=secrets.token_bytes, progress=notes, begin=begin
-    )
+    outcomes = provision(token, steps, notes, progress=notes, begin=begin)
     return {outcome.step.id: outcome for outcome in outcomes}
 
 

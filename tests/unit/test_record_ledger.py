@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import itertools
 import os
 import random
 import signal
@@ -33,6 +32,7 @@ from tokenprov.record.ledger import (
     Ledger,
     OrderRecord,
 )
+from tokenprov.record.rows import Claim
 
 NOW = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 TOKEN_A = TokenId(maker="yubico", model="YubiKey 5 NFC", firmware="5.7.4", serial="10000001")
@@ -167,15 +167,12 @@ def test_large_batch(ledger: Ledger) -> None:
     assert list(ledger.orders("b1", OrderState.ISSUED)) == []
 
 
-def test_next_open_order(ledger: Ledger) -> None:
-    """A holder's kit is handed out before the next holder's."""
+def test_open_orders(ledger: Ledger) -> None:
+    """A holder's kit is handed out before the next holder's; what was claimed is not open."""
     create(ledger)
-    tokens = (dataclasses.replace(TOKEN_A, serial=str(n)) for n in itertools.count(1))
-    seen = []
-    while following := ledger.next_open_order("b1"):
-        ledger.claim(following.id, next(tokens), None, NOW)
-        seen.append((following.row, following.order.position))
-    assert seen == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert ledger.open_orders("b1") == ["b1-0000", "b1-0001", "b1-0002", "b1-0003"]
+    ledger.claim("b1-0001", TOKEN_A, None, NOW)
+    assert ledger.open_orders("b1") == ["b1-0000", "b1-0002", "b1-0003"]
 
 
 def test_claim(ledger: Ledger) -> None:
@@ -217,42 +214,30 @@ def test_claim_refusals(ledger: Ledger) -> None:
     ledger.claim("b1-0000", TOKEN_B, None, NOW)
 
 
-def test_claim_next(ledger: Ledger) -> None:
-    """A token that comes back gets its own order again, another one the next."""
-    create(ledger, holders=1)
-    first = ledger.claim_next("b1", TOKEN_A, None, NOW)
-    assert first is not None
-    ledger.fail(first.id, "pulled", NOW)
-    second = ledger.claim_next("b1", TOKEN_B, None, NOW)
-    again = ledger.claim_next("b1", TOKEN_A, None, NOW)
-    assert second is not None
-    assert again is not None
-    assert (first.id, second.id, again.id) == ("b1-0000", "b1-0001", "b1-0000")
-    assert again.reason == ""
-    assert ledger.claim_next("b1", dataclasses.replace(TOKEN_A, serial="3"), None, NOW) is None
-
-
-def test_claims_from_threads(ledger: Ledger) -> None:
-    """Sixteen readers at once get sixteen different orders."""
+def test_promises_from_threads(ledger: Ledger) -> None:
+    """Sixteen readers claim and promise at once: each its own order, and no two the same."""
     create(ledger, holders=8)
-    got: list[str] = []
-    start = threading.Barrier(16)
+    refused: list[str] = []
+    start = threading.Barrier(32)
 
     def work(number: int) -> None:
+        order, token = f"b1-{number // 2:04}", dataclasses.replace(TOKEN_A, serial=str(number))
+        sealed = [envelope(order, token, Purpose.HELP_DESK)]
         start.wait()
-        token = dataclasses.replace(TOKEN_A, serial=str(number))
-        record = ledger.claim_next("b1", token, None, NOW)
-        assert record is not None
-        ledger.journal(intent(record.id), [envelope(record.id, token, Purpose.HELP_DESK)])
-        got.append(record.id)
+        try:
+            claim = Claim(token=token, inventory=None, at=NOW)
+            ledger.promise(order, [(intent(order), sealed)], claim)
+        except WrongToken:
+            refused.append(order)
 
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(16)]
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(32)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(got) == [order.id for order in orders_of("b1", 8, 2)]
-    assert len(ledger.envelopes()) == 16
+    orders = [order.id for order in orders_of("b1", 8, 2)]
+    assert sorted(refused) == orders
+    assert sorted(one.order for one in ledger.envelopes()) == orders
 
 
 def journal_from_threads(ledger: Ledger, orders: list[str]) -> dict[str, str]:
@@ -361,6 +346,28 @@ def test_journal_refusals(ledger: Ledger) -> None:
     ledger.fail("b1-0000", "pulled", NOW)
     with pytest.raises(StationError, match="is failed"):
         ledger.journal(intent("b1-0000"))
+
+
+def test_promises_come_with_their_claim(ledger: Ledger) -> None:
+    """One transaction binds the order and stores all of its intents, or does nothing of it."""
+    create(ledger)
+    claim = Claim(token=TOKEN_A, inventory={}, at=NOW)
+    sealed = [envelope("b1-0000", TOKEN_A, STATION)]
+    both = [(intent("b1-0000"), sealed), (intent("b1-0000", "piv/9a/key"), [])]
+    for wrong, reason in (
+        ([*both, both[0]], "piv/puk, piv/9a/key, piv/puk generation 1 .* journalled already"),
+        ([*both, (intent("b1-0001"), [])], "for another order"),
+    ):
+        with pytest.raises(StationError, match=reason):
+            ledger.promise("b1-0000", wrong, claim)
+        record = ledger.order("b1-0000")
+        assert record is not None
+        assert (record.state, record.token) == (OrderState.OPEN, None)
+    ledger.promise("b1-0000", both, claim)
+    assert [i.step for i in ledger.intents("b1-0000")] == ["piv/puk", "piv/9a/key"]
+    assert ledger.envelopes() == sealed
+    with pytest.raises(WrongToken, match="bound to token 10000001"):
+        ledger.promise("b1-0000", [], dataclasses.replace(claim, token=TOKEN_B))
 
 
 def test_another_token_begins_anew(ledger: Ledger) -> None:
@@ -523,8 +530,7 @@ def test_sql_of_postgresql() -> None:
             assert "CREATE INDEX" in str(CreateIndex(index).compile(dialect=dialect))
     unfinished = tables.one_unfinished_order_per_token.compile(dialect=dialect)
     assert "(token_label) WHERE state != 'issued'" in str(unfinished)
-    following = bindings.open_orders("b1").with_for_update()
-    assert "FOR UPDATE" in str(following.compile(dialect=dialect))
+    assert "FOR UPDATE" in str(bindings.LOCKED_ORDER.compile(dialect=dialect))
     journal.intents_of("o").compile(dialect=dialect)
 
 

@@ -124,7 +124,12 @@ def tell(
     """
     begun = work.record
     journal = OrderJournal(
-        home, begun.order, begun.label, generation=begun.generation, key=begun.id
+        home,
+        begun.order,
+        begun.label,
+        random=bench.random,
+        generation=begun.generation,
+        key=begun.id,
     )
     with opened(bench.reader, bench.operator, only(work.token.token)) as token:
         steps = make(token, held)
@@ -138,7 +143,6 @@ def tell(
             token,
             steps,
             journal,
-            random=bench.random,
             progress=StepProgress(reader=token.reader, listener=bench.listener),
             begin=begin,
         )

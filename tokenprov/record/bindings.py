@@ -18,34 +18,29 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, case, select, update
 
 from tokenprov.errors import StationError, WrongToken
-from tokenprov.model import Json, OrderState, TokenId
+from tokenprov.model import OrderState
 from tokenprov.record import tables as t
 from tokenprov.record.canonical import timestamp
 from tokenprov.record.journal import settle_envelopes
-from tokenprov.record.rows import OrderRecord, order_from_row, to_text, token_to_text
+from tokenprov.record.rows import Claim, to_text, token_to_text
 from tokenprov.record.wipes import refuse_unfinished
 
-_LOCKED_ORDER = select(t.orders).where(t.orders.c.id == bindparam("order")).with_for_update()
+LOCKED_ORDER = select(t.orders).where(t.orders.c.id == bindparam("order")).with_for_update()
+_OTHER_ORDER = select(t.orders.c.id).where(  # unfinished, of the same token
+    t.orders.c.token_label == bindparam("label"),
+    t.orders.c.state != OrderState.ISSUED.value,
+    t.orders.c.id != bindparam("order"),
+)
 
 
 def locked_order(connection: Connection, order_id: str) -> dict[str, Any]:
     """The order's row, held by this transaction. Raises StationError: there is none."""
-    row = connection.execute(_LOCKED_ORDER, {"order": order_id}).mappings().first()
+    row = connection.execute(LOCKED_ORDER, {"order": order_id}).mappings().first()
     if row is None:
         raise StationError(
             f"there is no order {order_id}", remedy="See `tokenprov batch status` for the orders."
         )
     return dict(row)
-
-
-def open_orders(batch: str) -> Select[Any]:
-    """The first order that nobody has begun."""
-    return (
-        select(t.orders)
-        .where(t.orders.c.batch == batch, t.orders.c.state == OrderState.OPEN.value)
-        .order_by(t.orders.c.row, t.orders.c.position)
-        .limit(1)
-    )
 
 
 def order_of_token(batch: str | None, label: str) -> Select[Any]:
@@ -81,66 +76,33 @@ def all_issued_to(holder_id: str) -> Select[Any]:
     return mine.order_by(t.orders.c.changed, t.orders.c.id)
 
 
-def claim(
-    connection: Connection,
-    order_id: str,
-    token: TokenId,
-    inventory: Json,
-    at: datetime,
-    station: str,
-) -> OrderRecord:
-    """Bind the order to the token. Raises WrongToken, StationError."""
-    row = locked_order(connection, order_id)
+def bind(connection: Connection, order_id: str, claim: Claim, station: str) -> dict[str, Any]:
+    """Bind the order to the token; gives its row as it then is. Raises WrongToken, StationError."""
+    row, label = locked_order(connection, order_id), claim.token.label
     _refuse_issued(row)
-    if row["token_label"] not in (None, token.label):
+    if row["token_label"] not in (None, label):
         raise WrongToken(
-            f"order {order_id} is bound to token {row['token_label']}, not to {token.label}",
+            f"order {order_id} is bound to token {row['token_label']}, not to {label}",
             remedy="Insert that token, or release the order for another one.",
         )
-    other = connection.execute(
-        select(t.orders.c.id).where(
-            t.orders.c.token_label == token.label,
-            t.orders.c.state != OrderState.ISSUED.value,
-            t.orders.c.id != order_id,
-        )
-    ).first()
+    other = connection.execute(_OTHER_ORDER, {"label": label, "order": order_id}).first()
     if other is not None:
         raise WrongToken(
-            f"token {token.label} is bound to order {other.id}, which is not finished",
+            f"token {label} is bound to order {other.id}, which is not finished",
             remedy=f"Finish order {other.id} with it, or release that order.",
         )
-    refuse_unfinished(connection, token.label)
-    _change(
-        connection,
-        order_id,
-        state=OrderState.WORKING.value,
-        token_label=token.label,
-        token=token_to_text(token),
-        inventory=to_text(inventory),
-        reason=None,
-        station=station,
-        changed=timestamp(at),
-    )
-    return order_from_row(locked_order(connection, order_id))
-
-
-def claim_next(
-    connection: Connection,
-    batch: str,
-    token: TokenId,
-    inventory: Json,
-    at: datetime,
-    station: str,
-) -> OrderRecord | None:
-    """Claim the order that the token is bound to, else the next open one."""
-    bound = select(t.orders.c.id).where(
-        t.orders.c.batch == batch,
-        t.orders.c.token_label == token.label,
-        t.orders.c.state != OrderState.ISSUED.value,
-    )
-    row = connection.execute(bound).first()
-    row = row or connection.execute(open_orders(batch).with_for_update()).first()
-    return claim(connection, row.id, token, inventory, at, station) if row else None
+    refuse_unfinished(connection, label)
+    values = {
+        "state": OrderState.WORKING.value,
+        "token_label": label,
+        "token": token_to_text(claim.token),
+        "inventory": to_text(claim.inventory),
+        "reason": None,
+        "station": station,
+        "changed": timestamp(claim.at),
+    }
+    _change(connection, order_id, **values)
+    return row | values
 
 
 def release(connection: Connection, order_id: str) -> None:

@@ -86,48 +86,56 @@ _ACTIVATE = (
 )
 
 
-def journal(
-    connection: Connection,
-    order: dict[str, Any],
-    intent: IntentRecord,
-    envelopes: Sequence[EnvelopeRecord],
-) -> None:
-    """Store an intent with its envelopes for an order's row. Raises StationError."""
-    if order["state"] != OrderState.WORKING.value and not _told_again(connection, intent):
+Promise = tuple[IntentRecord, Sequence[EnvelopeRecord]]  # an intent, with what it is to write
+
+
+def journal(connection: Connection, order: dict[str, Any], promises: Sequence[Promise]) -> None:
+    """Store intents of one generation, with their envelopes, for an order's row.
+
+    Raises StationError.
+    """
+    if order["state"] != OrderState.WORKING.value and not _told_again(connection, promises[0][0]):
         raise StationError(
-            f"order {intent.order} is {order['state']}: nothing is journalled for it",
+            f"order {order['id']} is {order['state']}: nothing is journalled for it",
             remedy="Claim the order for a token first.",
         )
     label = order["token_label"]
-    if any(
-        e.order != intent.order
-        or e.token_label != label
-        or e.sha256 != hashlib.sha256(e.blob).hexdigest()
-        for e in envelopes
-    ):
-        raise StationError(
-            f"an envelope of {intent.step} is for another order or token than {label}, or is "
-            "not what its digest says",
-            remedy="Report this: it is an error in the program.",
-        )
-    key = {
-        "order_id": intent.order,
-        "token_label": label,
-        "step": intent.step,
-        "generation": intent.generation,
-    }
-    values = {"parameters": to_text(intent.parameters), "at": timestamp(intent.at)}
+    for intent, envelopes in promises:
+        if intent.order != order["id"] or not all(_is_of(e, intent, label) for e in envelopes):
+            raise StationError(
+                f"an envelope of {intent.step} is for another order or token than {label}, or is "
+                "not what its digest says",
+                remedy="Report this: it is an error in the program.",
+            )
+    rows = [
+        {
+            "order_id": intent.order,
+            "token_label": label,
+            "step": intent.step,
+            "generation": intent.generation,
+            "parameters": to_text(intent.parameters),
+            "at": timestamp(intent.at),
+        }
+        for intent, _ in promises
+    ]
     try:
-        connection.execute(_NEW_INTENT, key | values)
+        connection.execute(_NEW_INTENT, rows)
     except IntegrityError as error:  # the order is there: what is doubled is the key
+        steps = ", ".join(intent.step for intent, _ in promises)
         raise StationError(
-            f"{intent.step} generation {intent.generation} of order {intent.order} is "
+            f"{steps} generation {promises[0][0].generation} of order {order['id']} is "
             "journalled already",
             remedy="Resume with the journalled intent, or draw the next generation.",
         ) from error
-    if envelopes:
-        rows = [envelope_to_row(envelope, intent) for envelope in envelopes]
-        connection.execute(NEW_ENVELOPES, rows)
+    sealed = [envelope_to_row(e, intent) for intent, envelopes in promises for e in envelopes]
+    if sealed:
+        connection.execute(NEW_ENVELOPES, sealed)
+
+
+def _is_of(envelope: EnvelopeRecord, intent: IntentRecord, label: str) -> bool:
+    """Whether an envelope is for the intent's order and that token, and is whole."""
+    same = envelope.order == intent.order and envelope.token_label == label
+    return same and envelope.sha256 == hashlib.sha256(envelope.blob).hexdigest()
 
 
 def _told_again(connection: Connection, intent: IntentRecord) -> bool:

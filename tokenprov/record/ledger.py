@@ -24,8 +24,10 @@ from tokenprov.record import tables as t
 from tokenprov.record.aside import AsideRecord
 from tokenprov.record.canonical import timestamp
 from tokenprov.record.database import Database
+from tokenprov.record.journal import Promise
 from tokenprov.record.rows import (
     Batch,
+    Claim,
     EnvelopeRecord,
     EnvelopeState,
     IntentRecord,
@@ -250,10 +252,6 @@ class Ledger:
             map(order_from_row, self._rows(bindings.issued_to(holder_id, self._station))), None
         )
 
-    def next_open_order(self, batch: str) -> OrderRecord | None:
-        """The first order that nobody has begun: a holder's kit together, holders by roster row."""
-        return next(map(order_from_row, self._rows(bindings.open_orders(batch))), None)
-
     def claim(self, order_id: str, token: TokenId, inventory: Json, at: datetime) -> OrderRecord:
         """Bind an order to a token: WORKING. The same token may claim it again and again.
 
@@ -261,17 +259,8 @@ class Ledger:
         StationError: no such order, or one that is issued.
         """
         with self._database.write() as connection:
-            return bindings.claim(connection, order_id, token, inventory, at, self._station)
-
-    def claim_next(
-        self, batch: str, token: TokenId, inventory: Json, at: datetime
-    ) -> OrderRecord | None:
-        """Claim the order that the token is bound to, else the next open one; None: none is left.
-
-        In one transaction, so that two readers never get the same order.
-        """
-        with self._database.write() as connection:
-            return bindings.claim_next(connection, batch, token, inventory, at, self._station)
+            wanted = Claim(token=token, inventory=inventory, at=at)
+            return order_from_row(bindings.bind(connection, order_id, wanted, self._station))
 
     def release(self, order_id: str) -> None:
         """Unbind an order that is not issued: OPEN. What was journalled for the token is kept."""
@@ -357,10 +346,23 @@ class Ledger:
         Raises StationError: the order is not being worked on, is bound to another token than the
         envelopes', or the intent is there already.
         """
+        self.promise(intent.order, [(intent, envelopes)])
+
+    def promise(
+        self, order_id: str, promises: Sequence[Promise], claim: Claim | None = None
+    ) -> None:
+        """The same for several intents of an order; with `claim` it is bound to the token first.
+
+        All of it or nothing. Raises what `claim` and `journal` raise.
+        """
 
         def store(connection: Connection) -> None:
-            order = bindings.locked_order(connection, intent.order)
-            journal.journal(connection, order, intent, envelopes)
+            if claim is None:
+                order = bindings.locked_order(connection, order_id)
+            else:
+                order = bindings.bind(connection, order_id, claim, self._station)
+            if promises:
+                journal.journal(connection, order, promises)
 
         self._database.write_together(store)
 

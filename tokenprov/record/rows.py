@@ -69,6 +69,15 @@ class IntentRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """That an order is this token's: what was on the token, and when that was seen."""
+
+    token: TokenId
+    inventory: Json
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnvelopeRecord:
     """A sealed secret; `sha256` (hex) is that of `blob`."""
 

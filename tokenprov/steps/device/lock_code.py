@@ -32,7 +32,7 @@ class LockCodeStep:
     def observe(self, token: Token, intent: Intent | None) -> Finding:
         """Whether there is one, and whether this process knows that it is ours."""
         if not token.management().info.is_locked:
-            return Finding(state=State.ABSENT)
+            return Finding(state=State.ABSENT, blind=True)
         if intent is None:
             return LOCKED
         if not intent.applied:

@@ -22,7 +22,7 @@ class NewLockCodeStep(LockCodeStep):
         if not token.management().info.is_locked:
             return Finding(state=State.CONFLICT, reason="it has no lock code any more")
         if intent is None:
-            return Finding(state=State.ABSENT)
+            return Finding(state=State.ABSENT, blind=True)
         return super().observe(token, intent)
 
     def apply(self, token: Token, intent: Intent) -> None:

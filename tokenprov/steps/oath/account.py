@@ -77,7 +77,7 @@ class AccountStep:
 
     def observe(self, token: Token, intent: Intent | None) -> Finding:
         """Listed as it is wanted, and making of our seed what we make of it."""
-        oath = unlocked(token) if intent is not None else token.oath()
+        oath, wanted = unlocked(token) if intent is not None else token.oath(), self._wanted
         if oath.locked:
             return _conflict("its OATH application has a password")
         accounts = oath.accounts()
@@ -86,10 +86,9 @@ class AccountStep:
             room = room_for_accounts(oath.version) - len(accounts)
             if room < self._still:
                 return _conflict(f"there is room for {room} OATH accounts, not for {self._still}")
-            return Finding(state=State.ABSENT)
+            return Finding(state=State.ABSENT, blind=wanted.kind is OATH_TYPE.HOTP)
         if intent is None:
             return _conflict(f"{self.title} is there already: it is somebody's")
-        wanted = self._wanted
         touch = found.touch if found.touch is not None else wanted.touch
         if (found.kind, found.algorithm, touch) != (wanted.kind, wanted.algorithm, wanted.touch):
             return _conflict(f"{self.title} is not what was written")

@@ -45,7 +45,7 @@ class TriesStep:
         if status.attempts_reset not in (0, self._reset):  # 0: there is no reset code yet
             return Finding(state=State.ABSENT, facts=facts)
         if self._with_reset_code and intent is None and status.attempts_reset == 0:
-            return Finding(state=State.ABSENT, facts=facts)
+            return Finding(state=State.ABSENT, facts=facts, blind=True)
         unread = ("reset code tries",) if self._with_reset_code else ()
         return Finding(state=State.MATCH, facts=facts, unread=unread)
 
@@ -112,7 +112,7 @@ class PinStep:
         if found is not None and found == ours:
             return Finding(state=State.MATCH, facts={"length": self._length})
         if found is not None:
-            return Finding(state=State.ABSENT)
+            return Finding(state=State.ABSENT, blind=True)
         if not tried:
             return Finding(
                 state=State.UNKNOWN, reason=f"its {self.title} has too few tries left to be tried"

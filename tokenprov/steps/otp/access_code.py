@@ -39,7 +39,7 @@ class NewAccessCodeStep:
             reason = f"{self._slot.title} is empty: its access code went with what it held"
             return Finding(state=State.CONFLICT, reason=reason)
         if intent is None:
-            return Finding(state=State.ABSENT)
+            return Finding(state=State.ABSENT, blind=True)
         if not intent.applied:
             return Finding(state=State.UNKNOWN, reason="whose access code it is cannot be read")
         return Finding(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tokenprov.secret import RandomBytes
 from tokenprov.step import Drawn, Finding, Intent, State
-from tokenprov.token import Token
+from tokenprov.token import OtpApplet, Token
 
 # yubikit's OTP session: "Programming state does not update" when the last slot is deleted
 STALE_STATUS = ((5, 0, 0), (5, 4, 3))  # from, and first one mended
@@ -29,11 +29,17 @@ class EmptySlotStep:
         if not otp.configured(self.slot):
             return Finding(state=State.MATCH, facts=facts)
         first, mended = STALE_STATUS
-        if intent is not None and intent.applied and first <= otp.version < mended:
-            return Finding(state=State.MATCH, facts=facts, unread=("configured",))
-        if self.slot == 1 and otp.touch_triggered(1):
+        if intent is not None and first <= otp.version < mended:
+            if intent.applied:
+                return Finding(state=State.MATCH, facts=facts, unread=("configured",))
+            if self._holds_factory(otp):
+                return Finding(state=State.UNKNOWN, reason="whether it was deleted cannot be read")
+        if self._holds_factory(otp):
             return Finding(state=State.ABSENT, facts={"deletes": "factory credential"})
         return Finding(state=State.CONFLICT, reason=f"OTP slot {self.slot} holds a credential")
+
+    def _holds_factory(self, otp: OtpApplet) -> bool:
+        return self.slot == 1 and otp.touch_triggered(1)
 
     def apply(self, token: Token, intent: Intent) -> None:
         """One command."""

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import os
 from contextlib import nullcontext
+from dataclasses import replace
 
 from yubikit.yubiotp import HmacSha1SlotConfiguration
 
@@ -33,7 +34,8 @@ class HmacSha1Step(SlotStep):
     def observe(self, token: Token, intent: Intent | None) -> Finding:
         """Empty, or ours if it answers as ours does; its access code only where it was proved."""
         if intent is None:
-            return self.observe_untouched(token)
+            found = self.observe_untouched(token)
+            return replace(found, blind=found.blind and self.has_access_code)
         otp = token.otp()
         if not otp.configured(self.slot):
             return Finding(state=State.ABSENT)

@@ -38,7 +38,7 @@ class NdefStep:
             now_in = 1 if self._after_swap and not otp.configured(2) else self._slot
             if self._kept and not otp.configured(now_in):
                 return Finding(state=State.SKIPPED, reason=f"OTP slot {now_in} is empty")
-            return Finding(state=State.ABSENT)
+            return Finding(state=State.ABSENT, blind=True)
         if not otp.configured(self._slot):
             return Finding(state=State.CONFLICT, reason=f"OTP slot {self._slot} is empty")
         if not intent.applied:

@@ -48,10 +48,11 @@ class SlotStep:
         otp = token.otp()
         now_in = 2 if self._after_swap and not otp.configured(2) else self.slot
         if not otp.configured(now_in):
-            return Finding(state=State.ABSENT)
+            return Finding(state=State.ABSENT, blind=True)
         if self.slot == 1 and otp.touch_triggered(1) and not self._after_swap:
             if self.replace_factory:
-                return Finding(state=State.ABSENT, facts={"replaces": "factory credential"})
+                facts = {"replaces": "factory credential"}
+                return Finding(state=State.ABSENT, facts=facts, blind=True)
             return Finding(
                 state=State.SKIPPED,
                 reason="slot 1 holds a credential and replace-factory is not set",

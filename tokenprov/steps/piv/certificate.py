@@ -75,7 +75,7 @@ class CertificateStep:
             return found
         if issued is None or issued.der != there:
             return Finding(
-                state=State.ABSENT,
+                state=State.UNKNOWN,
                 reason=f"the certificate in {slot} is not the one in force, and is written again",
             )
         doubts = {"doubts": list(issued.doubts)} if issued.doubts else {}

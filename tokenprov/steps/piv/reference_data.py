@@ -113,7 +113,7 @@ class PinStep:
             piv.verify_pin(factory_pin(token))
         except AuthenticationFailed:
             return _conflict("its PIN is not the factory's")
-        return Finding(state=State.ABSENT)
+        return Finding(state=State.ABSENT, blind=True)
 
     def apply(self, token: Token, intent: Intent) -> None:
         """From the factory's to ours, in one command."""
@@ -146,7 +146,7 @@ class PukStep:
             if tries.is_default is False:
                 return _conflict("its PUK is not the factory's")
             # no command of the standard tells; changing it from the factory's will
-            return Finding(state=State.ABSENT, unread=("PUK",))
+            return Finding(state=State.ABSENT, unread=("PUK",), blind=True)
         if not affordable(tries.remaining):
             return _unaffordable("PUK")
         puk = intent.secret(self.id).reveal_text()
