@@ -15,12 +15,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import apdus, job, line, log, memory, plot, records, simulator
+from tests.bench import apdus, job, line, log, memory, plot, records, simulator, start
 from tests.bench.figures import Figure, print_figures, write_figures
 
 RESULT = Path(__file__).parents[2] / "build" / "bench.json"
 PLOT = RESULT.with_suffix(".png")
 PARTS: dict[str, Callable[[Path], dict[str, Figure]]] = {
+    "start": start.measure,
     "job": job.measure,
     "line": line.measure,
     "commands": apdus.measure,

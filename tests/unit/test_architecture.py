@@ -111,6 +111,19 @@ def test_sim_uses_no_library_of_the_driver() -> None:
         assert not tops & DRIVER_LIBRARIES, path
 
 
+@pytest.mark.parametrize("command", ["token", "manifest"])
+def test_who_only_looks_loads_no_ledger(command: str) -> None:
+    """`token list` and `manifest verify` start without the database and the files of people."""
+    loaded = "import sys; print(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", f"import tokenprov.cli.{command}; {loaded}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not {"sqlalchemy", "pydantic", "tokenprov.home"} & set(run.stdout.split())
+
+
 def test_no_file_is_a_drawer() -> None:
     """A file is named after what it holds: none is called utils, helpers, common or misc."""
     files = [*SOURCES, *(ROOT / "tests").rglob("*.py")]

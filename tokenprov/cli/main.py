@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import sys
-from importlib import import_module
 from keyword import iskeyword
 from pathlib import Path
 
 import click
 
 from tokenprov import __version__
+from tokenprov.cli.commands import Commands
 from tokenprov.errors import TokenprovError
 
 INTERRUPTED = 130  # exit code: 128 and SIGINT, as a shell says it
@@ -63,32 +62,16 @@ _TOGETHER = {  # commands that share a module
 }
 
 
-class Commands(click.Group):
-    """Loads the module of a command, which has its name, when that command is called.
-
-    All of them together take a second to import, and the virtual tokens that `demo` and `sim`
-    bring along are not for a station that programs real ones.
-    """
-
-    def list_commands(self, context: click.Context) -> list[str]:
-        """In the order in which a person needs them."""
-        return list(COMMANDS)
-
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The command of that name."""
-        if name not in COMMANDS:
-            return None
-        gc.disable()  # modules are no garbage, and looking through them takes a fifth of the start
-        try:
-            module = import_module(f"tokenprov.cli.{_TOGETHER.get(name, name)}")
-            gc.freeze()  # nor are they later, above all at the end
-        finally:
-            gc.enable()
-        found: click.Command = getattr(module, f"{name}_" if iskeyword(name) else name)
-        return found
+def _place(name: str) -> str:
+    """Where a command is: in the module of its name or that it shares, under its name."""
+    return f"{_TOGETHER.get(name, name)}:{name}{'_' if iskeyword(name) else ''}"
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    elsewhere={name: _place(name) for name in COMMANDS},  # as a person needs them
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__)
 @click.option(
     "--home",

@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 
 from tokenprov.attestation import Anchors
-from tokenprov.cli import entries, manifest_key, manifest_time, manifest_witness
+from tokenprov.cli import entries
+from tokenprov.cli.commands import Commands
+from tokenprov.cli.known_keys import load_roots, tsa_root, verifier_key
 from tokenprov.cli.output import as_json, print_json
-from tokenprov.cli.signing import verifier_key
 from tokenprov.errors import InputError, ManifestError
 from tokenprov.record.across import verify_together
 from tokenprov.record.entry import Kind
@@ -26,18 +27,23 @@ from tokenprov.record.verdict import VerifyReport
 from tokenprov.record.verifier_key import VerifierKey
 
 
-@click.group()
+@click.group(
+    cls=Commands,
+    elsewhere={
+        "show": "entries:show",
+        "history": "entries:history",
+        "search": "entries:search",
+        "export": "entries:export",
+        "rotate-key": "manifest_key:rotate_key",
+        "keys": "manifest_key:keys",
+        "timestamp": "manifest_time:timestamp",
+        "clock": "manifest_time:clock",
+        "submit": "manifest_witness:submit",
+        "add-cosignatures": "manifest_witness:add_cosignatures",
+    },
+)
 def manifest() -> None:
     """The signed record of which serial belongs to whom."""
-
-
-for command in (
-    *(entries.show, entries.history, entries.search, entries.export),
-    *(manifest_key.rotate_key, manifest_key.keys, manifest_time.timestamp),
-    manifest_time.clock,
-    *(manifest_witness.submit, manifest_witness.add_cosignatures),
-):
-    manifest.add_command(command)
 
 
 @manifest.command()
@@ -66,7 +72,7 @@ for command in (
     help="A further root of attestation (PEM), beside the makers'; those of the station home count"
     " for its own manifest.",
 )
-@manifest_time.tsa_root
+@tsa_root
 @click.option("--witness", multiple=True, help="A witness' verifier key, or a file with it.")
 @click.option(
     "--quorum", type=click.IntRange(1), help="How many of them must have cosigned.  [default: all]"
@@ -99,7 +105,7 @@ def verify(
         seen=seen.read_bytes() if seen is not None and seen.exists() else None,
         witnesses=[verifier_key(key) for key in witness],
         quorum=quorum or len(witness),
-        tsa_roots=manifest_time.load_roots(roots),
+        tsa_roots=load_roots(roots),
         anchors=_anchors(home, what, trust),
     )
     if len(what) == 1 and what[0].is_file():

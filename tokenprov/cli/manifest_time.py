@@ -7,11 +7,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from cryptography import x509
 
-from tokenprov.attestation.anchors import certificates_in
 from tokenprov.cli import entries
 from tokenprov.cli.custodians import recorded
+from tokenprov.cli.known_keys import load_roots, tsa_root
 from tokenprov.errors import InputError
 from tokenprov.home import Home
 from tokenprov.record.canonical import timestamp as timestamp_of
@@ -23,14 +22,6 @@ from tokenprov.record.manifest import Manifest
 SECONDS = 30.0  # for the authority to answer
 LIMIT = 1_000_000  # bytes of an answer
 QUERY, REPLY = "application/timestamp-query", "application/timestamp-reply"  # RFC 3161, 3.4
-
-tsa_root = click.option(
-    "--tsa-root",
-    "roots",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A root of time-stamp authorities that you trust (PEM).",
-)
 
 
 @click.command()
@@ -82,11 +73,6 @@ def clock(home_path: Path, reason: str, operator: str) -> None:
         head = entry_head(Kind.CLOCK_CORRECTED, time=now, station=home.name, operator=operator)
         index = home.manifest.append({**head, "ahead": ahead, "reason": reason})
     click.echo(f"entry {index}: the clock was ahead, at {ahead}")
-
-
-def load_roots(paths: tuple[Path, ...]) -> list[x509.Certificate]:
-    """The certificates in these files. Raises InputError."""
-    return [one for path in paths for one in certificates_in(path.read_bytes(), where=str(path))]
 
 
 def _asked(url: str, request: bytes) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tokenprov.cli import entries
-from tokenprov.cli.signing import verifier_key
+from tokenprov.cli.known_keys import verifier_key
 from tokenprov.errors import InputError
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.commit import key_in_use

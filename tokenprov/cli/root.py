@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from tokenprov.cli.signing import find_reader, key_elsewhere, verifier_key
+from tokenprov.cli.known_keys import verifier_key
+from tokenprov.cli.signing import find_reader, key_elsewhere
 from tokenprov.record.files import StationLock
 from tokenprov.record.key_list import KEY_LIST
 from tokenprov.record.key_root import KeyRoot

@@ -14,7 +14,6 @@ from tokenprov.policy import Agreement
 from tokenprov.policy.proofs import proof_in
 from tokenprov.record.note import NoteSigner
 from tokenprov.record.signer import Signer
-from tokenprov.record.verifier_key import VerifierKey
 from tokenprov.signing import ask_unseen, opened_key
 
 _F = TypeVar("_F", bound=Callable[..., object])
@@ -79,13 +78,6 @@ def key_elsewhere(command: _F) -> _F:
         help="A key that is there: a file (PKCS#8 PEM), pkcs11:… (RFC 7512), or piv:SERIAL, slot 9c"
         " of a PIV token.  [default: one made in a file there]",
     )(command)
-
-
-def verifier_key(given: str) -> VerifierKey:
-    """The key itself, or what is in the file of that name. Raises ManifestError."""
-    if Path(given).is_file():
-        return VerifierKey.in_file(Path(given).read_bytes())
-    return VerifierKey.parse(given)
 
 
 def find_reader(serial: str) -> str:

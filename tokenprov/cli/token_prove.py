@@ -15,6 +15,7 @@ from tokenprov.cli.lifecycle import bench_at
 from tokenprov.cli.output import as_json, print_json, print_table
 from tokenprov.cli.readers import choose_reader, module_option
 from tokenprov.custody import Form, Opened, Reason, open_sealed, sealed
+from tokenprov.device.sources import source_of
 from tokenprov.errors import EscrowError, InputError, TokenError
 from tokenprov.home import Home, now
 from tokenprov.model import Purpose, SecretKind
@@ -22,7 +23,6 @@ from tokenprov.module_proof import prove_keys
 from tokenprov.proof import Proof, prove
 from tokenprov.secret import Secret
 from tokenprov.signing import ask_unseen
-from tokenprov.source import source_of
 
 
 @click.command("prove")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from tokenprov.cli.signing import find_reader, key_elsewhere, verifier_key
+from tokenprov.cli.known_keys import verifier_key
+from tokenprov.cli.signing import find_reader, key_elsewhere
 from tokenprov.home import now
 from tokenprov.record.cosigned import add_cosignatures
 from tokenprov.record.files import turn

@@ -21,6 +21,7 @@ from tokenprov.device.watch import Watch
 from tokenprov.errors import TokenError, TokenGone
 from tokenprov.model import TokenId
 from tokenprov.pkcs11 import Module, TokenInfo
+from tokenprov.pkcs11.find import find_module
 from tokenprov.step import Operator
 
 FAILURES = 3  # looks in a row that a module may fail at
@@ -188,3 +189,8 @@ class ModuleReaders:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def source_of(module: str | None) -> Source:
+    """The tokens of a module by its path or name, PC/SC readers where none is named."""
+    return PcscSource() if module is None else ModuleSource(find_module(module))
