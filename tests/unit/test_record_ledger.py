@@ -449,7 +449,7 @@ def test_generations(ledger: Ledger) -> None:
 
 
 CHILD = """
-import dataclasses, hashlib, sys, pathlib
+import dataclasses, hashlib, itertools, sys, pathlib
 sys.path.insert(0, sys.argv[2])
 from test_record_ledger import *
 ledger = Ledger(sqlite_url(pathlib.Path(sys.argv[1])), station="station-a")
