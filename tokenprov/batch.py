@@ -269,16 +269,14 @@ class BatchWork:
                 remedy="Take it out and put it where such tokens go.",
             )
 
-    def _refuse_unknown(self, token: TokenId) -> None:
-        stock = self._home.ledger.stock
+    def _refuse_unstocked(self, token: TokenId) -> None:
         if token.serial is None:  # counted by the operator (`unnumbered`)
             return
-        if stock.is_kept() and not stock.holds(token.label):
-            raise TokenConflict(
-                f"token {token.label} is not in stock",
-                remedy="Take it out; if it belongs here, import its packing list: tokenprov stock"
-                " import FILE.",
-            )
+        raise TokenConflict(
+            f"token {token.label} is not in stock",
+            remedy="Take it out; if it belongs here, import its packing list: tokenprov stock"
+            " import FILE.",
+        )
 
     def _go_on_wiping(self, token: TokenId) -> None:
         """Raises `WipeFirst` for a token whose wipe was cut off, `TokenConflict` if unnamed."""
@@ -298,14 +296,18 @@ class BatchWork:
 
         Raises `TokenConflict` where there is none.
         """
-        self._refuse_forbidden(token)
-        self._refuse_aside(token)
-        begun = self.begun_with(token)
+        known = self._home.ledger.standing(token.label)
+        if known.never:
+            self._refuse_forbidden(token)
+        if known.aside:
+            self._refuse_aside(token)
+        begun = self.begun_with(token) if known.wipe or known.order else None
         if begun is not None:
             self._home.ledger.claim(begun.id, token, begun.inventory, self._home.clock())
             yield begun.order, True
             return
-        self._refuse_unknown(token)
+        if known.stock and not known.stocked:
+            self._refuse_unstocked(token)
         with self._handing_out:
             queue = self._named or self._open
             if not queue:

@@ -22,6 +22,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from tokenprov.errors import DurabilityError, StationBusy, StationError, WrongToken
 from tokenprov.model import Holder, Order, OrderState, Purpose, SecretKind, TokenId
 from tokenprov.record import bindings, journal, tables
+from tokenprov.record.aside import AsideRecord
 from tokenprov.record.database import sqlite_url
 from tokenprov.record.escrow import STATION
 from tokenprov.record.ledger import (
@@ -31,6 +32,7 @@ from tokenprov.record.ledger import (
     IntentRecord,
     Ledger,
     OrderRecord,
+    WipeRecord,
 )
 from tokenprov.record.rows import Claim
 
@@ -544,3 +546,35 @@ def test_last_issued_to(ledger: Ledger) -> None:
     assert ledger.last_issued_to("p0") == ledger.order("b2-0000")
     ledger.complete("b1-0000", 4, NOW)
     assert ledger.last_issued_to("p0") == ledger.order("b1-0000")
+
+
+def test_standing(ledger: Ledger) -> None:
+    """A new token is on no list; each list says so of its own tokens alone."""
+    create(ledger)
+    nothing = dict.fromkeys(("never", "aside", "wipe", "order", "stock", "stocked"), False)
+    assert dataclasses.asdict(ledger.standing("10000001")) == nothing
+    ledger.stock.receive(["10000001"], "list.csv", "ada", NOW)
+    ledger.claim("b1-0000", TOKEN_A, None, NOW)
+    ledger.stock.forbid(["10000002"], "hers", "ada", NOW)
+    wipe = WipeRecord(
+        id="w1", token=TOKEN_B, reason="old", operator="ada", found={"used": []}, began=NOW
+    )
+    ledger.begin_wipe(wipe)
+    mine, other = ledger.standing("10000001"), ledger.standing("10000002")
+    assert dataclasses.asdict(mine) == nothing | {"order": True, "stock": True, "stocked": True}
+    assert dataclasses.asdict(other) == nothing | {"never": True, "wipe": True, "stock": True}
+    ledger.set_aside(
+        AsideRecord(
+            label="10000001",
+            order="b1-0000",
+            batch="b1",
+            reason="bad",
+            operator="ada",
+            at=NOW,
+            entry_index=4,
+        )
+    )
+    ledger.finish_wipe("w1", 5)
+    mine, other = ledger.standing("10000001"), ledger.standing("10000002")
+    assert dataclasses.asdict(mine) == nothing | {"aside": True, "stock": True, "stocked": True}
+    assert dataclasses.asdict(other) == nothing | {"never": True, "stock": True}

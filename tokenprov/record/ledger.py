@@ -40,6 +40,7 @@ from tokenprov.record.rows import (
     order_to_row,
 )
 from tokenprov.record.sealed import SealedBook
+from tokenprov.record.standing import Standing, standing
 from tokenprov.record.stock import StockBook
 from tokenprov.record.wipes import WipeRecord
 from tokenprov.record.works import WorkBook
@@ -108,7 +109,8 @@ class Ledger:
         )
         coming, row, last = iter(orders), -1, ""
         with self._database.write() as connection:
-            there = connection.execute(_same_batch(wanted)).mappings().first()
+            same = _same_batch(roster_digest, profile_digest, kit_size)
+            there = connection.execute(same).mappings().first()
             if there is not None:
                 return batch_from_row(dict(there))
             if connection.execute(select(t.batches.c.id).where(t.batches.c.id == id)).first():
@@ -127,11 +129,7 @@ class Ledger:
 
     def find_batch(self, roster_digest: str, profile_digest: str, kit_size: int) -> Batch | None:
         """The batch of that roster, profile and kit, if it was ever created."""
-        statement = select(t.batches).where(
-            t.batches.c.roster_digest == roster_digest,
-            t.batches.c.profile_digest == profile_digest,
-            t.batches.c.kit_size == kit_size,
-        )
+        statement = _same_batch(roster_digest, profile_digest, kit_size)
         return next(map(batch_from_row, self._rows(statement)), None)
 
     def batch(self, id: str) -> Batch | None:
@@ -235,6 +233,11 @@ class Ledger:
     def issued_to(self, holder_id: str) -> list[OrderRecord]:
         """Every order that was issued to a holder, of any batch, the oldest first."""
         return list(map(order_from_row, self._rows(bindings.all_issued_to(holder_id))))
+
+    def standing(self, label: str) -> Standing:
+        """Whether there is anything about a token that is put in."""
+        with self._database.read() as connection:
+            return standing(connection, label)
 
     def order_of_token(self, batch: str | None, label: str) -> OrderRecord | None:
         """The unfinished order that a token is bound to, else the last that it was issued for."""
@@ -388,9 +391,9 @@ class Ledger:
             return [dict(row) for row in connection.execute(statement).mappings()]
 
 
-def _same_batch(batch: Batch) -> Select[Any]:
+def _same_batch(roster_digest: str, profile_digest: str, kit_size: int) -> Select[Any]:
     return select(t.batches).where(
-        t.batches.c.roster_digest == batch.roster_digest,
-        t.batches.c.profile_digest == batch.profile_digest,
-        t.batches.c.kit_size == batch.kit_size,
+        t.batches.c.roster_digest == roster_digest,
+        t.batches.c.profile_digest == profile_digest,
+        t.batches.c.kit_size == kit_size,
     )
