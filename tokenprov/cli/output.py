@@ -10,8 +10,6 @@ from textwrap import indent
 from typing import TypeVar
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from tokenprov.model import Json
 
@@ -46,6 +44,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     A long one is printed a page at a time, each with its head, as no more of it is in memory.
     """
+    from rich.console import Console  # here: whoever asks for JSON does without tables
+    from rich.table import Table
+
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, emoji=False, width=240)
