@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import TypeVar
 
 from cryptography import x509
@@ -145,7 +146,7 @@ def _extend(
 def _check_link(path: list[x509.Certificate], issuer: x509.Certificate, now: datetime) -> None:
     child, name = path[-1], issuer.subject.rfc4514_string()
     try:
-        child.verify_directly_issued_by(issuer)
+        _verify_issued(child, issuer)
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError) as exc:
         raise refused(
             f"the signature on {child.subject.rfc4514_string()} is not by {name}"
@@ -168,6 +169,15 @@ def _check_link(path: list[x509.Certificate], issuer: x509.Certificate, now: dat
             f"{issuer.not_valid_after_utc:%Y-%m-%d}, and it is {now:%Y-%m-%d} here",
             remedy="Check the station's clock, then the token's maker.",
         )
+
+
+@lru_cache(maxsize=256)
+def _verify_issued(child: x509.Certificate, issuer: x509.Certificate) -> None:
+    """Once for each two: a token shows its own several times, and its maker's are everybody's.
+
+    What does not hold raises, and is not kept.
+    """
+    child.verify_directly_issued_by(issuer)
 
 
 def _refuse_unknown_critical(certificate: x509.Certificate) -> None:
