@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -60,7 +61,7 @@ class NeverKept:
     def __init__(self) -> None:
         self.made = 0
 
-    def make(self, token: AnyToken, order: Order) -> int:
+    def make(self, token: AnyToken, order: Order, issued: Callable[[int], None]) -> int:
         """As the step does that wrote the interfaces."""
         self.made += 1
         raise TokenMoved(f"token {token.id.label} restarts", remedy="It goes on by itself.")
