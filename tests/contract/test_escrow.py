@@ -106,7 +106,7 @@ def test_custodians_work_while_a_batch_runs(
     key from the moment on that the record says so.
     """
     other = fresh_token(one_reader, "yubikey-5.7.4")
-    one_reader.control.set_touch(int(other.serial), "after 7")
+    one_reader.control.set_touch(int(other.serial), "never")
     batch = issued.batch(holders=2, name="two")
     running = issued.start(*batch)
     assert running.stderr is not None
@@ -127,6 +127,7 @@ def test_custodians_work_while_a_batch_runs(
     assert said.code == 0, said.err
     assert "of 1 tokens moved" in said.err
     one_reader.control.set_touch(int(other.serial), "auto")
+    one_reader.control.press(int(other.serial))
     done = ended(running)
     assert done.code == 8, done.err  # the other holder's token is to come
     assert issued.tell(*move).code == 0
