@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from yubikit.yubiotp import SLOT, YubiOtpSession
@@ -39,6 +40,20 @@ def told(station: Station, bench: VirtualBench, *command: str | Path) -> Said:
     return station.tell(*command, "--json", listener=Hands(bench))
 
 
+def listed(station: Station, *options: str) -> list[dict[str, Any]]:
+    """What `escrow list` says."""
+    found: list[dict[str, Any]] = station.tell("escrow", "list", "--json", *options).document
+    return found
+
+
+def said_active(station: Station) -> dict[str, set[str]]:
+    """The names of what tokens hold, by order."""
+    orders: dict[str, set[str]] = {}
+    for one in listed(station):
+        orders.setdefault(one["order"], set()).add(one["name"])
+    return orders
+
+
 def test_a_token_that_is_given_back_goes_to_the_next_holder(
     station: Station, token: TokenUnderTest, issued: str, one_reader: VirtualBench
 ) -> None:
@@ -62,10 +77,21 @@ def test_a_token_that_is_given_back_goes_to_the_next_holder(
     kinds = [entry["kind"] for entry in station.tell("manifest", "show", "--json").document]
     assert kinds == ["station", "issued", "revoked", "opened", "wiped"]
 
+    assert said_active(station) == {}
+    (order,) = {one["order"] for one in listed(station, "--all")}
+    puk = ("escrow", "open", issued, "--purpose", "help-desk", "--name", "piv/puk", *WHY)
+    desk = ("--key", key_of(station, Purpose.HELP_DESK), "--json")
+    gone = station.tell(*puk, *desk)
+    assert gone.code == 7
+    assert "What the token holds no more: --all" in gone.err
+    assert [one["state"] for one in station.tell(*puk, *desk, "--all").document] == ["superseded"]
+
     again = station.tell(*station.batch(holders=2, name="next", profile="otp-server"))
     assert again.document["counts"]["issued"] == 1, again.err
     assert [entry["token"]["serial"] for entry in station.entries()] == [issued, issued]
     assert station.tell("manifest", "verify").code == 0
+    assert order not in said_active(station)
+    assert said_active(station).keys() == {station.entries()[-1]["order"]}
     life = station.tell("revoke", issued, "--reason", "lost", "--dry-run", "--json")
     assert life.code == 0, life.err
 

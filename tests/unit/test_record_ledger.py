@@ -450,6 +450,28 @@ def test_generations(ledger: Ledger) -> None:
     assert states(ledger)[1:] == [("help-desk", "superseded"), ("help-desk", "active")]
 
 
+def test_what_an_earlier_order_left_ends(ledger: Ledger) -> None:
+    """Of whatever name, once a later order of that token is settled; other tokens keep theirs."""
+    create(ledger)
+    other = dataclasses.replace(envelope("b1-0000", TOKEN_A, Purpose.HELP_DESK), name="otp/1/seed")
+    orders: list[tuple[str, TokenId, list[EnvelopeRecord]]] = [
+        ("b1-0000", TOKEN_A, [envelope("b1-0000", TOKEN_A, Purpose.HELP_DESK), other]),
+        ("b1-0002", TOKEN_B, [envelope("b1-0002", TOKEN_B, Purpose.HELP_DESK)]),
+        ("b1-0001", TOKEN_A, [envelope("b1-0001", TOKEN_A, Purpose.HELP_DESK)]),
+    ]
+    for index, (order, token, sealed) in enumerate(orders):
+        ledger.claim(order, token, None, NOW)
+        ledger.journal(intent(order), sealed)
+        ledger.complete(order, index, NOW)
+    active = ledger.envelopes(state=EnvelopeState.ACTIVE)
+    assert [(one.order, one.name) for one in active] == [
+        ("b1-0002", "piv/puk"),
+        ("b1-0001", "piv/puk"),
+    ]
+    ledger.complete("b1-0000", 0, NOW)  # once more: the order in force keeps what it has
+    assert ledger.envelopes(state=EnvelopeState.ACTIVE) == active
+
+
 CHILD = """
 import dataclasses, hashlib, itertools, sys, pathlib
 sys.path.insert(0, sys.argv[2])

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from tests.record_samples import append, issued, set_aside, small_manifest, station
-from tests.unit.test_record_ledger import create
+from tests.unit.test_record_ledger import create, envelope, intent, states
 from tests.unit.test_record_verify import write_entries
 from tokenprov.errors import ManifestError, StationError, WrongToken
-from tokenprov.model import TokenId
+from tokenprov.model import Purpose, TokenId
 from tokenprov.record.database import sqlite_url
 from tokenprov.record.entry import Entry, validate_entry
 from tokenprov.record.ledger import Ledger
@@ -58,6 +58,22 @@ def wiped(number: int, **changes: Any) -> Entry:
 def ledger(tmp_path: Path) -> Ledger:
     """A new one."""
     return Ledger(sqlite_url(tmp_path / "ledger.sqlite"), station="station-a")
+
+
+def test_a_wiped_token_holds_no_secret(ledger: Ledger) -> None:
+    """What was active ends with the wipe's entry, and a second call ends nothing made since."""
+    create(ledger)
+    for index, (order, wipe) in enumerate([("b1-0000", WIPE), ("b1-0001", None)]):
+        ledger.claim(order, TOKEN, None, NOW)
+        ledger.journal(intent(order), [envelope(order, TOKEN, Purpose.HELP_DESK)])
+        ledger.complete(order, index, NOW)
+        if wipe is not None:
+            ledger.begin_wipe(wipe)
+            assert states(ledger) == [("help-desk", "active")]
+            ledger.finish_wipe(wipe.id, 3)
+            assert states(ledger) == [("help-desk", "superseded")]
+    ledger.finish_wipe(WIPE.id, 3)
+    assert states(ledger) == [("help-desk", "superseded"), ("help-desk", "active")]
 
 
 def test_a_promise_is_found_again_with_what_was_on_the_token(ledger: Ledger) -> None:

@@ -33,7 +33,10 @@ _F = TypeVar("_F", bound=Callable[..., object])
 
 _purpose = click.Choice([purpose.value for purpose in Purpose])
 _with_superseded = click.option(
-    "--all", "with_superseded", is_flag=True, help="Also those that a later one has replaced."
+    "--all",
+    "with_superseded",
+    is_flag=True,
+    help="Also what the token holds no more: replaced, or wiped.",
 )
 
 
@@ -129,7 +132,8 @@ def open_(
         if not envelopes:
             raise EscrowError(
                 f"nothing is sealed to {purpose} for token {serial}",
-                remedy="Check serial, purpose and name: tokenprov escrow list",
+                remedy="Check serial, purpose and name: tokenprov escrow list. What the token holds"
+                " no more: --all.",
             )
         kid = key.recipient.kid
         mine = [envelope for envelope in envelopes if envelope.kid == kid]

@@ -118,14 +118,16 @@ def keys_of(home: Home, old: Issued, profile: Profile, ending: Ending) -> list[E
     """The same of a replacement that is only thought of."""
     if ending.encryption_keys is EncryptionKeys.LEAVE or profile.piv is None:
         return []
-    found = [
-        one
-        for one in sealed(home, token=old.label, purpose=Purpose.BREAK_GLASS)
-        if one.kind is SecretKind.ENCRYPTION_KEY
-        and one.state is EnvelopeState.ACTIVE
-        and one.order == old.order.id
-        and _certificate(home, old, one) is not None
-    ]
+    last: dict[str, EnvelopeRecord] = {}  # by name: a token that was wiped since held them too
+    for one in sealed(home, token=old.label, purpose=Purpose.BREAK_GLASS, superseded=True):
+        if (
+            one.kind is SecretKind.ENCRYPTION_KEY
+            and one.state is not EnvelopeState.PREPARED
+            and one.order == old.order.id
+            and one.generation >= last.get(one.name, one).generation
+        ):
+            last[one.name] = one
+    found = [one for one in last.values() if _certificate(home, old, one) is not None]
     return sorted(found, key=lambda one: (one.name != "piv/9d/key", one.name))
 
 

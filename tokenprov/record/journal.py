@@ -4,8 +4,9 @@ Every function works within the transaction it is given. Rules:
 - An intent and its envelopes come together, once for each order, token, step and generation.
 - They belong to the token that the order was bound to: an order that is released and bound to
   another one begins with none, and finds its old ones again with the old token.
-- The station's own envelopes end with the order; the others become active, and what they replace
-  is superseded and kept.
+- The station's own envelopes end with the order; the others become active. Superseded, and kept,
+  is then what they replace, and whatever an earlier order left for that token.
+- A token that was wiped holds nothing: what was active for it is superseded.
 - A token that was issued is told something again by a work (`works`), as a further generation.
 """
 
@@ -48,7 +49,7 @@ _NEW_INTENT, NEW_ENVELOPES = insert(t.intents), insert(t.envelopes)
 
 
 def _superseding() -> Update:
-    """What ends when an order is settled: the earlier generations, and other orders' for it."""
+    """What ends when an order is settled: earlier generations of it, and all of other orders."""
     e, newer = t.envelopes, t.envelopes.alias()
     order: BindParameter[str] = bindparam("order")
     label: BindParameter[str] = bindparam("label")
@@ -56,16 +57,15 @@ def _superseding() -> Update:
         newer.c.order_id == order,
         newer.c.token_label == label,
         newer.c.name == e.c.name,
-        or_(e.c.order_id != order, newer.c.generation > e.c.generation),
+        newer.c.generation > e.c.generation,
     )
     live = (EnvelopeState.PREPARED.value, EnvelopeState.ACTIVE.value)
     replaced = and_(
         e.c.token_label == label,
         or_(
-            and_(e.c.order_id == order, e.c.state.in_(live)),
+            and_(e.c.order_id == order, e.c.state.in_(live), later.exists()),
             and_(e.c.order_id != order, e.c.state == EnvelopeState.ACTIVE.value),
         ),
-        later.exists(),
     )
     return update(e).where(replaced).values(state=EnvelopeState.SUPERSEDED.value)
 
@@ -186,3 +186,12 @@ def settle_envelopes(connection: Connection, order_id: str, label: str) -> None:
     connection.execute(_DELETE_OWN, {"order": order_id})
     connection.execute(_SUPERSEDE, values)
     connection.execute(_ACTIVATE, values)
+
+
+def supersede_all(connection: Connection, label: str) -> None:
+    """End what is active for a token: it was wiped."""
+    mine = and_(
+        t.envelopes.c.token_label == label, t.envelopes.c.state == EnvelopeState.ACTIVE.value
+    )
+    ended = update(t.envelopes).where(mine)
+    connection.execute(ended.values(state=EnvelopeState.SUPERSEDED.value))

@@ -20,7 +20,7 @@ class EnvelopeState(StrEnum):
 
     PREPARED = "prepared"  # sealed; the token may or may not have been told
     ACTIVE = "active"  # the token's entry is durable
-    SUPERSEDED = "superseded"  # a later generation, or a later order of that token, is active
+    SUPERSEDED = "superseded"  # no more: a later generation or order is, or it was wiped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

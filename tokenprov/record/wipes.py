@@ -20,6 +20,7 @@ from tokenprov.errors import StationError, WrongToken
 from tokenprov.model import Json, OrderState, TokenId
 from tokenprov.record import tables as t
 from tokenprov.record.canonical import timestamp
+from tokenprov.record.journal import supersede_all
 from tokenprov.record.rows import Row, from_timestamp, to_text, token_from_text, token_to_text
 
 
@@ -76,16 +77,19 @@ def open_wipe(label: str) -> Select[Any]:
 
 
 def finish(connection: Connection, wipe_id: str, entry_index: int) -> None:
-    """Its entry is durable. A second call with the same index does nothing."""
+    """Its entry is durable: the token holds no secret. The same once more does nothing."""
     mine = t.wipes.c.id == wipe_id
-    row = connection.execute(select(t.wipes.c.entry_index).where(mine)).first()
+    row = connection.execute(select(t.wipes).where(mine)).first()
     if row is None or row.entry_index not in (None, entry_index):
         raise StationError(
             f"entry {entry_index} of the manifest finishes a wipe {wipe_id} that the ledger does"
             " not have so",
             remedy="Verify the manifest; the ledger may be older than it.",
         )
+    if row.entry_index is not None:
+        return
     connection.execute(update(t.wipes).where(mine).values(entry_index=entry_index))
+    supersede_all(connection, row.token_label)
 
 
 def refuse_unfinished(connection: Connection, label: str) -> None:

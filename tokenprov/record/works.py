@@ -139,6 +139,8 @@ class WorkBook:
                     " does not have so",
                     remedy="Verify the manifest; the ledger may be older than it.",
                 )
+            if row["entry_index"] == entry_index:
+                return
             connection.execute(update(t.works).where(mine).values(entry_index=entry_index))
             if row["generation"]:
                 settle_envelopes(connection, row["order_id"], row["token_label"])
