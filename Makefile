@@ -26,7 +26,8 @@ setup:
 
 usb-test: setup
 	@bash .ci/setup-usb
-	$(PYTHON_HERE) -m tests.guest --seconds $(LIMIT) -- python -m pytest -p no:cacheprovider $(if $(ARGS),$(ARGS),tests/guest/tests)
+	$(PYTHON_HERE) -m tests.guest --seconds $(LIMIT) $(if $(ARGS),,$(addprefix --each ,$(wildcard tests/guest/tests/test_*.py))) -- \
+		python -m pytest -p no:cacheprovider $(ARGS)
 
 demo: setup
 	@.venv/bin/tokenprov demo $(ARGS)

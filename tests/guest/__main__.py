@@ -1,6 +1,10 @@
 """`python -m tests.guest COMMAND`: one command in a machine with virtual tokens on its USB bus.
 
-Exits with the command's code; 124, as timeout(1), when it takes too long.
+With `--each FILE …` it is run in several machines side by side, each with a bench of its own and
+its share of the files as last arguments. What the first says is told as it comes, that of the
+others after it.
+
+Exits with the command's code, the worst of several; 124, as timeout(1), when it takes too long.
 """
 
 from __future__ import annotations
@@ -8,6 +12,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import click
 
@@ -16,7 +23,25 @@ from tokenprov.sim.attestation import ROOTS_FOLDER
 from tokenprov.sim.bench import VirtualBench
 
 TOOK_TOO_LONG = 124
+PROCESSORS = 2  # of this machine, that the guests have among them
 MODELS = ("yubikey-5.7.4", "security-key-5.7-hid", "yubikey-5.4.3")
+
+
+def guest(
+    number: int, command: Sequence[str], models: Sequence[str], among: int, seconds: float
+) -> int:
+    """Run a command in the guest of that number; its exit code. The first one's output is ours."""
+    out = BUILD / "out" / str(number)
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    bench = VirtualBench(tokens=len(models), model=models, usb=True)
+    with bench, machine(bench, out, max(1, PROCESSORS // among)) as folder:
+        roots = shutil.copytree(bench.environment[ROOTS_FOLDER], out / "roots", dirs_exist_ok=True)
+        environment = {**variables(), ROOTS_FOLDER: f"/tmp/out/{roots.name}"}
+        with (out / "output.txt").open("wb") as kept:
+            to = sys.stdout.buffer if number == 0 else kept
+            code = run(folder, list(command), environment, seconds, to)
+    return TOOK_TOO_LONG if code is None else code
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -24,19 +49,32 @@ MODELS = ("yubikey-5.7.4", "security-key-5.7-hid", "yubikey-5.4.3")
     "--model", "models", multiple=True, default=MODELS, help="The tokens, in their order."
 )
 @click.option("--seconds", default=900.0, show_default=True, help="How long it may take.")
+@click.option("--guests", default=2, show_default=True, help="How many run what --each names.")
+@click.option("--each", "files", multiple=True, type=Path, help="Dealt out to the guests.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def main(models: tuple[str, ...], seconds: float, command: tuple[str, ...]) -> None:
+def main(
+    models: tuple[str, ...],
+    seconds: float,
+    guests: int,
+    files: tuple[Path, ...],
+    command: tuple[str, ...],
+) -> None:
     """Run COMMAND in the guest, which is built first if need be."""
     for script in ("build.sh", "disks.sh"):
         subprocess.run(["bash", f"tests/guest/{script}"], cwd=ROOT, check=True)
-    out = BUILD / "out"
-    out.mkdir(exist_ok=True)
-    bench = VirtualBench(tokens=len(models), model=models, usb=True)
-    with bench, machine(bench, out) as folder:
-        roots = shutil.copytree(bench.environment[ROOTS_FOLDER], out / "roots", dirs_exist_ok=True)
-        environment = {**variables(), ROOTS_FOLDER: f"/tmp/out/{roots.name}"}
-        code = run(folder, list(command), environment, seconds)
-    sys.exit(TOOK_TOO_LONG if code is None else code)
+    among = max(1, min(guests, len(files)))
+    shares = [[*command, *map(str, sorted(files)[number::among])] for number in range(among)]
+    with ThreadPoolExecutor(among) as pool:
+        running = [
+            pool.submit(guest, number, share, models, among, seconds)
+            for number, share in enumerate(shares)
+        ]
+        codes = []
+        for number, one in enumerate(running):
+            codes.append(one.result())
+            sys.stdout.buffer.write((BUILD / "out" / str(number) / "output.txt").read_bytes())
+            sys.stdout.buffer.flush()
+    sys.exit(max(codes))
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from tokenprov.sim.attestation import ROOTS_FOLDER
 from tokenprov.sim.bench import VirtualBench
@@ -41,7 +41,9 @@ NOT_LOADED = (
 )
 
 
-def arguments(folder: Path, usb: Path, control: str, ports: int, out: Path) -> list[str]:
+def arguments(
+    folder: Path, usb: Path, control: str, ports: int, out: Path, processors: int
+) -> list[str]:
     """QEMU's command line; `folder` holds the sockets of the machine's own ports."""
     kernel = " ".join(
         [
@@ -53,7 +55,7 @@ def arguments(folder: Path, usb: Path, control: str, ports: int, out: Path) -> l
         ]
     )
     made = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max"]
-    made += ["-smp", "2", "-m", str(MEMORY_MEGABYTES), "-nodefaults", "-no-reboot"]
+    made += ["-smp", str(processors), "-m", str(MEMORY_MEGABYTES), "-nodefaults", "-no-reboot"]
     made += ["-vga", "std", "-display", "none"]  # a seat needs a screen
     made += ["-kernel", str(BUILD / "vmlinuz"), "-initrd", str(BUILD / "initramfs.gz")]
     made += ["-append", kernel, "-serial", f"file:{out / 'console.log'}"]
@@ -80,7 +82,7 @@ def arguments(folder: Path, usb: Path, control: str, ports: int, out: Path) -> l
 
 
 @contextlib.contextmanager
-def machine(bench: VirtualBench, out: Path) -> Iterator[Path]:
+def machine(bench: VirtualBench, out: Path, processors: int) -> Iterator[Path]:
     """A machine that boots with the tokens of that bench; gives the folder of its ports."""
     environment = bench.environment
     shutil.copytree(environment[ROOTS_FOLDER], out / ROOTS, dirs_exist_ok=True)
@@ -92,6 +94,7 @@ def machine(bench: VirtualBench, out: Path) -> Iterator[Path]:
             environment[CONTROL_VARIABLE],
             len(bench.control.tokens()),
             out,
+            processors,
         ),
         stdin=subprocess.DEVNULL,
     )
@@ -124,9 +127,13 @@ def port(folder: Path, name: str) -> socket.socket:
 
 
 def run(
-    folder: Path, command: list[str], variables: Mapping[str, str], seconds: float
+    folder: Path,
+    command: list[str],
+    variables: Mapping[str, str],
+    seconds: float,
+    output_to: BinaryIO,
 ) -> int | None:
-    """Run a command in the machine, its output to ours; its exit code, None when it took longer.
+    """Run a command in the machine, its output to a stream; its exit code, None for too long.
 
     Raises `ConnectionError` where the machine ends by itself.
     """
@@ -146,8 +153,8 @@ def run(
                 output = said.recv(65536)
                 if not output:
                     raise ConnectionError("the machine ended before its command did")
-                sys.stdout.buffer.write(output)
-                sys.stdout.buffer.flush()
+                output_to.write(output)
+                output_to.flush()
                 continue
             with contextlib.suppress(BlockingIOError):
                 return int(ended.recv(16))
