@@ -17,14 +17,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from secrets import token_hex
+from typing import Any, NoReturn
 
 from fido2.ctap2.base import Ctap2
+from fido2.ctap2.pin import ClientPin
 from yubikit.yubiotp import YubiOtpSession
 
 from hwtests.connections import ctap2, otp
-from hwtests.ears import Ears
-from hwtests.errors import BenchError
+from hwtests.ears import Ears, well
+from hwtests.errors import Abandoned, BenchError
 from hwtests.operators import LONG, SHORT, UNNUMBERED, Operator
 from hwtests.subject import Subject
 from tests.stations import HEADER, Said, Station, tell
@@ -35,9 +37,10 @@ from tokenprov.errors import TokenGone
 YKMAN = str(Path(sys.executable).with_name("ykman"))  # the stock one of this environment
 REASON = "hwtests"
 WHO = "hwtests"
-PATIENCE = 60.0  # seconds that the operator has for a token
-POLL = 0.1
+POLL = 0.1  # seconds
 PROGRAM_SECONDS = 120.0
+GO_ON = "Put the token in, and run the same command: it finishes what was begun."
+ORDERS_LEFT, CLOSED = 8, 2  # exit codes of a run: it did not take the token; it is closed
 LEFT = ("open", "working", "failed")  # orders of a batch that is not done
 _QUIET = ("wiped", None)  # kinds of a last entry after which the token is nobody's
 
@@ -46,14 +49,21 @@ class Bench:
     """What tests ask of the bench. Methods raise `BenchError` where it is not as it should be."""
 
     def __init__(
-        self, subject: Subject, operator: Operator, home: Path, trust: Sequence[Path]
+        self,
+        subject: Subject,
+        operator: Operator,
+        home: Path,
+        trust: Sequence[Path],
+        patience: float,
     ) -> None:
+        """`patience`: seconds that the operator has to take the token out or put it in."""
         self.subject, self.operator = subject, operator
+        self._patience, self._abandoned = patience, False
         self.station, self.folder = Station(home=home), home.parent
         if not (home / "station.toml").exists():
             home.parent.mkdir(parents=True, exist_ok=True)
             roots = [f"--trust={path}" for path in trust]
-            _well(tell("init", home, "--name", "bench", *roots))
+            well(tell("init", home, "--name", "bench", *roots))
         if subject.serial is not None:
             stock = home.with_name("stock.txt")
             stock.write_text(f"{subject.serial}\n")
@@ -99,7 +109,7 @@ class Bench:
         ears = Ears(self.operator, self.token, self.reinsert, hook)
         said = self.station.tell(*command, listener=ears)
         ears.ended()
-        return _well(said, code)
+        return well(said, code)
 
     def document(self, *command: str | Path, code: int | None = 0) -> Any:
         """What a command says in JSON."""
@@ -147,11 +157,12 @@ class Bench:
     # ---- the token's life ----
 
     def batch(self, name: str, profile: str) -> Sequence[str | Path]:
-        """The arguments of `batch run` that issue this token by a profile to somebody invented."""
+        """The arguments of `batch run` that issue this token to somebody new, invented."""
         folder = self.folder
         file, roster = folder / f"{name}.toml", folder / f"{name}.csv"
         file.write_text(f'name = "{name}"\n{profile}', encoding="utf-8")
-        roster.write_text(f"{HEADER}\n{name},Ada Bench,ada@example.test,ada@example.test\n")
+        holder = f"{name}-{token_hex(4)}"  # the same roster would be an earlier run's batch
+        roster.write_text(f"{HEADER}\n{holder},Ada Bench,ada@example.test,ada@example.test\n")
         return ("batch", "run", roster, "--profile", file, "--operator", WHO, "--json")
 
     @property
@@ -177,15 +188,27 @@ class Bench:
         return self.station.secrets(self.label)
 
     def clear(self) -> None:
-        """End what an earlier run or test began with it: its order, then its binding."""
+        """End what was begun with it, unless it was abandoned: another may be there now."""
+        if self._abandoned:
+            return
         if self.subject.serial is None:
             self._reset()
             return
         for batch in self.document("batch", "status"):
-            if any(batch["counts"].get(state, 0) for state in LEFT):
-                self.tell("batch", "run", batch["batch"], *self.leave, "--json")
+            left = [state for state in LEFT if batch["counts"].get(state, 0)]
+            if left:
+                self._finish(batch["batch"], begun=left != ["open"])
         if self.last_kind() not in _QUIET:
             self.give_back()
+
+    def _finish(self, batch: str, begun: bool) -> None:
+        """End its order; a batch of which nothing is begun, and nothing can be, is closed."""
+        said = self.tell("batch", "run", batch, *self.leave, "--json", code=None)
+        if begun or said.code not in (ORDERS_LEFT, CLOSED):
+            well(said)
+        if said.code == ORDERS_LEFT:
+            why = ("--reason", REASON, "--operator", WHO)
+            self.tell("batch", "close", batch, *why, "--json")
 
     def used(self) -> list[str]:
         """What somebody put on it, in words."""
@@ -215,12 +238,22 @@ class Bench:
         with self.ctap2() as ctap:
             if not ctap.info.options.get("clientPin"):
                 return
+        before = self._known_by()
         self.reinsert(self.reader)
         self.await_there()
+        if self._known_by() != before:
+            self._abandon("another token was put in, and was not reset")
         with self.ctap2() as ctap:
             seconds = LONG if ctap.info.long_touch_for_reset else SHORT
             with self.operator.touching(self.token, "reset FIDO2", seconds):
                 ctap.reset()
+
+    def _known_by(self) -> tuple[bytes, int, list[str]]:
+        """What tells it from others without a serial: model, tries, and the mark that it proves."""
+        audited = self.document("token", "audit", "--all", code=None)["tokens"]
+        with self.ctap2() as ctap:
+            tries = ClientPin(ctap).get_pin_retries()[0]
+            return bytes(ctap.info.aaguid), tries, [one.get("mark", "") for one in audited]
 
     # ---- the token's place ----
 
@@ -249,29 +282,19 @@ class Bench:
         except TokenGone:
             return False
 
-    @staticmethod
-    def _wait(condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE
+    def _wait(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + self._patience
         while not condition():
             if time.monotonic() > deadline:
-                raise BenchError(f"{what} within {PATIENCE:.0f} s")
+                self._abandon(f"{what} within {self._patience:.0f} s")
             time.sleep(POLL)
+
+    def _abandon(self, why: str) -> NoReturn:
+        self._abandoned = True
+        raise Abandoned(f"{why}. {GO_ON}")
 
 
 def _filled() -> set[str]:
     """The readers and places with a token in it; none is asked anything."""
     with Context() as context:
         return {state.name for state in context.states() if state.present}
-
-
-def _well(said: Said, code: int | None = 0) -> Said:
-    if code is not None and said.code != code:
-        raise BenchError(f"tokenprov gave {said.code}, not {code}: {_why(said)}")
-    return said
-
-
-def _why(said: Said) -> str:
-    """What a command told people, and the reasons that stand in what happened."""
-    told = [line for line in said.err.splitlines() if not line.startswith("{")]
-    reasons = [f"{one['reason']} {one['remedy']}" for one in said.events if "remedy" in one]
-    return " ".join(text.strip() for text in [*reasons, *told])

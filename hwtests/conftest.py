@@ -13,7 +13,7 @@ from hwtests import report
 from hwtests.bench import Bench
 from hwtests.compare import NotComparable, compare, read
 from hwtests.conditions import MARK, conditions_of
-from hwtests.errors import BenchError
+from hwtests.errors import Abandoned, BenchError
 from hwtests.operators import Operator, Person, Robot
 from hwtests.report import FOLDER, Outcome, Result
 from hwtests.subject import Subject, find_subject
@@ -38,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--operator-command", metavar="COMMAND", help="a robot (hwtests/operators.py)")
     add("--trust", action="append", default=[], metavar="PEM", help="a root besides the maker's")
     add("--bench-home", metavar="FOLDER", help=f"the station's home [{FOLDER}/SERIAL/station]")
+    add("--patience", type=float, default=60.0, metavar="SECONDS", help="for a re-plug [60]")
     add("--report", metavar="FILE", help=f"[{FOLDER}/MODEL-FIRMWARE.json]")
     add("--report-serial", action="store_true", help="name the serial in the report")
 
@@ -113,6 +114,8 @@ class Run:
                 if not self.config.getoption("report_serial"):
                     reason = SERIALS.sub("…", reason)
                 self._note(item, Result.FAILED, seconds, reason)
+                if isinstance(call.excinfo.value, Abandoned):
+                    item.session.shouldfail = reason
             elif before is None or before.result is Result.PASSED:
                 self._note(item, Result.PASSED, seconds)
         return made
@@ -187,7 +190,8 @@ def bench(run: Run, operator: Operator) -> Iterator[Bench]:
     assert run.subject is not None
     option = run.config.getoption
     home = option("bench_home") or FOLDER / (run.subject.serial or run.subject.name) / "station"
-    made = Bench(run.subject, operator, Path(home), [Path(path) for path in option("trust")])
+    trust = [Path(path) for path in option("trust")]
+    made = Bench(run.subject, operator, Path(home), trust, option("patience"))
     yield made
     made.clear()
 

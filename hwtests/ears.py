@@ -16,6 +16,7 @@ from typing import Any
 
 from hwtests.errors import BenchError
 from hwtests.operators import LONG, SHORT, Operator
+from tests.stations import Said
 
 TEN_SECONDS = "ten seconds long"  # in the reason for a touch that resets some tokens
 
@@ -86,3 +87,17 @@ class Ears(io.StringIO):
             thread.join()
         if self._failed:
             raise self._failed[0]
+
+
+def well(said: Said, code: int | None = 0) -> Said:
+    """What a command said. Raises `BenchError` for another exit code; None: any."""
+    if code is not None and said.code != code:
+        raise BenchError(f"tokenprov gave {said.code}, not {code}: {_why(said)}")
+    return said
+
+
+def _why(said: Said) -> str:
+    """What a command told people, and the reasons that stand in what happened."""
+    told = [line for line in said.err.splitlines() if not line.startswith("{")]
+    reasons = [f"{one['reason']} {one['remedy']}" for one in said.events if "remedy" in one]
+    return " ".join(text.strip() for text in [*reasons, *told])

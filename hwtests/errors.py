@@ -9,3 +9,7 @@ class BenchError(Exception):
 
 class NoSubject(BenchError):
     """No token is meant, or not exactly one: nothing was touched."""
+
+
+class Abandoned(BenchError):
+    """The token is not where it has to be, and whoever moves it does not answer: the run ends."""

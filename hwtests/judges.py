@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# Of the maker's attestations: https://developers.yubico.com/PIV/Introduction/PIV_attestation.html
+MAKER = "1.3.6.1.4.1.41482.3"
 OPENSC = ("pkcs11-tool", "--module", "opensc-pkcs11.so")
 
 

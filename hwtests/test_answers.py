@@ -12,6 +12,7 @@ from yubikit.core.smartcard import AID
 
 from hwtests.bench import Bench
 from hwtests.conditions import application, firmware, numbered, transport
+from hwtests.judges import MAKER
 from tokenprov.device.pcsc import connected
 
 pytestmark = [numbered()]
@@ -24,8 +25,6 @@ algorithm = "eccp256"
 FACTORY_PIN, WRONG_PIN = b"123456\xff\xff", b"000000\xff\xff"  # SP 800-73-4 part 2, 2.4.3
 OK = 0x9000
 RESET_WINDOW = 10.0  # seconds after power-up, CTAP 2.1, 6.6
-# Of the maker's attestations: https://developers.yubico.com/PIV/Introduction/PIV_attestation.html
-MAKER = "1.3.6.1.4.1.41482.3"
 FIRMWARE, SERIAL, FORM_FACTOR = 3, 7, 9
 FIPS = 0x80  # in the form factor
 INTEGER = 0x02  # of DER

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hwtests.bench import Bench
+from hwtests.bench import ORDERS_LEFT, Bench
 from hwtests.conditions import application, fips, numbered
 
 pytestmark = [numbered(), application("piv")]
@@ -19,7 +19,6 @@ algorithm = "eccp256"
 [piv.keys.certificate]
 usages = ["client-auth"]
 """
-LEFT = 8  # the exit code when orders are left
 
 
 @application("oath")
@@ -29,7 +28,7 @@ def test_a_used_token_is_refused(nobodys: Bench) -> None:
     accounts = ("oath", "accounts")
     nobodys.ykman(*accounts, "add", "theirs", "--force", input="JBSWY3DPEHPK3PXP\n")
     command = nobodys.batch("refused", PROFILE)
-    said = nobodys.tell(*command, code=LEFT)
+    said = nobodys.tell(*command, code=ORDERS_LEFT)
     assert "1 OATH account" in said.err
     assert "theirs" in nobodys.ykman(*accounts, "list")
     nobodys.tell("batch", "run", said.document["batch"], *nobodys.leave, "--json")

@@ -6,7 +6,7 @@ import pytest
 from fido2.ctap import CtapError
 from fido2.ctap2.pin import ClientPin
 
-from hwtests.bench import Bench
+from hwtests.bench import ORDERS_LEFT, Bench
 from hwtests.conditions import application, numbered
 
 pytestmark = [numbered(False), application("fido2")]
@@ -49,7 +49,7 @@ def test_put_in_again_it_is_known(issued: Bench) -> None:
     """A second batch does not take it: it was issued before, and nothing is written to it."""
     issued.reinsert(issued.reader)
     issued.await_there()
-    said = issued.tell(*issued.batch("again", PROFILE), *issued.leave, code=8)
+    said = issued.tell(*issued.batch("again", PROFILE), *issued.leave, code=ORDERS_LEFT)
     assert said.document["counts"]["issued"] == 0
     assert said.only("TokenReady")["label"] == issued.label
     pin = issued.secrets()["fido2/pin"]

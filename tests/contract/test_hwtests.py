@@ -27,6 +27,16 @@ A_REPORT = {
     "tests": [{"test": "a", "result": str(Result.PASSED)}],
 }
 ROBOT = f"{sys.executable} -m tests.robot"
+# One that says it does what it is told, and does this instead.
+CARELESS = """
+import os, sys
+from tokenprov.sim.control import CONTROL_VARIABLE, SimControl
+control = SimControl(os.environ[CONTROL_VARIABLE])
+for line in sys.stdin:
+    deed, *_ = line.split()
+    {deeds}
+    print("ok", flush=True)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +46,15 @@ def two_keys() -> Iterator[VirtualBench]:
         yield bench
 
 
+def careless(folder: Path, deeds: str) -> str:
+    """The command of a robot that is not to be trusted."""
+    program = folder / "careless.py"
+    program.write_text(CARELESS.replace("{deeds}", deeds), encoding="utf-8")
+    return shlex.join([sys.executable, str(program)])
+
+
 def hwtests(
-    bench: VirtualBench, folder: Path, *arguments: str, trust: bool = True
+    bench: VirtualBench, folder: Path, *arguments: str, trust: bool = True, robot: str = ROBOT
 ) -> subprocess.CompletedProcess[str]:
     """Start the tests as a person does, with the simulator as the robot."""
     roots = Path(bench.environment["TOKENPROV_SIM_ROOTS"])
@@ -45,7 +62,7 @@ def hwtests(
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
     where = ["--bench-home", str(folder / "station"), "--report", str(folder / "report.json")]
     return subprocess.run(
-        [*command, "--operator-command", ROBOT, *trusted, *where],
+        [*command, "--operator-command", robot, *trusted, *where],
         cwd=ROOT,
         env={**os.environ, **bench.environment},
         stdin=subprocess.DEVNULL,
@@ -95,6 +112,51 @@ def test_a_token_without_a_serial_is_the_only_one(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         assert report(tmp_path)["counts"][Result.PASSED] >= 3
         assert bench.control.snapshot(0)["applets"]["fido2"]["pin_hash"] in (None, "")
+
+
+def test_an_older_token_has_what_it_has(tmp_path: Path) -> None:
+    """Policies and management key of a YubiKey 4, which is told that it knows no AES."""
+    with VirtualBench(model="yubikey-4.3.7", touch="never") as bench:
+        serial = str(bench.serials[0])
+        done = hwtests(bench, tmp_path, "hwtests/test_policies.py", "--wipe", serial)
+        assert done.returncode == 0, done.stdout + done.stderr
+        results = {one["test"].partition("::")[2]: one for one in report(tmp_path)["tests"]}
+        assert results["test_a_management_key_cannot_be_aes"]["result"] == Result.PASSED
+        aes = results["test_the_management_key_can_be_aes"]
+        assert aes["reason"] == "wants firmware >=5.4.2"
+
+
+def test_another_token_that_is_put_in_is_not_reset(tmp_path: Path) -> None:
+    """Of two Security Keys the other comes back: it keeps its PIN, the run ends and says so."""
+    with VirtualBench(tokens=2, model="security-key-5.7", touch="never") as bench:
+        used = bench.control.snapshot(1)
+        used["applets"]["fido2"]["pin_hash"] = "00" * 16
+        bench.control.restore(1, used)
+        bench.control.remove(1)
+        deeds = "{'touch': lambda: control.press(0), 'remove': lambda: control.remove(0),"
+        robot = careless(tmp_path, f"{deeds} 'insert': lambda: control.insert(1)}}[deed]()")
+        tests = ("hwtests/test_unnumbered.py", "-k", "mark", "--wipe-only-token")
+        done = hwtests(bench, tmp_path, *tests, robot=robot)
+        assert done.returncode == FAILED, done.stdout + done.stderr
+        assert "another token was put in, and was not reset" in done.stdout
+        after = bench.control.snapshot(1)["applets"]["fido2"]
+        assert after["pin_hash"] == "00" * 16
+
+
+def test_who_walks_away_goes_on_later(two_keys: VirtualBench, tmp_path: Path) -> None:
+    """A token that does not come back ends the run at once; the next one leaves it empty."""
+    serial = two_keys.serials[0]
+    deeds = f"{{'touch': control.press, 'remove': control.remove}}.get(deed, id)({serial})"
+    tests = ("hwtests/test_fido2.py", "-k", "wrong", "--wipe", str(serial), "--patience", "1")
+    done = hwtests(two_keys, tmp_path, *tests, robot=careless(tmp_path, deeds))
+    assert done.returncode == FAILED, done.stdout + done.stderr
+    assert f"{serial} is not put in within 1 s. Put the token in" in done.stdout
+    two_keys.control.insert(serial)
+    station = Station(home=tmp_path / "station", environment=two_keys.environment)
+    assert station.run("token", "show", str(serial), "--json").document["used"] != []
+    done = hwtests(two_keys, tmp_path, *tests)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert station.run("token", "show", str(serial), "--json").document["used"] == []
 
 
 def test_what_does_not_apply_is_said(two_keys: VirtualBench, tmp_path: Path) -> None:
