@@ -18,11 +18,12 @@ from typing import Any, cast
 from yubikit.core import TRANSPORT
 from yubikit.core.smartcard import SmartCardConnection
 
-from tokenprov.batch import BatchWork, new_batch
+from tokenprov.batch import BatchWork
 from tokenprov.device.pcsc import PcscConnection
 from tokenprov.device.token import AnyToken, YubiKey, recognised
 from tokenprov.home import Home, create_home
 from tokenprov.model import Purpose
+from tokenprov.ordering import new_batch
 from tokenprov.plan import Plan, plan_token, steps_on
 from tokenprov.profile import parse_profile
 from tokenprov.record.escrow import load_private, open_envelope

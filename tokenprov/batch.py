@@ -1,9 +1,9 @@
-"""A batch: the orders of one roster, and what one token is taken through.
+"""The work on a batch: its orders handed out to tokens, and what one token is taken through.
 
 Rules:
-- The same roster, profile and kit size are the same batch: running it again goes on with it.
 - A token that an order was begun with goes on with that order and no other.
 - New tokens take the open orders in the roster's order, those of holders who were named first.
+- A token that comes back while its last turn is still ending goes on in the later one.
 - An order is bound to a token when that token was seen to be nobody's, before its first write.
 - A used token is refused, or wiped first where an operator named its serial (`wipe`).
 - A token never to be touched, or set aside, is refused by its serial alone; so is one that is not
@@ -12,7 +12,6 @@ Rules:
 
 from __future__ import annotations
 
-import json
 import secrets
 import threading
 from collections import deque
@@ -21,112 +20,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tokenprov import events
-from tokenprov.errors import (
-    IssuerPending,
-    ProfileError,
-    StationError,
-    TokenConflict,
-    TokenprovError,
-)
+from tokenprov.errors import IssuerPending, StationError, TokenConflict, TokenprovError
 from tokenprov.events import Listener
 from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
 from tokenprov.issuance import Issuance, Issuing
 from tokenprov.model import Order, OrderState, TokenId
 from tokenprov.plan import steps_on
-from tokenprov.policy import Act, Action, Agreement, Clearance, enforce
-from tokenprov.profile import Profile, check_roster
+from tokenprov.policy import Clearance
+from tokenprov.profile import Profile
 from tokenprov.promise import OrderJournal
-from tokenprov.record.canonical import canonical
 from tokenprov.record.history import State
 from tokenprov.record.rows import Batch, OrderRecord
-from tokenprov.roster import Roster
 from tokenprov.run import conflicts, look, provision, refuse_used
 from tokenprov.secret import RandomBytes
 from tokenprov.step import Finding, Step
 from tokenprov.steps.piv.history import RetiredKey
 from tokenprov.token import Token
 from tokenprov.wipe import Permission, WipeFirst, refuse_bound, seen_virtual
-
-MAX_KIT = 5  # tokens of one holder
-
-
-def new_batch(
-    home: Home, roster: Roster, profile: Profile, *, kit_size: int, operator: str
-) -> Batch:
-    """The batch of that roster, profile and kit size: found, or made and stored.
-
-    Raises `ProfileError` for what a row of the roster lacks.
-    """
-    check_roster(profile, roster)
-    digest = profile.digest
-    found = home.ledger.find_batch(roster.digest, digest, kit_size)
-    if found is not None:
-        return found
-    created = home.clock()
-    batch_id = f"{created:%Y%m%d}-{secrets.token_hex(3)}"
-    orders = (
-        Order(
-            id=f"{batch_id}-{row * kit_size + position + 1:04d}",
-            batch=batch_id,
-            holder=holder,
-            position=position,
-            profile=profile.name,
-            profile_digest=digest,
-        )
-        for row, holder in enumerate(roster.holders)
-        for position in range(kit_size)
-    )
-    return home.ledger.create_batch(
-        id=batch_id,
-        roster_digest=roster.digest,
-        profile_name=profile.name,
-        profile_digest=digest,
-        profile_source=canonical(profile.to_json()).decode(),
-        kit_size=kit_size,
-        orders=orders,
-        created=created,
-        operator=operator,
-    )
-
-
-def clear_batch(
-    home: Home, batch: Batch, profile: Profile, operator: str, agreement: Agreement
-) -> Clearance:
-    """Let a batch be issued by the station's rules. Raises `PolicyError`, `ApprovalError`."""
-    groups = {group for one in home.ledger.orders(batch.id) for group in one.order.holder.groups}
-    about = {"batch": batch.id}
-    act = Act(
-        action=Action.ISSUE,
-        operator=operator,
-        about=about,
-        groups=sorted(groups),
-        profile=profile,
-    )
-    return enforce(home, act, agreement.meant_for(act.action, about))
-
-
-def profile_of(batch: Batch) -> Profile:
-    """The profile of a batch as the ledger keeps it.
-
-    Raises `ProfileError` where this version of the program reads another profile in it.
-    """
-    try:
-        profile = Profile.model_validate(
-            json.loads(batch.profile_source), by_alias=True, by_name=False
-        )
-    except ValueError as error:
-        raise _other_profile(batch) from error
-    if profile.digest != batch.profile_digest:
-        raise _other_profile(batch)
-    return profile
-
-
-def _other_profile(batch: Batch) -> ProfileError:
-    return ProfileError(
-        f"the profile {batch.profile_name} of batch {batch.id} is not taken as it was any more",
-        remedy="Run the batch by its roster and profile, with the version that made it.",
-    )
 
 
 class TokenIsReady(TokenConflict):
@@ -183,6 +94,7 @@ class BatchWork:
         self._left = sum(counts.values()) - counts[OrderState.ISSUED]
         self._open = deque(home.ledger.open_orders(batch.id))
         self._named: deque[str] = deque()  # orders that come before those that are open
+        self._resumed_by: dict[str, int] = {}  # by order, the thread whose turn took it up last
         self._handing_out = threading.Lock()
         self.recording = threading.Lock()  # one append at a time
         self._issuing = Issuing(home, self.recording)
@@ -303,7 +215,9 @@ class BatchWork:
             self._refuse_aside(token)
         begun = self.begun_with(token) if known.wipe or known.order else None
         if begun is not None:
-            self._home.ledger.claim(begun.id, token, begun.inventory, self._home.clock())
+            with self._handing_out:
+                self._resumed_by[begun.id] = threading.get_ident()
+                self._home.ledger.claim(begun.id, token, begun.inventory, self._home.clock())
             yield begun.order, True
             return
         if known.stock and not known.stocked:
@@ -366,6 +280,7 @@ class BatchWork:
             )
             with self._handing_out:
                 self._left -= 1
+                self._resumed_by.pop(order.id, None)
             return index
         except StationError:
             raise
@@ -373,9 +288,15 @@ class BatchWork:
             self._home.ledger.wait(order.id, error.message, self._home.clock())
             raise
         except TokenprovError as error:
-            if self._record(order.id).state is OrderState.WORKING:
-                self._home.ledger.fail(order.id, error.message, self._home.clock())
+            self._stop(order.id, error.message)
             raise
+
+    def _stop(self, order_id: str, reason: str) -> None:
+        """Note why an order stopped, unless its token came back and goes on in another turn."""
+        with self._handing_out:
+            elsewhere = self._resumed_by.get(order_id) not in (None, threading.get_ident())
+            if not elsewhere and self._record(order_id).state is OrderState.WORKING:
+                self._home.ledger.fail(order_id, reason, self._home.clock())
 
     def _is_virtual(self, token: Token) -> bool:
         """Whether it is one, at a station that knows any."""

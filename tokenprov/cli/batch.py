@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from tokenprov.batch import MAX_KIT, BatchWork, clear_batch, new_batch, profile_of
+from tokenprov.batch import BatchWork
 from tokenprov.cli.batch_aside import retry_, set_aside_
 from tokenprov.cli.batch_end import batch_named, close_, export_, operator_option
 from tokenprov.cli.output import as_json, print_json, print_json_list, print_table
@@ -25,6 +25,7 @@ from tokenprov.issuance import catch_up
 from tokenprov.lifecycle.replacement import batch_is_replacement
 from tokenprov.line import Line
 from tokenprov.model import OrderState, Purpose
+from tokenprov.ordering import MAX_KIT, clear_batch, new_batch, profile_of
 from tokenprov.policy import Agreement
 from tokenprov.profile import Profile, load_profile
 from tokenprov.record.rows import Batch

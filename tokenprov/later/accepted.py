@@ -10,10 +10,10 @@ from cryptography import x509
 from fido2.utils import websafe_encode
 
 from tokenprov.attestation import FidoAttestation
-from tokenprov.batch import profile_of
 from tokenprov.home import Home
 from tokenprov.issuer import LocalCa
 from tokenprov.model import Order
+from tokenprov.ordering import profile_of
 from tokenprov.profile import Profile
 from tokenprov.record.entry import Entry
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from tokenprov.batch import profile_of
 from tokenprov.errors import EvidenceError, ManifestError, ProfileError
 from tokenprov.home import Home
 from tokenprov.model import Holder, Order, SecretKind, TokenId
+from tokenprov.ordering import profile_of
 from tokenprov.profile import Profile
 from tokenprov.record.canonical import canonical
 from tokenprov.record.entry import Entry, Kind

@@ -21,7 +21,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
-from tokenprov.batch import profile_of
 from tokenprov.custody import AnyKey, Form, Opened, Reason, open_sealed, sealed
 from tokenprov.errors import TokenConflict
 from tokenprov.home import Home
@@ -30,6 +29,7 @@ from tokenprov.lifecycle.subject import Issued, find_token, find_tokens, require
 from tokenprov.lifecycle.work import Order, Work
 from tokenprov.model import Cause, OrderState, Purpose, SecretKind
 from tokenprov.model import Order as TokenOrder
+from tokenprov.ordering import profile_of
 from tokenprov.profile import Profile
 from tokenprov.profile.lifecycle import EncryptionKeys, Ending, LifecycleSection, TokenFate, When
 from tokenprov.record.canonical import canonical

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tokenprov.batch import profile_of
 from tokenprov.errors import StationError
 from tokenprov.home import Home
 from tokenprov.lifecycle import work
@@ -20,6 +19,7 @@ from tokenprov.lifecycle.ending import Part, Verdict, look, settle
 from tokenprov.lifecycle.subject import Issued, require
 from tokenprov.lifecycle.work import Order
 from tokenprov.model import Cause, Json
+from tokenprov.ordering import profile_of
 from tokenprov.profile import Profile
 from tokenprov.profile.lifecycle import Fate, LifecycleSection
 from tokenprov.record.entry import Kind

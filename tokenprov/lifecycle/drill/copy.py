@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from tokenprov.backup import backup, restore
-from tokenprov.batch import BatchWork, clear_batch, profile_of
+from tokenprov.batch import BatchWork
 from tokenprov.errors import EvidenceError, IssuerError
 from tokenprov.home import Home, clear_cut_off
 from tokenprov.lifecycle import replacement
@@ -17,6 +17,7 @@ from tokenprov.lifecycle.standing import issued_by
 from tokenprov.lifecycle.subject import Issued, find_token
 from tokenprov.lifecycle.work import Order
 from tokenprov.model import Cause, Json, Purpose
+from tokenprov.ordering import clear_batch, profile_of
 from tokenprov.policy import Agreement
 from tokenprov.profile import Profile
 from tokenprov.record.escrow import (
