@@ -24,14 +24,13 @@ from fido2.ctap2.base import Ctap2
 from fido2.ctap2.pin import ClientPin
 from yubikit.yubiotp import YubiOtpSession
 
-from hwtests.connections import ctap2, otp
+from hwtests.connections import ctap2, filled, otp
 from hwtests.ears import Ears, well
 from hwtests.errors import Abandoned, BenchError
 from hwtests.operators import LONG, SHORT, UNNUMBERED, Operator
 from hwtests.subject import Subject
 from tests.stations import HEADER, Said, Station, tell
 from tokenprov.cli.readers import choose_reader
-from tokenprov.device.pcsc import Context
 from tokenprov.errors import TokenGone
 
 YKMAN = str(Path(sys.executable).with_name("ykman"))  # the stock one of this environment
@@ -170,11 +169,15 @@ class Bench:
         """What allows the token to be wiped, or one without a serial to be taken."""
         if self.subject.serial is None:
             return ("--without-serial", "1")
+        if self.subject.is_card:  # nothing empties it
+            return ()
         return ("--wipe", self.serial, "--reason", REASON)
 
-    def issue(self, name: str, profile: str) -> Said:
-        """Issue it, emptied first whatever is on it."""
+    def issue(self, name: str, profile: str) -> Said | None:
+        """Issue it, emptied first whatever is on it; None for a card that was issued before."""
         self.clear()
+        if self.subject.is_card and self.last_kind() == "issued":
+            return None
         return self.tell(*self.batch(name, profile), *self.leave)
 
     def entry(self) -> dict[str, Any]:
@@ -198,7 +201,7 @@ class Bench:
             left = [state for state in LEFT if batch["counts"].get(state, 0)]
             if left:
                 self._finish(batch["batch"], begun=left != ["open"])
-        if self.last_kind() not in _QUIET:
+        if not self.subject.is_card and self.last_kind() not in _QUIET:
             self.give_back()
 
     def _finish(self, batch: str, begun: bool) -> None:
@@ -260,7 +263,7 @@ class Bench:
     def reinsert(self, reader: str) -> None:
         """Out of that reader and in again; whoever asked for it sees that it is in."""
         self.operator.remove(self.token)
-        self._wait(lambda: reader not in _filled(), f"{self.token} is not taken out")
+        self._wait(lambda: reader not in filled(), f"{self.token} is not taken out")
         self.operator.insert(self.token)
 
     def pull(self) -> None:
@@ -292,9 +295,3 @@ class Bench:
     def _abandon(self, why: str) -> NoReturn:
         self._abandoned = True
         raise Abandoned(f"{why}. {GO_ON}")
-
-
-def _filled() -> set[str]:
-    """The readers and places with a token in it; none is asked anything."""
-    with Context() as context:
-        return {state.name for state in context.states() if state.present}

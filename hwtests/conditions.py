@@ -91,6 +91,14 @@ def fips(is_fips: bool = True) -> pytest.MarkDecorator:
     )
 
 
+def card(is_card: bool = True) -> pytest.MarkDecorator:
+    """It is a PIV card of another maker, or is a YubiKey."""
+    return _mark(
+        "a PIV card" if is_card else "a YubiKey",
+        lambda subject: subject.is_card is is_card,
+    )
+
+
 def conditions_of(marks: Iterable[pytest.Mark]) -> list[Condition]:
     """Those of a test, in the order in which they are read."""
     found: list[Condition] = [mark.args[0] for mark in marks]

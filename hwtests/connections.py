@@ -12,7 +12,7 @@ from yubikit.yubiotp import YubiOtpSession
 
 from hwtests.subject import Subject
 from tokenprov.device.hid import FidoNode, OtpNode, over_hid, plugged_in
-from tokenprov.device.pcsc import connected
+from tokenprov.device.pcsc import Context, connected
 from tokenprov.device.usb import UsbToken
 
 
@@ -48,3 +48,9 @@ def otp(reader: str) -> Iterator[YubiOtpSession]:
 def _place(reader: str) -> UsbToken | None:
     """The place on the bus of that name; None for the name of a reader."""
     return next((one for one in plugged_in() if one.reader == reader), None)
+
+
+def filled() -> set[str]:
+    """The readers and places with a token in it; none is asked anything."""
+    with Context() as context:
+        return {state.name for state in context.states() if state.present}

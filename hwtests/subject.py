@@ -22,8 +22,9 @@ from tokenprov.device.hid import over_hid, plugged_in
 from tokenprov.device.pcsc import connected
 from tokenprov.device.token import opened
 from tokenprov.errors import NotSupported
-from tokenprov.model import TokenId
+from tokenprov.model import TokenId, TokenKind
 
+CARD = "piv-card"  # what a card of another maker has in place of applications
 Seen = Sequence[tuple[str, TokenId | None, str]]  # reader, token, and why it could not be asked
 
 
@@ -33,7 +34,7 @@ class Subject:
 
     serial: str | None
     model: str
-    firmware: tuple[int, int, int]
+    firmware: tuple[int, ...]  # none of a card
     form_factor: str  # "usb-a-keychain"
     fips: bool
     transports: frozenset[str]  # "ccid", "hid", "nfc"
@@ -41,9 +42,15 @@ class Subject:
     applications: frozenset[str]  # those that are on: "otp", "piv"
 
     @property
+    def is_card(self) -> bool:
+        """Whether it is a PIV card of another maker."""
+        return CARD in self.applications
+
+    @property
     def name(self) -> str:
         """Model and firmware, for a file's name: "yubikey-5-nfc-5.7.4"."""
-        return "-".join([*self.model.lower().split(), ".".join(map(str, self.firmware))])
+        version = ".".join(map(str, self.firmware))
+        return "-".join([*self.model.lower().split(), *([version] if version else [])])
 
 
 def named(found: Seen, serial: str | None, only: bool) -> tuple[str, TokenId]:
@@ -75,10 +82,14 @@ def find_subject(serial: str | None, only: bool) -> Subject:
     with opened(reader, Nobody()) as token:
         if token.id != token_id:
             raise NoSubject(f"another token came into {reader}: {token.id.described}")
+        if token.kind is TokenKind.PIV_CARD:
+            return _card(token_id)
         try:
             info = token.management().info
         except NotSupported as error:  # nothing of the maker's can be asked of it
-            raise NoSubject(f"{token_id.described} is no YubiKey: {error.message}") from error
+            raise NoSubject(
+                f"{token_id.described} is no YubiKey, and no PIV card: {error.message}"
+            ) from error
         firmware = token.firmware
     on_hid = any(one.reader == reader for one in plugged_in())
     fido_over = _fido_over(reader, token_id, on_hid, info)
@@ -91,6 +102,20 @@ def find_subject(serial: str | None, only: bool) -> Subject:
         transports=_transport(reader, on_hid) | fido_over,
         fido_over=fido_over,
         applications=_enabled(info),
+    )
+
+
+def _card(token: TokenId) -> Subject:
+    """A card of another maker: it says no version, and has PIV by the standard alone."""
+    return Subject(
+        serial=token.serial,
+        model=f"{token.model} {token.maker}",
+        firmware=(),
+        form_factor="card",
+        fips=False,
+        transports=frozenset({"ccid"}),
+        fido_over=frozenset(),
+        applications=frozenset({CARD}),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hwtests.bench import Bench
-from hwtests.conditions import application, firmware, form_factor, numbered
+from hwtests.conditions import application, card, firmware, form_factor, numbered
 from hwtests.judges import fields
 
 pytestmark = [numbered()]
@@ -21,6 +21,7 @@ def inventory(nobodys: Bench) -> dict[str, Any]:
     return found
 
 
+@card(False)
 def test_it_is_who_ykman_says(nobodys: Bench) -> None:
     """`token list` and the maker's program agree on who it is; nothing is on it."""
     (here,) = [one for one in nobodys.document("token", "list") if one["serial"] == nobodys.serial]

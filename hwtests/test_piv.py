@@ -9,11 +9,11 @@ from hwtests.conditions import application, firmware, numbered, transport
 from hwtests.judges import OPENSC, fields
 
 pytestmark = [numbered(), application("piv")]
-TRIES = 5
+TRIES, PUK_TRIES = 5, 4
 PROFILE = f"""
 [piv]
 pin = {{ retries = {TRIES} }}
-puk = {{ retries = 4 }}
+puk = {{ retries = {PUK_TRIES} }}
 [[piv.keys]]
 slot = "9a"
 algorithm = "eccp256"
@@ -77,6 +77,20 @@ def test_a_wrong_pin_costs_a_try(issued: Bench) -> None:
     assert tries_left(issued) == TRIES - 1
     verify_pin(issued, issued.secrets()["piv/pin"])
     assert tries_left(issued) == TRIES
+
+
+@firmware(">=5.3")
+def test_a_wrong_puk_costs_a_try(issued: Bench) -> None:
+    """The token counts down as the profile has it, and the sealed PUK sets it back."""
+    secrets = issued.secrets()
+    pin, puk = secrets["piv/pin"], secrets["piv/puk"]
+    tool = ("yubico-piv-tool", "--reader", issued.reader, "--stdin-input", "-a", "unblock-pin")
+    issued.run(*tool, input=f"{WRONG}\n{pin}\n{pin}\n", code=1)
+    said = fields(issued.ykman("piv", "info"))["PUK tries remaining"]
+    assert said == f"{PUK_TRIES - 1}/{PUK_TRIES}"
+    issued.run(*tool, input=f"{puk}\n{pin}\n{pin}\n")
+    said = fields(issued.ykman("piv", "info"))["PUK tries remaining"]
+    assert said == f"{PUK_TRIES}/{PUK_TRIES}"
 
 
 def test_its_key_is_proved(issued: Bench) -> None:

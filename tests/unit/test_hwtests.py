@@ -88,6 +88,8 @@ def test_the_token_that_is_meant() -> None:
         (conditions.application("piv", "otp"), False),
         (conditions.numbered(), True),
         (conditions.numbered(False), False),
+        (conditions.card(), False),
+        (conditions.card(False), True),
         (conditions.fips(), False),
         (conditions.fips(False), True),
     ],
