@@ -11,11 +11,13 @@ for. `replay.connected_time` is the replay's from its connection to its end, wit
 what pcscd takes to tell of a token is in neither of the two.
 
 By readers: a batch of `EACH` tokens for each reader, the next put in as soon as the one before is
-issued. `line.rate_N` is all of them by the seconds from the first token that was seen to the last
-that was issued; `line.scaling_N` is that by N times the rate of one reader. While the tokens are
-the limit it is near 1. `line.processors_busy_16` tells whether they were: it is the share of this
-machine's processors that was in use during that run, by the program, by the virtual tokens (which
-compute what a real one computes for itself) and by whatever else runs here.
+issued. `line.rate_N` is what the readers give together once all are at work: those that each gave
+after its first, by the seconds from the first to the last, added up. How a program starts, and
+readers that nobody puts a token into any more, are not in it. `line.scaling_N` is that by N times
+the rate of one reader. While the tokens are the limit it is near 1. `line.processors_busy_16` tells
+whether they were: it is the share of this machine's processors that was in use during that run, by
+the program, by the virtual tokens (which compute what a real one computes for itself) and by
+whatever else runs here.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ from tokenprov.sim.models import DEFAULT_MODEL
 ROOT = Path(__file__).parents[2]
 TOKENPROV = str(Path(sys.executable).with_name("tokenprov"))
 READERS = (1, 2, 4, 8, 16)
-EACH = 3  # tokens in each reader
+EACH = 5  # tokens in each reader
 REPLAYS = 3
 SERIAL = 32_000_001
 SECONDS = 20.0  # without a token, after which the line gives up
@@ -54,8 +56,9 @@ HEADER = "id,name,email,upn\n"
 
 @dataclass(slots=True, kw_only=True)
 class Issued:
-    """One token: when it was in, when it was issued (by the clock), and what its card needed."""
+    """One token: its reader, when it was in, when it was issued, and what its card needed."""
 
+    reader: str
     began: float
     ended: float
     card: float
@@ -73,15 +76,17 @@ class Replayed:
 class Run:
     """A batch that has ended."""
 
-    first_seen: float = 0.0
     busy: float = 0.0  # share of the processors
     peaks: list[int] = field(default_factory=list)  # bytes of memory, by tokens issued
     issued: list[Issued] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
-        """Tokens a second."""
-        return len(self.issued) / (max(one.ended for one in self.issued) - self.first_seen)
+        """Tokens a second, of all readers."""
+        ended: dict[str, list[float]] = {}
+        for one in self.issued:
+            ended.setdefault(one.reader, []).append(one.ended)
+        return sum((len(mine) - 1) / (max(mine) - min(mine)) for mine in ended.values())
 
 
 def measure(folder: Path) -> dict[str, Figure]:
@@ -243,7 +248,6 @@ class _Feeder:
         match event["event"]:
             case "TokenSeen" if event["reader"] not in self._began:
                 self._began[event["reader"]] = now
-                self.run.first_seen = self.run.first_seen or now
             case "TokenIssued":
                 hands.submit(self._next, event["reader"], now).add_done_callback(_raise)
             case "OrderFailed" | "TokenPassedOver":
@@ -253,7 +257,9 @@ class _Feeder:
         with closing(SimControl(self._path)) as control:
             number = self._number[reader]
             card = control.tokens()[number]["seconds"]
-            self.run.issued.append(Issued(began=self._began[reader], ended=ended, card=card))
+            self.run.issued.append(
+                Issued(reader=reader, began=self._began[reader], ended=ended, card=card)
+            )
             if self._left[reader]:
                 self._left[reader] -= 1
                 control.replace(number, model=DEFAULT_MODEL, serial=next(self._serials))
