@@ -26,8 +26,10 @@ usages = ["client-auth"]
 slot = "9c"
 algorithm = "eccp384"
 [[piv.keys]]
-slot = "9e"
+slot = "9d"
 algorithm = "eccp256"
+pin-policy = "always"
+touch-policy = "cached"
 """
 AES = """
 [piv]
@@ -37,7 +39,7 @@ POLICIES = f"{MAKER}.8"  # a byte for the PIN, one for the touch
 ASKED = {
     "9a": (PIN_POLICY.ONCE, TOUCH_POLICY.ALWAYS),
     "9c": (PIN_POLICY.ALWAYS, TOUCH_POLICY.NEVER),
-    "9e": (PIN_POLICY.NEVER, TOUCH_POLICY.NEVER),
+    "9d": (PIN_POLICY.ALWAYS, TOUCH_POLICY.CACHED),
 }
 
 
