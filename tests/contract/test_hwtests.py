@@ -10,33 +10,20 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hwtests.report import FORMAT, Result
-from tests.stations import Station, make_station
+from tests.hwtests_run import FAILED, ROOT, SECONDS, hwtests, report
+from tests.stations import Station
 from tokenprov.sim.bench import VirtualBench
 
-ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 240.0
-USAGE, FAILED = 4, 1  # pytest's exit codes
+USAGE = 4  # pytest's exit code
 A_REPORT = {
     "format": FORMAT,
     "token": {"model": "YubiKey 5 NFC", "firmware": "5.7.4", "virtual": True},
     "tests": [{"test": "a", "result": str(Result.PASSED)}],
 }
-ROBOT = f"{sys.executable} -m tests.robot"
-# One that says it does what it is told, and does this instead.
-CARELESS = """
-import os, sys
-from tokenprov.sim.control import CONTROL_VARIABLE, SimControl
-control = SimControl(os.environ[CONTROL_VARIABLE])
-for line in sys.stdin:
-    deed, *_ = line.split()
-    {deeds}
-    print("ok", flush=True)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -44,39 +31,6 @@ def two_keys() -> Iterator[VirtualBench]:
     """Two YubiKeys beside each other, that nobody touches."""
     with VirtualBench(tokens=2, touch="never") as bench:
         yield bench
-
-
-def careless(folder: Path, deeds: str) -> str:
-    """The command of a robot that is not to be trusted."""
-    program = folder / "careless.py"
-    program.write_text(CARELESS.replace("{deeds}", deeds), encoding="utf-8")
-    return shlex.join([sys.executable, str(program)])
-
-
-def hwtests(
-    bench: VirtualBench, folder: Path, *arguments: str, trust: bool = True, robot: str = ROBOT
-) -> subprocess.CompletedProcess[str]:
-    """Start the tests as a person does, with the simulator as the robot."""
-    roots = Path(bench.environment["TOKENPROV_SIM_ROOTS"])
-    trusted = [f"--trust={roots / name}" for name in ("root.pem", "chain.pem")] if trust else []
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
-    where = ["--bench-home", str(folder / "station"), "--report", str(folder / "report.json")]
-    return subprocess.run(
-        [*command, "--operator-command", robot, *trusted, *where],
-        cwd=ROOT,
-        env={**os.environ, **bench.environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-
-
-def report(folder: Path) -> dict[str, Any]:
-    """What a run left."""
-    found: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    return found
 
 
 def test_all_pass_on_a_virtual_token(two_keys: VirtualBench, tmp_path: Path) -> None:
@@ -114,70 +68,6 @@ def test_a_token_without_a_serial_is_the_only_one(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         assert report(tmp_path)["counts"][Result.PASSED] >= 3
         assert bench.control.snapshot(0)["applets"]["fido2"]["pin_hash"] in (None, "")
-
-
-@pytest.mark.parametrize(
-    ("model", "aes"), [("yubikey-4.3.7", "cannot"), ("yubikey-5.4.3-fips", "can")]
-)
-def test_other_tokens_have_what_they_have(tmp_path: Path, model: str, aes: str) -> None:
-    """Policies and management key; a YubiKey 4 is told that it knows no AES."""
-    with VirtualBench(model=model, touch="never") as bench:
-        serial = str(bench.serials[0])
-        done = hwtests(bench, tmp_path, "hwtests/test_policies.py", "--wipe", serial)
-        assert done.returncode == 0, done.stdout + done.stderr
-        ended = {one["test"].rpartition("_key_")[2]: one for one in report(tmp_path)["tests"]}
-        results = {name: ended[f"{name}_be_aes"]["result"] for name in ("can", "cannot")}
-        assert [name for name, one in results.items() if one == Result.PASSED] == [aes]
-        assert Result.NOT_APPLICABLE in results.values()
-
-
-@pytest.mark.parametrize("model", ["piv-card", "piv-card-t0"])
-def test_a_card_stays_issued(tmp_path: Path, model: str) -> None:
-    """Of another maker, named by its GUID: a second run judges what the first one issued."""
-    with VirtualBench(model=model, touch="never") as bench:
-        station = make_station(tmp_path / "elsewhere", bench.environment)
-        station.run("token", "name", "--all")
-        (card,) = station.run("token", "list", "--json").document
-        for number in (1, 2):
-            tests = ("hwtests", "--wipe", card["serial"])
-            done = hwtests(bench, tmp_path, *tests)
-            assert done.returncode == 0, f"run {number}\n{done.stdout}{done.stderr}"
-            assert report(tmp_path)["counts"][Result.PASSED] == 5
-        made = report(tmp_path)["token"]
-        assert (made["model"].partition(" card ")[0], made["firmware"]) == ("PIV", "")
-
-
-def test_another_token_that_is_put_in_is_not_reset(tmp_path: Path) -> None:
-    """Of two Security Keys the other comes back: it keeps its PIN, the run ends and says so."""
-    with VirtualBench(tokens=2, model="security-key-5.7", touch="never") as bench:
-        used = bench.control.snapshot(1)
-        used["applets"]["fido2"]["pin_hash"] = "00" * 16
-        bench.control.restore(1, used)
-        bench.control.remove(1)
-        deeds = "{'touch': lambda: control.press(0), 'remove': lambda: control.remove(0),"
-        robot = careless(tmp_path, f"{deeds} 'insert': lambda: control.insert(1)}}[deed]()")
-        tests = ("hwtests/test_unnumbered.py", "-k", "mark", "--wipe-only-token")
-        done = hwtests(bench, tmp_path, *tests, robot=robot)
-        assert done.returncode == FAILED, done.stdout + done.stderr
-        assert "another token was put in, and was not reset" in done.stdout
-        after = bench.control.snapshot(1)["applets"]["fido2"]
-        assert after["pin_hash"] == "00" * 16
-
-
-def test_who_walks_away_goes_on_later(two_keys: VirtualBench, tmp_path: Path) -> None:
-    """A token that does not come back ends the run at once; the next one leaves it empty."""
-    serial = two_keys.serials[0]
-    deeds = f"{{'touch': control.press, 'remove': control.remove}}.get(deed, id)({serial})"
-    tests = ("hwtests/test_fido2.py", "-k", "wrong", "--wipe", str(serial), "--patience", "1")
-    done = hwtests(two_keys, tmp_path, *tests, robot=careless(tmp_path, deeds))
-    assert done.returncode == FAILED, done.stdout + done.stderr
-    assert f"{serial} is not put in within 1 s. Put the token in" in done.stdout
-    two_keys.control.insert(serial)
-    station = Station(home=tmp_path / "station", environment=two_keys.environment)
-    assert station.run("token", "show", str(serial), "--json").document["used"] != []
-    done = hwtests(two_keys, tmp_path, *tests)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert station.run("token", "show", str(serial), "--json").document["used"] == []
 
 
 def test_what_does_not_apply_is_said(two_keys: VirtualBench, tmp_path: Path) -> None:
