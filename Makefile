@@ -7,7 +7,7 @@ ROUNDS ?= 100
 LIMIT ?= 900
 
 .DEFAULT_GOAL := help
-.PHONY: help setup usb-test demo test lint bench faults clean
+.PHONY: help setup usb-test usb-hwtests demo test lint bench faults clean
 
 help:
 	@echo 'make demo   set everything up, then do the main job on virtual tokens'
@@ -17,6 +17,7 @@ help:
 	@echo 'make faults  batches that meet faults at random: SEED=… ROUNDS=…; the seed is printed'
 	@echo 'make usb-test  the tests that need a USB bus, in a virtual machine: keys, udev, doctor;'
 	@echo '            it fails after LIMIT=900 seconds'
+	@echo 'make usb-hwtests  the same for hwtests/, all of them on a virtual key'
 	@echo 'make lint   ruff and mypy alone'
 	@echo 'make setup  Debian packages, .venv and the project, where they are missing'
 	@echo 'make clean  remove build/'
@@ -26,8 +27,12 @@ setup:
 
 usb-test: setup
 	@bash .ci/setup-usb
-	$(PYTHON_HERE) -m tests.guest --seconds $(LIMIT) $(if $(ARGS),,$(addprefix --each ,$(wildcard tests/guest/tests/test_*.py))) -- \
+	$(PYTHON_HERE) -m tests.guest --seconds $(LIMIT) $(if $(ARGS),,$(addprefix --each ,$(filter-out %/test_hwtests.py,$(wildcard tests/guest/tests/test_*.py)))) -- \
 		python -m pytest -p no:cacheprovider $(ARGS)
+
+# hwtests/ on a virtual token, in a machine as above; a target of its own because it takes minutes.
+usb-hwtests: ARGS := tests/guest/tests/test_hwtests.py
+usb-hwtests: usb-test
 
 demo: setup
 	@.venv/bin/tokenprov demo $(ARGS)

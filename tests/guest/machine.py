@@ -32,6 +32,7 @@ MEMORY_MEGABYTES = 1024
 ROOTS = "roots"  # in the folder that the machine writes to: what the virtual tokens attest under
 PORTS = "/dev/virtio-ports/tokenprov"  # the names of the machine's ports begin with it
 CONNECT_SECONDS = 60.0
+PROCESSOR = "max,-avx,-avx2,-sha-ni"  # these instructions are slower to emulate than to do without
 # Hardware that the machine has and nobody needs: udev would load its drivers, slowly.
 NOT_LOADED = (
     "kvm,kvm_amd,kvm_intel,floppy,pcspkr,psmouse,libata,ata_piix,ata_generic,i2c_piix4,"
@@ -54,7 +55,7 @@ def arguments(
             (BUILD / "paths").read_text(encoding="utf-8").strip(),
         ]
     )
-    made = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max"]
+    made = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", PROCESSOR]
     made += ["-smp", str(processors), "-m", str(MEMORY_MEGABYTES), "-nodefaults", "-no-reboot"]
     made += ["-vga", "std", "-display", "none"]  # a seat needs a screen
     made += ["-kernel", str(BUILD / "vmlinuz"), "-initrd", str(BUILD / "initramfs.gz")]
