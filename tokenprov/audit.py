@@ -230,6 +230,11 @@ def _day(entry: Entry, intents: dict[str, IntentRecord]) -> date:
 
 def _compared(name: str, was: Json, now: Finding, clock: datetime) -> Compared:
     facts = {key: value for key, value in now.facts.items() if key != "virtual"}
+    differing = {
+        key for key in {**was["facts"], **facts} if was["facts"].get(key) != facts.get(key)
+    }
+    if now.state is State.UNKNOWN and facts and differing and _TRIES_LEFT not in facts:
+        return _drift(name, was, now.reason, facts)
     if now.state is State.UNKNOWN or (now.state is State.ABSENT and _TRIES_LEFT in facts):
         return _unknown(name, was, now.reason or "this firmware does not tell")
     if now.state is State.ABSENT:
@@ -238,9 +243,6 @@ def _compared(name: str, was: Json, now: Finding, clock: datetime) -> Compared:
         return _drift(name, was, now.reason or "it is as it leaves the factory")
     if now.state is State.CONFLICT:
         return _drift(name, was, now.reason)
-    differing = {
-        key for key in {**was["facts"], **facts} if was["facts"].get(key) != facts.get(key)
-    }
     if _TRIES_LEFT not in facts and facts and differing:
         return _drift(name, was, f"{', '.join(sorted(differing))} differ", facts)
     expired = facts.get("notAfter")

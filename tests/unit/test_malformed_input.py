@@ -26,7 +26,7 @@ from tokenprov.attestation import Anchors, verify_fido_attestation, verify_piv_a
 from tokenprov.attestation.openpgp import verify_openpgp_attestation
 from tokenprov.backup import backup, restore
 from tokenprov.card_keys import load_card_key
-from tokenprov.cli.signing import verifier_key
+from tokenprov.cli.known_keys import verifier_key
 from tokenprov.custodians import opened_key as custodians_key
 from tokenprov.custodians.words import join, split
 from tokenprov.home import Home

@@ -77,6 +77,7 @@ class CertificateStep:
             return Finding(
                 state=State.UNKNOWN,
                 reason=f"the certificate in {slot} is not the one in force, and is written again",
+                facts=found.facts,
             )
         doubts = {"doubts": list(issued.doubts)} if issued.doubts else {}
         return replace(found, facts={**found.facts, "authority": self._issuer.uri, **doubts})
