@@ -38,8 +38,7 @@ from tokenprov.errors import (
 
 log = logging.getLogger(__name__)
 
-SHORTEST_WAIT = 0.005  # seconds on average, where a state that never settles ends each at once
-AT_ONCE = 8  # waits that may end at once in a row: a turn's end, a token taken out, the next put in
+SHORTEST_WAIT = 0.005  # seconds, also where a state that never settles ends each wait at once
 MAX_READERS = 16  # PCSCLITE_MAX_READERS_CONTEXTS
 
 
@@ -150,7 +149,6 @@ class Context:
 
     def __init__(self) -> None:
         self._seen: list[tuple[str, int]] = []  # the readers' states at the last look
-        self._due = 0.0  # when all waits until now had been over, had each been the shortest
         hresult, self._handle = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
         _raise(hresult, "", "connecting to the service")
 
@@ -215,12 +213,10 @@ class Context:
         meanwhile is for the next look to find.
         """
         began = time.monotonic()
-        end = began + seconds
         if self._seen:
             scard.SCardGetStatusChange(self._handle, int(seconds * 1000), self._seen)
-            self._due = max(self._due, began) + SHORTEST_WAIT
-            end = self._due - AT_ONCE * SHORTEST_WAIT
-        time.sleep(max(0.0, end - time.monotonic()))
+            seconds = SHORTEST_WAIT
+        time.sleep(max(0.0, began + seconds - time.monotonic()))
 
     def stop_waiting(self) -> None:
         """End a `wait` in another thread now, if there is one."""
