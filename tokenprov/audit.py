@@ -233,7 +233,8 @@ def _compared(name: str, was: Json, now: Finding, clock: datetime) -> Compared:
     differing = {
         key for key in {**was["facts"], **facts} if was["facts"].get(key) != facts.get(key)
     }
-    if now.state is State.UNKNOWN and facts and differing and _TRIES_LEFT not in facts:
+    differs = facts and differing and _TRIES_LEFT not in facts
+    if now.state is State.UNKNOWN and differs:
         return _drift(name, was, now.reason, facts)
     if now.state is State.UNKNOWN or (now.state is State.ABSENT and _TRIES_LEFT in facts):
         return _unknown(name, was, now.reason or "this firmware does not tell")
@@ -243,7 +244,7 @@ def _compared(name: str, was: Json, now: Finding, clock: datetime) -> Compared:
         return _drift(name, was, now.reason or "it is as it leaves the factory")
     if now.state is State.CONFLICT:
         return _drift(name, was, now.reason)
-    if _TRIES_LEFT not in facts and facts and differing:
+    if differs:
         return _drift(name, was, f"{', '.join(sorted(differing))} differ", facts)
     expired = facts.get("notAfter")
     if expired is not None and datetime.fromisoformat(expired) < clock:

@@ -19,7 +19,6 @@ from pathlib import Path
 import click
 
 from tests.guest.machine import BUILD, ROOT, machine, run, variables
-from tokenprov.sim.attestation import ROOTS_FOLDER
 from tokenprov.sim.bench import VirtualBench
 
 TOOK_TOO_LONG = 124
@@ -35,12 +34,10 @@ def guest(
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     bench = VirtualBench(tokens=len(models), model=models, usb=True)
-    with bench, machine(bench, out, max(1, PROCESSORS // among)) as folder:
-        roots = shutil.copytree(bench.environment[ROOTS_FOLDER], out / "roots", dirs_exist_ok=True)
-        environment = {**variables(), ROOTS_FOLDER: f"/tmp/out/{roots.name}"}
-        with (out / "output.txt").open("wb") as kept:
-            to = sys.stdout.buffer if number == 0 else kept
-            code = run(folder, list(command), environment, seconds, to)
+    processors = max(1, PROCESSORS // among)
+    with bench, machine(bench, out, processors) as folder, (out / "output.txt").open("wb") as kept:
+        to = sys.stdout.buffer if number == 0 else kept
+        code = run(folder, list(command), variables(), seconds, to)
     return TOOK_TOO_LONG if code is None else code
 
 
