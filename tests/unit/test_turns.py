@@ -15,6 +15,7 @@ from tokenprov.errors import StationError
 from tokenprov.turns import Turns
 
 Turn = Callable[[str, int, Watch], None]
+ENOUGH = 60.0  # seconds, for a turn in a command when the line ends, which nobody waits for
 
 
 class Failed(Exception):
@@ -61,4 +62,4 @@ def test_an_interrupt_stops_all_before_their_next_command() -> None:
 
     for one in ended_by(KeyboardInterrupt(), Limits(), turn, [Watch() for _ in range(3)]):
         with pytest.raises(StationError, match="stopped"):
-            one.result(0)
+            one.result(ENOUGH)

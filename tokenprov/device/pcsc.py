@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 SHORTEST_WAIT = 0.005  # seconds, also where a state that never settles ends each wait at once
 MAX_READERS = 16  # PCSCLITE_MAX_READERS_CONTEXTS
+POWER_UP = 1.0  # seconds that a token may take from its insertion until it has power and answers
 
 
 class Code(IntEnum):
@@ -77,6 +78,7 @@ _GONE = {
     Code.REMOVED_CARD,
     Code.NO_READERS,
 }
+_WITHOUT_POWER = {Code.UNPOWERED_CARD, Code.UNRESPONSIVE_CARD}
 _SERVICE = {
     Code.NO_SERVICE,
     Code.SERVICE_STOPPED,
@@ -225,14 +227,20 @@ class Context:
     def connect(self, reader: str, watch: Watch | None = None) -> PcscConnection:
         """Connect exclusively to the token in a reader; `watch` hears of each command.
 
+        One that was put in just now is present before it has power: it is asked again until then.
         Raises `ReaderBusy`, `TokenGone`, `PcscUnavailable`.
         """
-        hresult, card, protocol = scard.SCardConnect(
-            self._handle,
-            reader,
-            scard.SCARD_SHARE_EXCLUSIVE,
-            scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1,
-        )
+        until = time.monotonic() + POWER_UP
+        while True:
+            hresult, card, protocol = scard.SCardConnect(
+                self._handle,
+                reader,
+                scard.SCARD_SHARE_EXCLUSIVE,
+                scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1,
+            )
+            if hresult & 0xFFFFFFFF not in _WITHOUT_POWER or time.monotonic() >= until:
+                break
+            time.sleep(SHORTEST_WAIT)
         _raise(hresult, reader, "connecting")
         return PcscConnection(card, protocol, reader, watch)
 

@@ -1,9 +1,14 @@
-"""Waiting for the readers: it ends with a change, when it is told to, or in time."""
+"""Readers: a wait for them ends with a change, when it is told to, or in time; connecting."""
 
 import threading
 import time
+from typing import Any
 
-from tokenprov.device.pcsc import SHORTEST_WAIT, Context
+import pytest
+from smartcard import scard
+
+from tokenprov.device.pcsc import POWER_UP, SHORTEST_WAIT, Code, Context
+from tokenprov.errors import TokenGone
 from tokenprov.sim.bench import VirtualBench
 
 LONG = 20.0  # seconds, far above what a change takes to show
@@ -61,3 +66,40 @@ def test_a_wait_is_never_too_short_nor_too_long(bench: VirtualBench) -> None:
         assert seconds_of(context, LONG) >= SHORTEST_WAIT, "the readers that it knew are gone"
         assert context.states() == ()
         assert 0.2 <= seconds_of(context, 0.2) < SOON
+
+
+def without_power(monkeypatch: pytest.MonkeyPatch, times: int) -> list[float]:
+    """From now on a token has no power so many times; the moments at which it was asked."""
+    connect, asked = scard.SCardConnect, []
+
+    def connecting(*call: Any) -> Any:
+        asked.append(time.monotonic())
+        return (Code.UNPOWERED_CARD, 0, 0) if len(asked) <= times else connect(*call)
+
+    monkeypatch.setattr(scard, "SCardConnect", connecting)
+    return asked
+
+
+def test_a_token_without_power_yet_is_asked_again(
+    bench: VirtualBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As between its insertion and its answer to reset."""
+    with Context() as context:
+        (reader, *_) = context.readers()
+        asked = without_power(monkeypatch, 3)
+        connection = context.connect(reader)
+        assert connection.atr
+        connection.close()
+        assert len(asked) == 4
+
+
+def test_a_token_that_never_has_power_is_given_up(
+    bench: VirtualBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a card that was put in upside down."""
+    with Context() as context:
+        (reader, *_) = context.readers()
+        asked = without_power(monkeypatch, 100_000)
+        with pytest.raises(TokenGone, match="unpowered"):
+            context.connect(reader)
+        assert asked[-1] - asked[0] >= POWER_UP - SHORTEST_WAIT
