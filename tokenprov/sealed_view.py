@@ -36,7 +36,7 @@ _READS: Mapping[str, frozenset[str]] = {
             *("public_key", "attestation"),
         }
     ),
-    "pkcs11": frozenset({"info", "objects"}),
+    "pkcs11": frozenset({"info", "pin_lengths", "objects"}),
     "hsmauth": frozenset({"version", "management_key_tries", "credentials", "public_key"}),
 }
 _ABOUT = frozenset({"id", "reader", "firmware", "is_fips", "kind", "has", "applications"})

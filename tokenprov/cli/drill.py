@@ -12,9 +12,8 @@ from pathlib import Path
 import click
 
 from tokenprov.cli.custodians import custodian_key
-from tokenprov.cli.lifecycle import bench_at, optional_opening
+from tokenprov.cli.lifecycle import bench_at, optional_opening, place_of
 from tokenprov.cli.output import as_json, facts_line, print_json
-from tokenprov.cli.readers import choose_reader
 from tokenprov.cli.signing import agreed
 from tokenprov.cli.twin import twin, twin_roots
 from tokenprov.custody import AnyKey
@@ -149,7 +148,7 @@ def _puk(
     puks = drills.open_puks(home, tokens, key, clearance)
     for token in tokens:
         if real:
-            with bench_at(choose_reader(None, token.label), False) as bench:
+            with bench_at(place_of(home, token), False) as bench:
                 drills.try_puk(token, bench, puks[token.label])
         else:
             drills.unblock_twin(twin, puks[token.label])
@@ -159,7 +158,7 @@ def _puk(
 def _spare(home: Home, tokens: list[Issued], _: Clearance) -> dict[str, Json]:
     found: dict[str, Json] = {}
     for token in tokens:
-        with bench_at(choose_reader(None, token.label), False) as bench:
+        with bench_at(place_of(home, token), False) as bench:
             ask = partial(ask_unseen, f"PIV PIN of token {token.label}: ")
             found[token.label] = drills.use_spare(home, token, bench, ask)
     return {"used": found}

@@ -8,7 +8,14 @@ from pathlib import Path
 import click
 
 from tokenprov.cli.custodians import custodian_key
-from tokenprov.cli.lifecycle import bench_at, desk_reason, optional_opening, print_parts, reader_of
+from tokenprov.cli.lifecycle import (
+    Place,
+    bench_at,
+    desk_reason,
+    optional_opening,
+    place_of,
+    print_parts,
+)
 from tokenprov.cli.output import print_json
 from tokenprov.errors import EscrowError
 from tokenprov.home import Home
@@ -47,14 +54,14 @@ def return_(
     if dry_run:
         _preview(home, token, foreseen.of_return(token), as_json)
         return
-    reader = reader_of(token)
+    place = place_of(home, token)
     order = Order(operator=operator, reason=reason, agreement=agreement)
     with home.working():
         catch_up(home)
         begun = giving_back.begin_return(home, find_token(home, serial), order)
     held = _locks(home, begun, key_given, passphrase)
     with home.working():
-        _empty(home, begun, reader, held, as_json)
+        _empty(home, begun, place, held, as_json)
         index = giving_back.finish_return(home, begun)
     _print(home, token, index, as_json)
 
@@ -91,7 +98,7 @@ def retire(
     if dry_run:
         _preview(home, token, foreseen.of_retiring(token, Means(means), witness), as_json)
         return
-    reader = reader_of(token) if means == Means.WIPED else ""
+    place = place_of(home, token) if means == Means.WIPED else None
     order = Order(operator=operator, reason=reason, agreement=agreement)
     with home.working():
         catch_up(home)
@@ -99,7 +106,7 @@ def retire(
         begun = giving_back.begin_retiring(home, token, Means(means), witness, order)
     held = _locks(home, begun, key_given, passphrase)
     with home.working():
-        _empty(home, begun, reader, held, as_json)
+        _empty(home, begun, place, held, as_json)
         index = giving_back.finish_retiring(home, begun)
     _print(home, token, index, as_json)
 
@@ -125,9 +132,11 @@ def _locks(
         return open_in_force(home, begun, LOCKS, key)
 
 
-def _empty(home: Home, begun: Work, reader: str, held: Mapping[str, Secret], as_json: bool) -> None:
-    if giving_back.wants_emptying(home, begun):
-        with bench_at(reader, as_json) as bench:
+def _empty(
+    home: Home, begun: Work, place: Place | None, held: Mapping[str, Secret], as_json: bool
+) -> None:
+    if place is not None and giving_back.wants_emptying(home, begun):
+        with bench_at(place, as_json) as bench:
             giving_back.empty(home, begun, bench, held)
 
 

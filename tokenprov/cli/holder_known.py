@@ -9,9 +9,8 @@ from pathlib import Path
 import click
 
 from tokenprov.cli.custodians import recorded
-from tokenprov.cli.lifecycle import bench_at
+from tokenprov.cli.lifecycle import bench_at, place_of
 from tokenprov.cli.output import as_json, print_json
-from tokenprov.cli.readers import choose_reader
 from tokenprov.cli.signing import agreed
 from tokenprov.errors import InputError
 from tokenprov.home import Home
@@ -146,7 +145,7 @@ def prove(
         by = find_token(home, other)
         proof = known_by_token(
             *(home, token, Action(action), by),
-            lambda: bench_at(choose_reader(None, by.label), as_json),
+            lambda: bench_at(place_of(home, by), as_json),
             ask_unseen,
             lasts=lasts,
             passkey=passkey,

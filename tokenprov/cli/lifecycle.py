@@ -6,38 +6,51 @@ import getpass
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 import click
 
 from tokenprov.cli.output import as_json, facts_line, print_json, print_table
-from tokenprov.cli.readers import choose_reader
+from tokenprov.cli.readers import SMART_CARDS, choose_reader
 from tokenprov.cli.signing import agreed
+from tokenprov.device.sources import Source
 from tokenprov.errors import NotSupported
 from tokenprov.home import Home
 from tokenprov.lifecycle.foreseen import Act
-from tokenprov.lifecycle.standing import Planned
+from tokenprov.lifecycle.standing import Planned, issued_by
 from tokenprov.lifecycle.subject import Issued, find_token
 from tokenprov.lifecycle.telling import Bench
 from tokenprov.model import Cause, Json
 from tokenprov.plan import Planned as StepPlanned
 from tokenprov.prompts import StationOperator
+from tokenprov.source import source_for
 from tokenprov.station.screens import json_screen, line_screen
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
 
-def reader_of(token: Issued) -> str:
-    """The reader that a token is in, which is to be told something again.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A reader, and what it is one of."""
 
-    Raises `NotSupported` for one behind a PKCS#11 module, `TokenGone` where it is in none.
+    reader: str
+    source: Source = SMART_CARDS
+
+
+def place_of(home: Home, token: Issued) -> Place:
+    """Where a token is that is to be told something again; a module is left when the command ends.
+
+    Raises `TokenGone` where it is in no reader, `InputError` for a module that is not there.
     """
     if any(id.startswith("pkcs11/") for id in token.steps):
         raise NotSupported(
             f"token {token.label} is behind a PKCS#11 module, and is told nothing again from here",
             remedy="Suspend, revoke or replace it, or retire it with --means destroyed.",
         )
-    return choose_reader(None, token.label)
+    source = source_for(issued_by(home, token))
+    click.get_current_context().call_on_close(source.close)
+    return Place(reader=choose_reader(None, token.label, source), source=source)
 
 
 def desk(command: _F) -> _F:
@@ -84,11 +97,16 @@ optional_opening = _opening(False)  # and of what may have to
 
 
 @contextmanager
-def bench_at(reader: str, in_json: bool) -> Iterator[Bench]:
+def bench_at(place: Place, in_json: bool) -> Iterator[Bench]:
     """The token in a reader, with a person before it who is told what to do."""
     screen = json_screen if in_json else line_screen
     with screen(sys.stderr) as listener:
-        yield Bench(reader=reader, operator=StationOperator(listener), listener=listener)
+        yield Bench(
+            reader=place.reader,
+            source=place.source,
+            operator=StationOperator(listener),
+            listener=listener,
+        )
 
 
 def planned_json(token: Issued, steps: Sequence[StepPlanned]) -> dict[str, Json]:

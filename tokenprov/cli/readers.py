@@ -93,14 +93,14 @@ def seen(
     return found
 
 
-def come_by(patience: float) -> Iterator[str]:
+def come_by(patience: float, source: Source) -> Iterator[str]:
     """The readers of the tokens that are in, and of each that is put in after that.
 
     It ends when none came for `patience` seconds.
     """
     served: dict[str, int] = {}
     since = time.monotonic()
-    with closing(SMART_CARDS.readers()) as context:
+    with closing(source.readers()) as context:
         while True:
             here = {state.name: state.events for state in context.states() if state.present}
             served = {name: events for name, events in served.items() if name in here}

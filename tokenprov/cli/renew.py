@@ -12,9 +12,9 @@ from tokenprov.cli.lifecycle import (
     bench_at,
     desk,
     optional_opening,
+    place_of,
     planned_json,
     print_written,
-    reader_of,
     told_json,
 )
 from tokenprov.cli.output import print_json, print_table
@@ -73,9 +73,9 @@ def renew(
         return
     token = the_one(home, subject, State.HELD)
     due = renewal.due(home, token, span)
-    reader = reader_of(token)
+    place = place_of(home, token)
     if dry_run:
-        with bench_at(reader, as_json) as bench:
+        with bench_at(place, as_json) as bench:
             document = planned_json(
                 token, preview(token, bench, (), renewal.make(home, token, due, 0))
             )
@@ -95,7 +95,7 @@ def renew(
                 held = open_in_force(home, begun, renewal.NEEDS, key)
         if asks_pin:
             held[renewal.PIN] = ask_unseen(f"PIN of token {token.label}: ")
-        with home.working(), bench_at(reader, as_json) as bench:
+        with home.working(), bench_at(place, as_json) as bench:
             document = told_json(home, token, renewal.renew(home, begun, bench, held))
     if as_json:
         print_json(document)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import click
 
 from tokenprov.cli.custodians import custodian_key
 from tokenprov.cli.lifecycle import (
+    Place,
     bench_at,
     desk_reason,
     opening,
+    place_of,
     planned_json,
     print_written,
-    reader_of,
     told_json,
 )
 from tokenprov.cli.output import print_json
-from tokenprov.cli.readers import come_by
+from tokenprov.cli.readers import come_by, module_option
 from tokenprov.custody import AnyKey
-from tokenprov.device.token import opened
+from tokenprov.device.sources import source_of
 from tokenprov.errors import InputError, StationError, TokenprovError
 from tokenprov.events import TokenPassedOver
 from tokenprov.home import Home
@@ -45,6 +47,7 @@ from tokenprov.record.history import State
     show_default=True,
     help="With --all: go on with tokens that are put in, until none came for so many seconds.",
 )
+@module_option
 @click.option(
     "--what",
     "given",
@@ -61,6 +64,7 @@ def rotate(
     subject: str | None,
     every: bool,
     wait: float,
+    module: str | None,
     given: tuple[str, ...],
     key_given: str,
     passphrase: bool,
@@ -74,20 +78,21 @@ def rotate(
 
     The custodian's key opens what is in force; what takes its place is sealed before it is written.
     """
-    if every is (subject is not None):
+    if every is (subject is not None) or (module is not None and not every):
         raise InputError(
-            "say which token is meant", remedy="Name one by its serial, or write --all."
+            "say which token is meant",
+            remedy="Name one by its serial, or write --all, which --module goes with.",
         )
     home = Home.open(home_path)
     what = [What(one) for one in given] or list(rotation.UNASKED)
     order = Order(operator=operator, reason=reason, agreement=agreement)
-    readers: Iterable[str] = (
-        come_by(wait) if subject is None else [reader_of(the_one(home, subject, State.HELD))]
-    )
+    places = _coming_by(module, wait)
+    if subject is not None:
+        places = iter([place_of(home, the_one(home, subject, State.HELD))])
     made = []
     with custodian_key(key_given, passphrase) as key:
-        for reader in readers:
-            with bench_at(reader, as_json) as bench:
+        for place in places:
+            with bench_at(place, as_json) as bench:
                 try:
                     made.append(_rotate(home, bench, what, key, order, dry_run=dry_run))
                 except StationError:
@@ -122,8 +127,14 @@ def _rotate(
     return told_json(home, token, index)
 
 
+def _coming_by(module: str | None, wait: float) -> Iterator[Place]:
+    with closing(source_of(module)) as source:
+        for reader in come_by(wait, source):
+            yield Place(reader=reader, source=source)
+
+
 def _here(home: Home, bench: Bench) -> Issued:
-    with opened(bench.reader, bench.operator) as there:
+    with bench.opened() as there:
         return find_token(home, there.id.label)
 
 

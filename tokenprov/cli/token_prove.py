@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from tokenprov.cli.custodians import custodian_key
-from tokenprov.cli.lifecycle import bench_at
+from tokenprov.cli.lifecycle import Place, bench_at
 from tokenprov.cli.output import as_json, print_json, print_table
 from tokenprov.cli.readers import choose_reader, module_option
 from tokenprov.custody import Form, Opened, Reason, open_sealed, sealed
@@ -68,7 +68,8 @@ def prove_(
     with closing(source_of(module)) as source:
         reader = choose_reader(None, serial, source)
         proving = prove if module is None else prove_keys
-        with bench_at(reader, as_json) as bench, source.opened(reader, bench.operator) as token:
+        place = Place(reader=reader, source=source)
+        with bench_at(place, as_json) as bench, bench.opened() as token:
             proofs = proving(token, pin, now=now(), random=secrets.token_bytes)
     if as_json:
         print_json({"serial": serial, "keys": [one.to_json() for one in proofs]})

@@ -8,12 +8,13 @@ import click
 
 from tokenprov.cli.custodians import custodian_key
 from tokenprov.cli.lifecycle import (
+    Place,
     bench_at,
     desk_reason,
     optional_opening,
+    place_of,
     planned_json,
     print_written,
-    reader_of,
     told_json,
 )
 from tokenprov.cli.output import print_json
@@ -63,15 +64,15 @@ def unblock(
         )
     home = Home.open(home_path)
     token = the_one(home, subject, State.HELD)
-    reader = reader_of(token)
+    place = place_of(home, token)
     order = Order(operator=operator, reason=reason, agreement=agreement)
     if key_given is None:
-        _print(_again(home, token, reader, order, dry_run=dry_run, as_json=as_json), as_json)
+        _print(_again(home, token, place, order, dry_run=dry_run, as_json=as_json), as_json)
         return
     with custodian_key(key_given, passphrase) as key:
         if dry_run:
             names = [one.name for one in in_force(home, token, unblocking.NEEDS, key)]
-            with bench_at(reader, as_json) as bench:
+            with bench_at(place, as_json) as bench:
                 steps = preview(token, bench, names, unblocking.make(home, token))
             _print(planned_json(token, steps), as_json)
             return
@@ -79,20 +80,20 @@ def unblock(
             catch_up(home)
             begun = unblocking.begin(home, the_one(home, subject, State.HELD), order)
         held = open_in_force(home, begun, unblocking.NEEDS, key)
-    with home.working(), bench_at(reader, as_json) as bench:
+    with home.working(), bench_at(place, as_json) as bench:
         index = unblocking.unblock(home, begun, bench, held)
     _print(told_json(home, token, index), as_json)
 
 
 def _again(
-    home: Home, token: Issued, reader: str, order: Order, *, dry_run: bool, as_json: bool
+    home: Home, token: Issued, place: Place, order: Order, *, dry_run: bool, as_json: bool
 ) -> dict[str, Json]:
     """FIDO2 reset and set up anew; of a dry run the steps, as far as they show before it."""
     if dry_run:
-        with bench_at(reader, as_json) as bench:
+        with bench_at(place, as_json) as bench:
             steps = preview(token, bench, (), fido_again.make(home, token))
         return planned_json(token, [fido_again.after_reset(one) for one in steps])
-    with home.working(), bench_at(reader, as_json) as bench:
+    with home.working(), bench_at(place, as_json) as bench:
         catch_up(home)
         begun = fido_again.begin(home, the_one(home, token.label, State.HELD), order)
         index = fido_again.set_up_again(home, begun, bench)

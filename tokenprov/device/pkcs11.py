@@ -46,6 +46,10 @@ class Pkcs11Applet:
             remedy="Insert the same token again; the work goes on where it was.",
         )
 
+    def pin_lengths(self) -> tuple[int, int]:
+        """C_GetTokenInfo."""
+        return self._watched(lambda: self._module.pin_lengths(self._known))
+
     def initialise(self, label: str, so_pin: Secret) -> None:
         """C_InitToken."""
         self._watched(lambda: self._module.initialise(self._known, label, so_pin))
@@ -90,6 +94,11 @@ class Pkcs11Applet:
                 serial, pin, der, subject.public_bytes(), id=id, label=label
             )
         )
+
+    def remove_certificate(self, pin: Secret, der: bytes, id: bytes) -> None:
+        """C_DestroyObject."""
+        serial = self._known.serial
+        self._watched(lambda: self._module.remove_certificate(serial, pin, der, id))
 
 
 class Pkcs11Token(Alone):

@@ -13,6 +13,7 @@ else on the token stay. Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from tokenprov.device.reinsertion import reset_fido2
 from tokenprov.errors import InputError, NotVerified
@@ -86,9 +87,7 @@ def set_up_again(home: Home, begun: Work, bench: Bench) -> int:
         reader = reset_fido2(begun.token.token, bench.reader, bench.operator)
         noted = {**begun.record.parameters, _RESET: [one or "" for one in before]}
         home.ledger.works.note(begun.record.id, noted)
-        bench = Bench(
-            reader=reader, operator=bench.operator, listener=bench.listener, random=bench.random
-        )
+        bench = replace(bench, reader=reader)
     else:
         before = [one or None for one in begun.record.parameters[_RESET]]
 

@@ -15,7 +15,6 @@ from contextlib import nullcontext
 from enum import StrEnum
 from functools import partial
 
-from tokenprov.device.token import opened
 from tokenprov.errors import InputError, TokenConflict
 from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
@@ -82,7 +81,7 @@ def empty(home: Home, begun: Work, bench: Bench, held: Mapping[str, Secret]) -> 
     Raises what the token does; the same command then goes on.
     """
     token = begun.token.token
-    with opened(bench.reader, bench.operator, only(token)) as there:
+    with bench.opened(only(token)) as there:
         used = take_inventory(there).used
     permission = Permission(
         serials=frozenset({begun.record.label}),

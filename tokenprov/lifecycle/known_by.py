@@ -16,7 +16,6 @@ from datetime import timedelta
 from yubikit.piv import SLOT
 
 from tokenprov.attestation.signature import SignedAssertion
-from tokenprov.device.token import opened
 from tokenprov.errors import InputError, NotVerified
 from tokenprov.home import Home
 from tokenprov.lifecycle.subject import Issued, require
@@ -77,7 +76,7 @@ def known_by_token(
         lasts=lasts,
         domain=HOLDER_PROOF,
     )
-    with at() as bench, opened(bench.reader, bench.operator, only(by.token)) as there:
+    with at() as bench, bench.opened(only(by.token)) as there:
         if key.startswith(PASSKEY):
             proof = _by_passkey(home, by, there, request, ask_pin)
         else:

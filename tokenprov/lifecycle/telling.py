@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tokenprov.batch import StepProgress
 from tokenprov.custody import AnyKey, Form, Opened, Reason, open_sealed, sealed
-from tokenprov.device.token import opened
+from tokenprov.device.sources import PcscSource, Source
+from tokenprov.device.token import AnyToken
 from tokenprov.errors import EscrowError, WrongToken
 from tokenprov.events import Listener
 from tokenprov.home import Home
@@ -47,7 +49,14 @@ class Bench:
     reader: str
     operator: Operator
     listener: Listener
+    source: Source = field(default_factory=PcscSource)  # what the reader is one of
     random: RandomBytes = field(default=secrets.token_bytes)
+
+    def opened(
+        self, expect: Callable[[TokenId], None] | None = None
+    ) -> AbstractContextManager[AnyToken]:
+        """The token in the reader, exclusively. `expect` may refuse it. Raises `TokenError`."""
+        return self.source.opened(self.reader, self.operator, expect)
 
 
 def in_force(
@@ -95,7 +104,7 @@ def preview(token: Issued, bench: Bench, names: Collection[str], make: MakeSteps
     Nothing is opened and nothing is changed; `names` are the secrets that would be opened.
     """
     found = []
-    with opened(bench.reader, bench.operator, only(token.token)) as there:
+    with bench.opened(only(token.token)) as there:
         view = sealed_view(there)
         for step in make(there, {name: Secret(b"\0") for name in names}):
             try:
@@ -131,7 +140,7 @@ def tell(
         generation=begun.generation,
         key=begun.id,
     )
-    with opened(bench.reader, bench.operator, only(work.token.token)) as token:
+    with bench.opened(only(work.token.token)) as token:
         steps = make(token, held)
 
         def begin() -> Mapping[str, Finding]:

@@ -9,13 +9,12 @@ environment, no core dump. Rules:
 - A session that a pull or a reset ended is given up, and the next request opens another.
 - After a failed login the library is initialised anew, because the session that was opened for it
   is lost otherwise.
-- C_InitToken, which python-pkcs11 does not offer, is called here through the module's own list of
-  functions (PKCS #11 3.1, 5.2), so that the PIN stays in this process.
+- What python-pkcs11 does not offer is called through the module's own list of functions (`raw`), so
+  that the PIN stays in this process.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import resource
 import signal
@@ -44,8 +43,9 @@ from pkcs11.exceptions import (
     UserNotLoggedIn,
 )
 
-LABEL_SIZE = 32  # bytes of CK_TOKEN_INFO.label, padded with spaces (3.1)
-INIT_TOKEN = 9  # place of C_InitToken in CK_FUNCTION_LIST (3.6)
+from tokenprov.pkcs11 import raw
+from tokenprov.pkcs11.shown import public_parts, read, shown, text
+
 CERTIFICATE_X509 = 0
 SECRET_BITS = 8  # to a byte of an ECDH secret
 
@@ -60,18 +60,8 @@ _FLAGS = (
     TokenFlag.SO_PIN_COUNT_LOW,
     TokenFlag.WRITE_PROTECTED,
     TokenFlag.LOGIN_REQUIRED,
+    TokenFlag.PROTECTED_AUTHENTICATION_PATH,
 )
-_SAFE = (  # attributes that say whether a private key can leave its token
-    *(Attribute.SENSITIVE, Attribute.EXTRACTABLE, Attribute.LOCAL),
-    *(Attribute.ALWAYS_SENSITIVE, Attribute.NEVER_EXTRACTABLE),
-)
-_PUBLIC = {  # what makes up a public key
-    KeyType.RSA: (Attribute.MODULUS, Attribute.PUBLIC_EXPONENT),
-    KeyType.EC: (Attribute.EC_PARAMS, Attribute.EC_POINT),
-    KeyType.EC_EDWARDS: (Attribute.EC_PARAMS, Attribute.EC_POINT),
-}
-
-
 # The token went, or was reset, and with it what its session was opened for
 LOST = (DeviceRemoved, SessionClosed, SessionHandleInvalid, TokenNotPresent, UserNotLoggedIn)
 
@@ -97,11 +87,11 @@ class Worker:
         return [
             {
                 "slot": slot.slot_id,
-                "reader": _text(slot.slot_description),
-                "label": _text(token.label),
-                "serial": _text(token.serial),
-                "maker": _text(token.manufacturer_id),
-                "model": _text(token.model),
+                "reader": text(slot.slot_description),
+                "label": text(token.label),
+                "serial": text(token.serial),
+                "maker": text(token.manufacturer_id),
+                "model": text(token.model),
                 "firmware": ".".join(map(str, token.firmware_version)),
                 "flags": [flag.name for flag in _FLAGS if flag in token.flags],
             }
@@ -119,7 +109,7 @@ class Worker:
         found = [
             token
             for there, token in self._found()
-            if _text(token.serial) == serial and (serial or there.slot_id == slot)
+            if text(token.serial) == serial and (serial or there.slot_id == slot)
         ]
         if len(found) != 1:
             raise Failed("TokenNotPresent" if not found else "SerialTwice")
@@ -130,14 +120,18 @@ class Worker:
         found = self._token(serial, slot).slot.get_mechanisms()
         return sorted(getattr(one, "name", str(one)) for one in found)
 
+    def pin_lengths(self, serial: str, slot: int) -> tuple[int, int]:
+        """The least and the most characters of its PINs, as it says itself."""
+        return raw.pin_lengths(self._path, self._token(serial, slot).slot.slot_id)
+
     def initialise(self, serial: str, slot: int, label: str, so_pin: str) -> None:
         """C_InitToken: everything on it goes."""
         token = self._token(serial, slot)
         self._close()
-        code = _init_token(self._path, token.slot.slot_id, so_pin.encode(), label.encode())
-        if code:
-            raise Failed(f"C_InitToken {code:#x}")
+        code = raw.init_token(self._path, token.slot.slot_id, so_pin.encode(), label.encode())
         self._library.reinitialize()
+        if code:
+            raise Failed(raw.NAMES.get(code, f"{code:#x}"))
 
     def init_pin(self, serial: str, so_pin: str, pin: str) -> None:
         """The security officer sets the user's PIN."""
@@ -160,21 +154,7 @@ class Worker:
     def objects(self, serial: str, slot: int, pin: str | None) -> list[dict[str, Any]]:
         """Keys, certificates and data, those that want a PIN too where it is given."""
         token = self._open(serial, user_pin=pin) if pin else self._open(serial, slot)
-        found = []
-        for one in token.get_objects():
-            seen: dict[str, Any] = {"kind": _name(one, Attribute.CLASS)}
-            for key, attribute in (("label", Attribute.LABEL), ("id", Attribute.ID)):
-                value = _read(one, attribute)
-                seen[key] = value.hex() if isinstance(value, bytes) else value or ""
-            if seen["kind"] == ObjectClass.CERTIFICATE.name:
-                seen["value"] = bytes(_read(one, Attribute.VALUE) or b"").hex()
-            elif seen["kind"] == ObjectClass.PUBLIC_KEY.name:
-                seen["public"] = _public(one)
-            elif seen["kind"] == ObjectClass.PRIVATE_KEY.name:
-                seen["type"] = _name(one, Attribute.KEY_TYPE)
-                seen["safe"] = {a.name.lower(): _read(one, a) for a in _SAFE}
-            found.append(seen)
-        return found
+        return [shown(one) for one in token.get_objects()]
 
     def generate(
         self, serial: str, pin: str, type: str, id: str, label: str, bits: int, params: str
@@ -200,12 +180,12 @@ class Worker:
             curve = {Attribute.EC_PARAMS: bytes.fromhex(params)}
             domain = session.create_domain_parameters(kind, curve, local=True)
             made, _ = domain.generate_keypair(**said)
-        return _public(made)
+        return public_parts(made)
 
     def sign(self, serial: str, pin: str, id: str, label: str, mechanism: str, data: str) -> str:
         """A signature by that private key, with the PIN again where the key asks for it."""
         key = self._key(serial, pin, id, label)
-        again = pin if _read(key, Attribute.ALWAYS_AUTHENTICATE) else None
+        again = pin if read(key, Attribute.ALWAYS_AUTHENTICATE) else None
         signed = key.sign(bytes.fromhex(data), mechanism=Mechanism[mechanism], pin=again)
         return bytes(signed).hex()
 
@@ -235,6 +215,16 @@ class Worker:
                 Attribute.VALUE: bytes.fromhex(value),
             }
         )
+
+    def remove_certificate(self, serial: str, pin: str, id: str, value: str) -> None:
+        """Remove that certificate from under that id; nothing where it is not there."""
+        wanted = {
+            Attribute.CLASS: ObjectClass.CERTIFICATE,
+            Attribute.ID: bytes.fromhex(id),
+            Attribute.VALUE: bytes.fromhex(value),
+        }
+        for one in list(self._open(serial, user_pin=pin).get_objects(wanted)):
+            one.destroy()
 
     def _key(self, serial: str, pin: str, id: str, label: str) -> Any:
         wanted: dict[Attribute, Any] = {Attribute.CLASS: ObjectClass.PRIVATE_KEY}
@@ -277,42 +267,6 @@ class Worker:
         except LOST:
             self._close()
             raise
-
-
-def _init_token(path: str, slot: int, so_pin: bytes, label: bytes) -> int:
-    """C_InitToken by its place in the module's list of functions; gives the return value."""
-    module = ctypes.CDLL(path)  # the same that python-pkcs11 has loaded and initialised
-    functions = ctypes.POINTER(ctypes.c_void_p)()
-    module.C_GetFunctionList(ctypes.byref(functions))
-    # CK_FUNCTION_LIST: a CK_VERSION, filled up to a pointer's size, then the functions
-    made = ctypes.CFUNCTYPE(
-        *(ctypes.c_ulong, ctypes.c_ulong, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
-    )(functions[1 + INIT_TOKEN] or 0)
-    return int(made(slot, so_pin, len(so_pin), label.ljust(LABEL_SIZE)[:LABEL_SIZE]))
-
-
-def _public(key: Any) -> dict[str, Any]:
-    kind = key[Attribute.KEY_TYPE]
-    parts = {a.name.lower(): bytes(key[a]).hex() for a in _PUBLIC.get(kind, ())}
-    return {"type": getattr(kind, "name", str(kind)), **parts}
-
-
-def _read(one: Any, attribute: Attribute) -> Any:
-    """An attribute; None where this object or module has it not."""
-    try:
-        return one[attribute]
-    except (PKCS11Error, NotImplementedError, ValueError):
-        return None
-
-
-def _name(one: Any, attribute: Attribute) -> str:
-    value = _read(one, attribute)
-    return str(getattr(value, "name", value))
-
-
-def _text(value: str | bytes) -> str:
-    text = value.decode(errors="replace") if isinstance(value, bytes) else value
-    return text.rstrip(" \0")
 
 
 def serve(channel: socket.socket, path: str) -> None:

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Sequence
 
 from tokenprov.custody import AnyKey, Form, Reason, open_sealed, sealed
-from tokenprov.device.token import opened
 from tokenprov.errors import (
     AuthenticationBlocked,
     AuthenticationFailed,
@@ -72,7 +71,7 @@ def try_puk(token: Issued, bench: Bench, puk: Secret) -> None:
 
     Raises `NotVerified` where it is not the token's, or cannot be tried.
     """
-    with opened(bench.reader, bench.operator, only(token.token)) as there:
+    with bench.opened(only(token.token)) as there:
         piv = there.piv()
         if not affordable(piv.puk_tries().remaining):
             raise NotVerified(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
-from tokenprov.device.token import opened
 from tokenprov.errors import NotVerified
 from tokenprov.home import Home
 from tokenprov.lifecycle.subject import Issued
@@ -21,7 +20,7 @@ def use_spare(
 ) -> dict[str, Json]:
     """The token in the reader answers at the relying party, and each of its keys signs."""
     answered: list[str] = []
-    with opened(bench.reader, bench.operator, only(token.token)) as there:
+    with bench.opened(only(token.token)) as there:
         for step in token.steps.values():
             if step["id"].startswith("fido2/credential/"):
                 _answer(home, token, there, step["facts"]["rpId"])
