@@ -115,9 +115,10 @@ class Station:
         shown = self.tell("manifest", "show", "--json").document
         return [entry for entry in shown if entry["kind"] == kind]
 
-    def entry_of(self, serial: str) -> dict[str, Any]:
-        """The one entry that issued a token."""
-        (found,) = [entry for entry in self.entries() if entry["token"]["serial"] == serial]
+    def entry_of(self, named: str) -> dict[str, Any]:
+        """The one entry that issued the token of that serial or mark."""
+        tokens = [(entry, entry["token"]) for entry in self.entries()]
+        (found,) = [one for one, its in tokens if named in (its["serial"], its.get("mark"))]
         return found
 
     def blob(self, digest: str) -> bytes:

@@ -14,15 +14,17 @@ Rules:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
 from tokenprov.device.token import AnyToken
+from tokenprov.directory.credential import CredentialRecord
 from tokenprov.directory.marks import RP_ID, Marks, proved
-from tokenprov.errors import NotSupported, StationError, TokenConflict
+from tokenprov.errors import EvidenceError, NotSupported, StationError, TokenConflict, WrongToken
 from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
+from tokenprov.model import TokenId
 from tokenprov.naming import unnamed
 from tokenprov.run import refuse_used
 from tokenprov.token import FidoApplet
@@ -52,7 +54,8 @@ class Unnumbered:
             return
         self._take_up(token)
         try:
-            name = _known(self._home.marks(), _fido(token)) or self._mark(token, welcome)
+            recognise(self._home, token)
+            name = token.id.mark or self._mark(token, welcome)
             token.id = replace(token.id, mark=name)
             yield
         finally:
@@ -79,8 +82,8 @@ class Unnumbered:
         if not self._announced:
             raise TokenConflict(
                 "a token without a serial, and none was announced",
-                remedy="Say how many are to come: batch run … --without-serial N. Put them in one"
-                " at a time.",
+                remedy="Say how many are to come: batch run … --without-serial N, or"
+                " replace … --without-serial. Put them in one at a time.",
             )
         refuse_used(token, take_inventory(token).used)
         welcome()
@@ -90,7 +93,7 @@ class Unnumbered:
                 remedy="Take them all out and count them; then run the same command with how many"
                 " are left to be made.",
             )
-        fido, marks = token.fido2(), self._home.marks()
+        fido, marks = _fido(token), self._home.marks()
         marking = marks.begin(str(fido.info.aaguid))
         made = fido.make_mark(
             marking.client_data.hash,
@@ -104,10 +107,44 @@ class Unnumbered:
         return marking.name
 
 
-def recognise(home: Home, token: AnyToken) -> None:
-    """Name a token without a serial by the mark that it proves, if it has one of this station."""
-    if token.id.serial is None and not token.id.mark:
-        token.id = replace(token.id, mark=_known(home.marks(), _fido(token)) or "")
+def recognise(home: Home, token: AnyToken, name: str = "") -> None:
+    """Name a token without a serial by the mark that it proves, if it has one of this station.
+
+    With `name` it is asked for that mark alone, however many were made since. Raises
+    `EvidenceError` for a proof that does not hold.
+    """
+    if token.id.serial is not None or token.id.mark:
+        return
+    try:
+        fido = token.fido2()
+    except NotSupported:  # nothing of it keeps a mark
+        return
+    marks = home.marks()
+    among = [marks.find(name)] if name else marks.newest(LOOKED_FOR)
+    mark = _known(marks, fido, [one for one in among if one is not None])
+    token.id = replace(token.id, mark=mark or "")
+
+
+def only(home: Home, wanted: TokenId) -> Callable[[AnyToken], None]:
+    """Refuses every other token, before anything is sent to it but the question which it is."""
+
+    def expect(there: AnyToken) -> None:
+        if wanted.serial is None:
+            try:
+                recognise(home, there, wanted.mark)
+            except EvidenceError as error:
+                raise _another(there.id, wanted) from error
+        if (there.id.maker, there.id.named or None) != (wanted.maker, wanted.named):
+            raise _another(there.id, wanted)
+
+    return expect
+
+
+def _another(there: TokenId, wanted: TokenId) -> WrongToken:
+    return WrongToken(
+        f"token {there.label} is in the reader, not {wanted.label}",
+        remedy=f"Nothing was written to {there.label}. Put {wanted.label} in, and run it again.",
+    )
 
 
 def _fido(token: AnyToken) -> FidoApplet:
@@ -118,9 +155,9 @@ def _fido(token: AnyToken) -> FidoApplet:
         raise unnamed(token) from error
 
 
-def _known(marks: Marks, fido: FidoApplet) -> str | None:
+def _known(marks: Marks, fido: FidoApplet, known: Sequence[CredentialRecord]) -> str | None:
     """The name of the mark that a token proves; None where it has none of these."""
-    known, page = marks.newest(LOOKED_FOR), fido.info.max_creds_in_list or 1
+    page = fido.info.max_creds_in_list or 1
     for start in range(0, len(known), page):
         asked, challenge = known[start : start + page], marks.challenge()
         answer = fido.proof_of_mark(RP_ID, challenge.hash, [one.credential_id for one in asked])

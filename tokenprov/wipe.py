@@ -24,7 +24,7 @@ from tokenprov.attestation import is_virtual_token
 from tokenprov.device.reinsertion import reset_fido2
 from tokenprov.device.token import AnyToken, opened
 from tokenprov.device.watch import Watch
-from tokenprov.errors import NotSupported, NotVerified, TokenConflict, WrongToken
+from tokenprov.errors import NotSupported, NotVerified, TokenConflict
 from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
 from tokenprov.model import Json, OrderState, TokenId
@@ -37,6 +37,7 @@ from tokenprov.record.manifest import Addition
 from tokenprov.record.wipes import WipeRecord
 from tokenprov.step import Operator
 from tokenprov.token import Token
+from tokenprov.unnumbered import only
 
 FIDO2 = "fido2"  # the application that is reset on a connection of its own
 
@@ -112,7 +113,7 @@ def wipe(
     it may not be done, `TokenConflict` for a token that may not be wiped, `WrongToken` for another
     one in its place, and every `TokenError` that it meets on the way.
     """
-    expect = _only(wanted.token)
+    expect = only(home, wanted.token)
     clearance = cleared or _clear(home, wanted.token, permission)
     with opened(reader, operator, expect, watch) as token:
         if not token.applications:
@@ -201,14 +202,3 @@ def seen_virtual(home: Home, token: Token) -> bool:
 
 def _token(home: Home, token: Token) -> dict[str, Json]:
     return {**token.id.to_json(), "virtual": seen_virtual(home, token)}
-
-
-def _only(wanted: TokenId) -> Callable[[TokenId], None]:
-    def expect(there: TokenId) -> None:
-        if wanted.serial is None or there.serial != wanted.serial:
-            raise WrongToken(
-                f"token {there.label} is in the reader, not {wanted.label}, which was to be wiped",
-                remedy=f"Nothing was written to {there.label}. Put {wanted.label} in again.",
-            )
-
-    return expect

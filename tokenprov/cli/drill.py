@@ -149,7 +149,7 @@ def _puk(
     for token in tokens:
         if real:
             with bench_at(place_of(home, token), False) as bench:
-                drills.try_puk(token, bench, puks[token.label])
+                drills.try_puk(home, token, bench, puks[token.label])
         else:
             drills.unblock_twin(twin, puks[token.label])
     return {"tried": "the tokens" if real else "a virtual twin"}

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import click
 
 from tokenprov.cli.output import as_json, facts_line, print_json, print_table
-from tokenprov.cli.readers import SMART_CARDS, choose_reader
+from tokenprov.cli.readers import SMART_CARDS, as_it_says, choose_reader
 from tokenprov.cli.signing import agreed
 from tokenprov.device.sources import Source
 from tokenprov.errors import NotSupported
@@ -26,6 +27,7 @@ from tokenprov.plan import Planned as StepPlanned
 from tokenprov.prompts import StationOperator
 from tokenprov.source import source_for
 from tokenprov.station.screens import json_screen, line_screen
+from tokenprov.unnumbered import recognise
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -41,6 +43,8 @@ class Place:
 def place_of(home: Home, token: Issued) -> Place:
     """Where a token is that is to be told something again; a module is left when the command ends.
 
+    One without a serial is known by the mark that it proves.
+
     Raises `TokenGone` where it is in no reader, `InputError` for a module that is not there.
     """
     if any(id.startswith("pkcs11/") for id in token.steps):
@@ -50,7 +54,8 @@ def place_of(home: Home, token: Issued) -> Place:
         )
     source = source_for(issued_by(home, token))
     click.get_current_context().call_on_close(source.close)
-    return Place(reader=choose_reader(None, token.label, source), source=source)
+    know = partial(recognise, home, name=token.token.mark) if token.token.mark else as_it_says
+    return Place(reader=choose_reader(None, token.label, source, know), source=source)
 
 
 def desk(command: _F) -> _F:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -49,6 +51,16 @@ def module_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def as_it_says(token: AnyToken) -> None:
     """The token is known by its serial, and without one not at all."""
+
+
+def known_here(home_path: Path) -> Callable[[AnyToken], None]:
+    """What names those without a serial at the station of that folder, if it is one."""
+    if not (home_path / "station.toml").exists():
+        return as_it_says
+    from tokenprov.home import Home  # and with it the ledger
+    from tokenprov.unnumbered import recognise
+
+    return partial(recognise, Home.open(home_path))
 
 
 def choose_reader(

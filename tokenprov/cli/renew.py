@@ -77,7 +77,7 @@ def renew(
     if dry_run:
         with bench_at(place, as_json) as bench:
             document = planned_json(
-                token, preview(token, bench, (), renewal.make(home, token, due, 0))
+                token, preview(home, token, bench, (), renewal.make(home, token, due, 0))
             )
     else:
         if key_given is None and renewal.needs_key(token):

@@ -44,6 +44,7 @@ from tokenprov.steps.piv.history import RetiredKey
     help="Break-glass's private key, where encryption keys come onto the new token.",
 )
 @click.option("--passphrase", is_flag=True, help="Ask for the key's passphrase.")
+@click.option("--without-serial", is_flag=True, help="The new token has no serial.")
 @click.option("--later", is_flag=True, help="End the old token now, make the new one later.")
 @click.option(
     "--wait",
@@ -62,6 +63,7 @@ def replace(
     until: datetime | None,
     key_given: str | None,
     passphrase: bool,
+    without_serial: bool,
     later: bool,
     wait: float | None,
     dry_run: bool,
@@ -101,7 +103,7 @@ def replace(
         if wait is None:
             wait = None if sys.stdin.isatty() else 0.0
         with home.working():
-            new = _make(home, made, history, operator, wait, as_json)
+            new = _make(home, made, history, operator, wait, int(without_serial), as_json)
     _print(home, made, new, as_json)
     if new is None:
         sys.exit(ORDERS_LEFT)
@@ -129,6 +131,7 @@ def _make(
     history: tuple[RetiredKey, ...],
     operator: str,
     wait: float | None,
+    without_serial: int,
     as_json: bool,
 ) -> Issued | None:
     """Have the line make the order, and link the two; None where no token came."""
@@ -145,7 +148,8 @@ def _make(
             listener(
                 BatchStarted(batch=made.batch.id, profile=profile.name, open=work.left, total=1)
             )
-            Line(home, work, profile, listener).run(patience=wait)
+            line = Line(home, work, profile, listener, without_serial=without_serial)
+            line.run(patience=wait)
     return replacement.finish(home, made)
 
 

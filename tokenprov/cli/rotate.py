@@ -35,6 +35,7 @@ from tokenprov.lifecycle.work import Order
 from tokenprov.model import Json
 from tokenprov.policy import Agreement
 from tokenprov.record.history import State
+from tokenprov.unnumbered import recognise
 
 
 @click.command()
@@ -116,7 +117,7 @@ def _rotate(
     if dry_run:
         kinds = {one.kind for one in what}
         names = [one.name for one in in_force(home, token, kinds, key)]
-        return planned_json(token, preview(token, bench, names, rotation.make(home, token)))
+        return planned_json(token, preview(home, token, bench, names, rotation.make(home, token)))
     with home.working():
         catch_up(home)
         begun = rotation.begin(home, find_token(home, token.label), what, order)
@@ -135,6 +136,7 @@ def _coming_by(module: str | None, wait: float) -> Iterator[Place]:
 
 def _here(home: Home, bench: Bench) -> Issued:
     with bench.opened() as there:
+        recognise(home, there)
         return find_token(home, there.id.label)
 
 

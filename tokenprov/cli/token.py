@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 
 import click
 
 from tokenprov.cli.commands import Commands
 from tokenprov.cli.output import as_json, print_json, print_table
-from tokenprov.cli.readers import module_option, seen
+from tokenprov.cli.readers import known_here, module_option, seen
 from tokenprov.device.sources import source_of
 
 
@@ -28,16 +29,21 @@ def token() -> None:
 @token.command("list")
 @module_option
 @as_json
-def list_tokens(module: str | None, as_json: bool) -> None:
-    """Readers with a token, and what it says it is."""
+@click.pass_obj
+def list_tokens(home_path: Path, module: str | None, as_json: bool) -> None:
+    """Readers with a token, and what it says it is.
+
+    One without a serial shows by the mark that it proves, where the station made it.
+    """
     with closing(source_of(module)) as source:
-        found = seen(source)
+        found = seen(source, known_here(home_path))
     if as_json:
         print_json(
             [
                 {
                     "reader": name,
                     "serial": here.serial if here else None,
+                    "mark": here.mark or None if here else None,
                     "model": here.model if here else None,
                     "firmware": here.firmware if here else None,
                     "trouble": trouble,

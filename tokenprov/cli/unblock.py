@@ -73,7 +73,7 @@ def unblock(
         if dry_run:
             names = [one.name for one in in_force(home, token, unblocking.NEEDS, key)]
             with bench_at(place, as_json) as bench:
-                steps = preview(token, bench, names, unblocking.make(home, token))
+                steps = preview(home, token, bench, names, unblocking.make(home, token))
             _print(planned_json(token, steps), as_json)
             return
         with home.working():
@@ -91,7 +91,7 @@ def _again(
     """FIDO2 reset and set up anew; of a dry run the steps, as far as they show before it."""
     if dry_run:
         with bench_at(place, as_json) as bench:
-            steps = preview(token, bench, (), fido_again.make(home, token))
+            steps = preview(home, token, bench, (), fido_again.make(home, token))
         return planned_json(token, [fido_again.after_reset(one) for one in steps])
     with home.working(), bench_at(place, as_json) as bench:
         catch_up(home)

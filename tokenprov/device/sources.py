@@ -19,7 +19,6 @@ from tokenprov.device.pkcs11 import Pkcs11Token
 from tokenprov.device.token import AnyToken, opened
 from tokenprov.device.watch import Watch
 from tokenprov.errors import TokenError, TokenGone
-from tokenprov.model import TokenId
 from tokenprov.pkcs11 import Module, TokenInfo
 from tokenprov.pkcs11.find import find_module
 from tokenprov.step import Operator
@@ -48,7 +47,7 @@ class Source(Protocol):
         self,
         reader: str,
         operator: Operator,
-        expect: Callable[[TokenId], None] | None = None,
+        expect: Callable[[AnyToken], None] | None = None,
         watch: Watch | None = None,
     ) -> AbstractContextManager[AnyToken]:
         """The token in a reader, exclusively. Raises `TokenError`."""
@@ -70,7 +69,7 @@ class PcscSource:
         self,
         reader: str,
         operator: Operator,
-        expect: Callable[[TokenId], None] | None = None,
+        expect: Callable[[AnyToken], None] | None = None,
         watch: Watch | None = None,
     ) -> AbstractContextManager[AnyToken]:
         """By `device.token`."""
@@ -111,7 +110,7 @@ class ModuleSource:
         self,
         reader: str,
         operator: Operator,
-        expect: Callable[[TokenId], None] | None = None,
+        expect: Callable[[AnyToken], None] | None = None,
         watch: Watch | None = None,
     ) -> Iterator[AnyToken]:
         """The token by its module, which serves one request at a time."""
@@ -126,7 +125,7 @@ class ModuleSource:
         try:
             token = Pkcs11Token(self._module, info, reader, operator, watch)
             if expect is not None:
-                expect(token.id)
+                expect(token)
             yield token
         finally:
             with self._holding:

@@ -301,11 +301,11 @@ AnyToken = YubiKey | PivCard | Pkcs11Token | HidToken
 def opened(
     reader: str,
     operator: Operator,
-    expect: Callable[[TokenId], None] | None = None,
+    expect: Callable[[AnyToken], None] | None = None,
     watch: Watch | None = None,
 ) -> Iterator[AnyToken]:
     """The token in a reader or on a USB port, exclusively. `expect` may refuse it by what it says
-    it is, `watch` hears of each command.
+    it is, or proves, `watch` hears of each command.
 
     Raises `TokenError`; `NotSupported` for a card that no applet here knows.
     """
@@ -320,7 +320,7 @@ def opened(
             if isinstance(token, YubiKey):
                 held.callback(token.close)
         if expect is not None:
-            expect(token.id)
+            expect(token)
         yield token
 
 

@@ -21,7 +21,7 @@ from tokenprov.inventory import take_inventory
 from tokenprov.issuance import end_work
 from tokenprov.lifecycle import standing, work
 from tokenprov.lifecycle.subject import Issued, find_token, require
-from tokenprov.lifecycle.telling import Bench, only
+from tokenprov.lifecycle.telling import Bench
 from tokenprov.lifecycle.work import Order, Work
 from tokenprov.model import Cause, Json, SecretKind
 from tokenprov.record.entry import Kind, entry_head
@@ -30,6 +30,7 @@ from tokenprov.record.manifest import Addition
 from tokenprov.record.works import WorkKind
 from tokenprov.secret import Secret
 from tokenprov.steps.unlock import unlock
+from tokenprov.unnumbered import only
 from tokenprov.wipe import Permission, WipeFirst, wipe
 
 LOCKS = frozenset({SecretKind.OTP_ACCESS_CODE, SecretKind.LOCK_CODE})  # out of escrow
@@ -81,7 +82,7 @@ def empty(home: Home, begun: Work, bench: Bench, held: Mapping[str, Secret]) -> 
     Raises what the token does; the same command then goes on.
     """
     token = begun.token.token
-    with bench.opened(only(token)) as there:
+    with bench.opened(only(home, token)) as there:
         used = take_inventory(there).used
     permission = Permission(
         serials=frozenset({begun.record.label}),

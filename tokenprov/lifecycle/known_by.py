@@ -19,7 +19,7 @@ from tokenprov.attestation.signature import SignedAssertion
 from tokenprov.errors import InputError, NotVerified
 from tokenprov.home import Home
 from tokenprov.lifecycle.subject import Issued, require
-from tokenprov.lifecycle.telling import Bench, only
+from tokenprov.lifecycle.telling import Bench
 from tokenprov.policy import Action
 from tokenprov.policy.proofs import key_on_record
 from tokenprov.proof import sign_as_holder
@@ -28,6 +28,7 @@ from tokenprov.record.holder_proof import HOLDER_PROOF, PASSKEY, HolderProof, wi
 from tokenprov.record.request import Request
 from tokenprov.secret import Secret
 from tokenprov.token import Token
+from tokenprov.unnumbered import only
 
 _CERTIFICATE = f"piv/{SLOT.AUTHENTICATION:02x}/certificate"  # SP 800-73-4 part 1, 3.2.1
 
@@ -76,7 +77,7 @@ def known_by_token(
         lasts=lasts,
         domain=HOLDER_PROOF,
     )
-    with at() as bench, bench.opened(only(by.token)) as there:
+    with at() as bench, bench.opened(only(home, by.token)) as there:
         if key.startswith(PASSKEY):
             proof = _by_passkey(home, by, there, request, ask_pin)
         else:

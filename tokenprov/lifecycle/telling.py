@@ -21,13 +21,13 @@ from tokenprov.batch import StepProgress
 from tokenprov.custody import AnyKey, Form, Opened, Reason, open_sealed, sealed
 from tokenprov.device.sources import PcscSource, Source
 from tokenprov.device.token import AnyToken
-from tokenprov.errors import EscrowError, WrongToken
+from tokenprov.errors import EscrowError
 from tokenprov.events import Listener
 from tokenprov.home import Home
 from tokenprov.issuance import step_read
 from tokenprov.lifecycle.subject import Issued
 from tokenprov.lifecycle.work import Work, record
-from tokenprov.model import Json, Purpose, SecretKind, TokenId
+from tokenprov.model import Json, Purpose, SecretKind
 from tokenprov.plan import Planned
 from tokenprov.promise import OrderJournal
 from tokenprov.record.entry import Kind
@@ -38,6 +38,7 @@ from tokenprov.sealed_view import NeedsSecret, sealed_view
 from tokenprov.secret import RandomBytes, Secret
 from tokenprov.step import Finding, Operator, State, Step
 from tokenprov.token import Token
+from tokenprov.unnumbered import only
 
 MakeSteps = Callable[[Token, Mapping[str, Secret]], Sequence[Step]]
 
@@ -53,7 +54,7 @@ class Bench:
     random: RandomBytes = field(default=secrets.token_bytes)
 
     def opened(
-        self, expect: Callable[[TokenId], None] | None = None
+        self, expect: Callable[[AnyToken], None] | None = None
     ) -> AbstractContextManager[AnyToken]:
         """The token in the reader, exclusively. `expect` may refuse it. Raises `TokenError`."""
         return self.source.opened(self.reader, self.operator, expect)
@@ -98,13 +99,15 @@ def open_in_force(
     return open_sealed(home, envelopes, key, why, form=Form.TOKEN, about=agreed, prepare=prepare)
 
 
-def preview(token: Issued, bench: Bench, names: Collection[str], make: MakeSteps) -> list[Planned]:
+def preview(
+    home: Home, token: Issued, bench: Bench, names: Collection[str], make: MakeSteps
+) -> list[Planned]:
     """The steps on the token that is here, as far as it shows without its secrets.
 
     Nothing is opened and nothing is changed; `names` are the secrets that would be opened.
     """
     found = []
-    with bench.opened(only(token.token)) as there:
+    with bench.opened(only(home, token.token)) as there:
         view = sealed_view(there)
         for step in make(there, {name: Secret(b"\0") for name in names}):
             try:
@@ -140,7 +143,7 @@ def tell(
         generation=begun.generation,
         key=begun.id,
     )
-    with bench.opened(only(work.token.token)) as token:
+    with bench.opened(only(home, work.token.token)) as token:
         steps = make(token, held)
 
         def begin() -> Mapping[str, Finding]:
@@ -167,20 +170,6 @@ def tell(
     }
     evidence = [one.data for outcome in outcomes for one in outcome.finding.evidence]
     return record(home, kind, work, members, blobs=[*evidence, *(one.blob for one in fresh)])
-
-
-def only(wanted: TokenId) -> Callable[[TokenId], None]:
-    """Refuses every other token, before anything is sent to it but the question which it is."""
-
-    def expect(there: TokenId) -> None:
-        if (there.maker, there.named or None) != (wanted.maker, wanted.named):
-            raise WrongToken(
-                f"token {there.label} is in the reader, not {wanted.label}",
-                remedy=f"Nothing was written to {there.label}. Put {wanted.label} in, and run it"
-                " again.",
-            )
-
-    return expect
 
 
 def recipient(key: AnyKey) -> CustodianKey:

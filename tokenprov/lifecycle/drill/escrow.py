@@ -15,12 +15,13 @@ from tokenprov.errors import (
 from tokenprov.home import Home
 from tokenprov.lifecycle.drill.copy import Twin
 from tokenprov.lifecycle.subject import Issued
-from tokenprov.lifecycle.telling import Bench, in_force, only
+from tokenprov.lifecycle.telling import Bench, in_force
 from tokenprov.model import Json, Purpose, SecretKind
 from tokenprov.policy import Clearance
 from tokenprov.record.rows import EnvelopeState
 from tokenprov.secret import Secret, draw_digits
 from tokenprov.steps.piv.access import FACTORY_PUK, affordable
+from tokenprov.unnumbered import only
 
 _WRONG_PIN, _MOST_TRIES = "00000000", 20
 
@@ -66,12 +67,12 @@ def unblock_twin(twin: Twin, puk: Secret) -> None:
         piv.verify_pin(new.reveal_text())
 
 
-def try_puk(token: Issued, bench: Bench, puk: Secret) -> None:
+def try_puk(home: Home, token: Issued, bench: Bench, puk: Secret) -> None:
     """The real token takes the PUK: changing it to itself says so, and changes nothing.
 
     Raises `NotVerified` where it is not the token's, or cannot be tried.
     """
-    with bench.opened(only(token.token)) as there:
+    with bench.opened(only(home, token.token)) as there:
         piv = there.piv()
         if not affordable(piv.puk_tries().remaining):
             raise NotVerified(

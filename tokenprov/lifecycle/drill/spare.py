@@ -8,11 +8,12 @@ from collections.abc import Callable
 from tokenprov.errors import NotVerified
 from tokenprov.home import Home
 from tokenprov.lifecycle.subject import Issued
-from tokenprov.lifecycle.telling import Bench, only
+from tokenprov.lifecycle.telling import Bench
 from tokenprov.model import Json
 from tokenprov.proof import prove
 from tokenprov.secret import Secret
 from tokenprov.token import Token
+from tokenprov.unnumbered import only
 
 
 def use_spare(
@@ -20,12 +21,14 @@ def use_spare(
 ) -> dict[str, Json]:
     """The token in the reader answers at the relying party, and each of its keys signs."""
     answered: list[str] = []
-    with bench.opened(only(token.token)) as there:
+    with bench.opened(only(home, token.token)) as there:
         for step in token.steps.values():
             if step["id"].startswith("fido2/credential/"):
                 _answer(home, token, there, step["facts"]["rpId"])
                 answered.append(step["facts"]["rpId"])
-        proofs = prove(there, ask_pin, now=home.clock(), random=secrets.token_bytes)
+        proofs = []
+        if any(step.startswith("piv/") for step in token.steps):
+            proofs = prove(there, ask_pin, now=home.clock(), random=secrets.token_bytes)
     wrong = [f"{one.slot}: {one.reason}" for one in proofs if not one.proved]
     if wrong or not (answered or proofs):
         raise NotVerified(
