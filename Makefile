@@ -43,7 +43,7 @@ lint: setup
 	$(PYTHON_HERE) -m mypy --strict tokenprov hwtests
 
 test: setup $(if $(ARGS),,lint)
-	$(PYTHON_HERE) -m pytest $(if $(ARGS),$(ARGS),-n $(WORKERS) --dist loadfile tests --ignore tests/guest)
+	$(PYTHON_HERE) -m pytest $(if $(ARGS),$(ARGS),-n $(WORKERS) --dist loadfile --no-loadscope-reorder tests --ignore tests/guest)
 
 bench: setup
 	@mkdir -p build
