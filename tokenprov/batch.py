@@ -249,6 +249,7 @@ class BatchWork:
         )
 
         def begin() -> Mapping[str, Finding]:
+            journal.prepare(steps)
             inventory = take_inventory(token)
             self._refuse_used(token, inventory.used)  # before a step tries what may be a PIN
             findings = look(token, steps)

@@ -3,20 +3,36 @@
 Each drawn secret is sealed, in one transaction with its intent, to the custodian whose kind it is,
 to break-glass where that is another one, and to the order's own key, which the station destroys
 when the token is issued.
+
+It may be drawn and sealed before the promise, while the token is looked at (`prepare`). It is then
+in memory alone, and of a token that is refused nothing is left.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from datetime import date
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from tokenprov.home import Home
+from tokenprov.meanwhile import meanwhile
 from tokenprov.model import Json, Purpose, TokenId
 from tokenprov.record.escrow import STATION, CustodianKey, SealContext, open_envelope, seal
 from tokenprov.record.rows import Claim, EnvelopeRecord, IntentRecord
 from tokenprov.secret import RandomBytes
 from tokenprov.step import DrawnSecret, Intent, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sealed:
+    """What a step draws, and its envelopes; not promised yet."""
+
+    intent: Intent
+    envelopes: Sequence[EnvelopeRecord]
 
 
 class OrderJournal:
@@ -40,7 +56,9 @@ class OrderJournal:
         self._home, self._order, self._token = home, order, token
         self._random, self._generation, self._key = random, generation, key or order
         self._claim: Claim | None = None
-        self._own: CustodianKey | None = None  # that key, once it is known to be on the disk
+        self._pair: tuple[ec.EllipticCurvePrivateKey, CustodianKey] | None = None  # that key
+        self._kept = False  # whether it is known to be on the disk
+        self._prepared: Future[Mapping[str, _Sealed]] | None = None
         self._begun = [one for one in home.ledger.intents(order) if one.generation == generation]
         self.day = (  # of issue: that on which the first promise of the order was made
             date.fromisoformat(self._begun[0].parameters["day"])
@@ -78,20 +96,45 @@ class OrderJournal:
         """Bind the order to that token by the transaction of the promise that comes next."""
         self._claim = Claim(token=token, inventory=inventory, at=self._home.clock())
 
+    def prepare(self, steps: Sequence[Step]) -> None:
+        """Begin to draw and seal for these steps, in memory: which are promised is not known yet.
+
+        It goes on while the token is looked at; what it raises, `promise` raises.
+        """
+        self._prepared = meanwhile(lambda: {step.id: self._sealed(step) for step in steps})
+
     def promise(self, steps: Sequence[Step], *, ahead: bool) -> Mapping[str, Intent]:
         """Durable when it returns; only then may the token be told."""
-        intents = {step.id: self._draw(step, ahead) for step in steps}
-        if intents and self._own is None:
-            self._own = self._home.resume_keys.create(self._key)
-        promises = [(self._record(intent), self._seal(intent)) for intent in intents.values()]
+        prepared = self._prepared.result() if self._prepared is not None else {}
+        sealed = [self._current(prepared.get(step.id)) or self._sealed(step) for step in steps]
+        if sealed and not self._kept:
+            self._home.resume_keys.keep(self._key, self._own[0])
+            self._kept = True
+        intents = [replace(one.intent, ahead=ahead) for one in sealed]
+        promises = [
+            (self._record(intent), one.envelopes)
+            for intent, one in zip(intents, sealed, strict=True)
+        ]
         claim, self._claim = self._claim, None
         if promises or claim:
             self._home.ledger.promise(self._order, promises, claim)
-        return intents
+        return {intent.step: intent for intent in intents}
 
-    def _draw(self, step: Step, ahead: bool) -> Intent:
-        drawn = step.draw(self._random)
-        return Intent(step=step.id, drawn=drawn.secrets, public=drawn.public, ahead=ahead)
+    @property
+    def _own(self) -> tuple[ec.EllipticCurvePrivateKey, CustodianKey]:
+        if self._pair is None:
+            private = self._home.resume_keys.draw(self._key)
+            self._pair = private, CustodianKey(public=private.public_key())
+        return self._pair
+
+    def _current(self, sealed: _Sealed | None) -> _Sealed | None:
+        """It, unless a custodian's key was replaced since."""
+        if sealed is None or all(
+            one.purpose == STATION or one.kid == self._home.custodians[Purpose(one.purpose)].kid
+            for one in sealed.envelopes
+        ):
+            return sealed
+        return None
 
     def _record(self, intent: Intent) -> IntentRecord:
         return IntentRecord(
@@ -107,16 +150,18 @@ class OrderJournal:
             at=self._home.clock(),
         )
 
-    def _seal(self, intent: Intent) -> list[EnvelopeRecord]:
+    def _sealed(self, step: Step) -> _Sealed:
         """What it draws, for each who may open it: the station's own copies last."""
-        assert self._own is not None, "an intent that draws comes after the order's key"
+        drawn = step.draw(self._random)
+        intent = Intent(step=step.id, drawn=drawn.secrets, public=drawn.public)
         envelopes = [
             self._envelope(name, secret, purpose, self._home.custodians[purpose])
-            for name, secret in intent.drawn.items()
+            for name, secret in drawn.secrets.items()
             for purpose in dict.fromkeys((secret.kind.purpose, Purpose.BREAK_GLASS))
         ]
-        mine = intent.drawn.items()
-        return envelopes + [self._envelope(name, one, STATION, self._own) for name, one in mine]
+        mine = drawn.secrets.items()
+        envelopes += [self._envelope(name, one, STATION, self._own[1]) for name, one in mine]
+        return _Sealed(intent=intent, envelopes=envelopes)
 
     def _envelope(
         self, name: str, secret: DrawnSecret, purpose: str, key: CustodianKey

@@ -110,7 +110,10 @@ class Step(Protocol):
         ...
 
     def draw(self, random: RandomBytes) -> Drawn:
-        """Draw what `apply` will write. Called once an order, before the intent is journalled."""
+        """Draw what `apply` will write, before the intent is journalled.
+
+        In another thread, while steps observe: it looks at no token, and may come to nothing.
+        """
         ...
 
     def observe(self, token: Token, intent: Intent | None) -> Finding:

@@ -6,6 +6,7 @@ Each test cuts a token's order off, does to the token what somebody else might, 
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,10 +22,16 @@ from yubikit.piv import (
 from yubikit.yubiotp import SLOT as OTP_SLOT
 from yubikit.yubiotp import StaticPasswordSlotConfiguration, YubiOtpSession
 
-from tests.in_process import Cut, Desk
+from tests.in_process import ADA, HEADER, Cut, Desk
 from tokenprov.errors import TokenConflict
-from tokenprov.model import OrderState
-from tokenprov.record.escrow import STATION
+from tokenprov.model import OrderState, Purpose, TokenId
+from tokenprov.ordering import new_batch
+from tokenprov.profile import parse_profile
+from tokenprov.promise import OrderJournal
+from tokenprov.record.escrow import STATION, generate_custodian, open_envelope, private_from_pem
+from tokenprov.record.files import write_durable
+from tokenprov.roster import parse_roster
+from tokenprov.steps.piv.reference_data import PinStep
 
 PIV = """
 [piv]
@@ -80,6 +87,47 @@ def test_before_the_first_write_all_of_it_is_promised(tmp_path: Path) -> None:
     assert {s["name"] for s in desk.run(PIV)["secrets"]} == set(drawn)
     assert desk.sealed() == drawn  # what was promised is what was written
     assert desk.token.dump()["applets"]["piv"]["pin"]["value"] == drawn["piv/pin"].hex()
+
+
+def test_of_a_token_that_is_refused_nothing_is_left(tmp_path: Path) -> None:
+    """What was drawn while it was looked at is nowhere, and no order is bound to it."""
+    desk = Desk(tmp_path, "yubikey-5.7.4")
+    session = PivSession(desk.connect())
+    session.authenticate(DEFAULT_MANAGEMENT_KEY)
+    session.generate_key(SLOT.AUTHENTICATION, KEY_TYPE.ECCP256)
+    with pytest.raises(TokenConflict, match="in use"):
+        desk.run(PIV)
+    home = desk.home
+    with contextlib.closing(home.ledger):
+        (batch,) = home.ledger.batches()
+        (order,) = home.ledger.orders(batch.id)
+        assert (order.state, order.token) == (OrderState.OPEN, None)
+        assert home.ledger.envelopes() == []
+    assert home.resume_keys.orders() == []
+
+
+def test_a_custodian_who_came_while_the_token_was_looked_at_can_open_it(tmp_path: Path) -> None:
+    """What was sealed to the key of before is drawn and sealed anew to the key of now."""
+    home = Desk(tmp_path, "yubikey-5.7.4").home
+    rows = parse_roster((HEADER + ADA).encode(), "roster", today=home.clock().date())
+    profile = parse_profile(f'name = "test"\n{PIV}'.encode(), "test")
+    with contextlib.closing(home.ledger):
+        batch = new_batch(home, rows, profile, kit_size=1, operator="tester")
+        (order,) = home.ledger.orders(batch.id)
+        token = TokenId(maker="yubico", model="YubiKey 5", firmware="5.7.4", serial="1")
+        journal = OrderJournal(home, order.id, token.label, random=secrets.token_bytes)
+        step = PinStep(length=6)
+        journal.prepare([step])
+        assert journal._prepared is not None
+        before = journal._prepared.result()[step.id].intent
+        private, public = generate_custodian()
+        write_durable(home.path / "custodians" / f"{Purpose.HELP_DESK}.pem", public)
+        journal.claim(token, {})
+        promised = journal.promise([step], ahead=True)[step.id]
+        assert promised.drawn.keys() == before.drawn.keys()
+        (sealed,) = home.ledger.envelopes(purpose=Purpose.HELP_DESK)
+        _, value = open_envelope(sealed.blob, private_from_pem(private))
+        assert value == promised.secret(step.id)
 
 
 def test_a_key_that_somebody_made_meanwhile_is_theirs(tmp_path: Path) -> None:

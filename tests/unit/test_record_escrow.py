@@ -232,10 +232,15 @@ def test_other_curves() -> None:
 def test_resume_keys(tmp_path: Path) -> None:
     """An order's key comes back until it is destroyed, and then what it sealed is lost."""
     keys = ResumeKeys(tmp_path)
-    recipient = keys.create("ab12cd34-0007")
+    drawn = keys.draw("ab12cd34-0007")
+    assert keys.orders() == []  # nothing is on the disk of a token that is refused
+    keys.keep("ab12cd34-0007", drawn)
+    recipient = CustodianKey(public=drawn.public_key())
     context = dataclasses.replace(CONTEXT, purpose=STATION)
     sealed = seal(PUK, recipient, context)
-    assert keys.create("ab12cd34-0007").kid == recipient.kid
+    again = keys.draw("ab12cd34-0007")
+    assert again.private_numbers() == drawn.private_numbers()
+    keys.keep("ab12cd34-0007", again)
     assert keys.orders() == ["ab12cd34-0007"]
     assert os.stat(tmp_path / "open/ab12cd34-0007.key").st_mode & 0o777 == 0o600
     assert os.stat(tmp_path / "open").st_mode & 0o777 == 0o700
@@ -253,4 +258,4 @@ def test_resume_keys(tmp_path: Path) -> None:
 def test_resume_key_names(tmp_path: Path, order: str) -> None:
     """What is no order's id does not become a path."""
     with pytest.raises(ValueError, match="order"):
-        ResumeKeys(tmp_path).create(order)
+        ResumeKeys(tmp_path).draw(order)

@@ -555,7 +555,7 @@ def test_sql_of_postgresql() -> None:
     unfinished = tables.one_unfinished_order_per_token.compile(dialect=dialect)
     assert "(token_label) WHERE state != 'issued'" in str(unfinished)
     assert "FOR UPDATE" in str(bindings.LOCKED_ORDER.compile(dialect=dialect))
-    journal.intents_of("o").compile(dialect=dialect)
+    journal.INTENTS_OF.compile(dialect=dialect)
 
 
 def test_last_issued_to(ledger: Ledger) -> None:

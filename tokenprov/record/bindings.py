@@ -25,11 +25,18 @@ from tokenprov.record.journal import settle_envelopes
 from tokenprov.record.rows import Claim, to_text, token_to_text
 from tokenprov.record.wipes import refuse_unfinished
 
+# Built once, as building takes longer than running
 LOCKED_ORDER = select(t.orders).where(t.orders.c.id == bindparam("order")).with_for_update()
 _OTHER_ORDER = select(t.orders.c.id).where(  # unfinished, of the same token
     t.orders.c.token_label == bindparam("label"),
     t.orders.c.state != OrderState.ISSUED.value,
     t.orders.c.id != bindparam("order"),
+)
+_CHANGED = update(t.orders).where(t.orders.c.id == bindparam("order"))
+ALL_ISSUED_TO = (  # a holder, the oldest first
+    select(t.orders)
+    .where(t.orders.c.holder_id == bindparam("holder"), t.orders.c.entry_index.is_not(None))
+    .order_by(t.orders.c.changed, t.orders.c.id)
 )
 
 
@@ -67,13 +74,6 @@ def issued_to(holder_id: str, station: str) -> Select[Any]:
         .order_by(t.orders.c.entry_index.desc())
         .limit(1)
     )
-
-
-def all_issued_to(holder_id: str) -> Select[Any]:
-    """Every order that was issued to a holder, the oldest first."""
-    issued = t.orders.c.entry_index.is_not(None)
-    mine = select(t.orders).where(t.orders.c.holder_id == holder_id, issued)
-    return mine.order_by(t.orders.c.changed, t.orders.c.id)
 
 
 def bind(connection: Connection, order_id: str, claim: Claim, station: str) -> dict[str, Any]:
@@ -193,4 +193,4 @@ def _refuse_issued(row: dict[str, Any]) -> None:
 
 
 def _change(connection: Connection, order_id: str, **values: object) -> None:
-    connection.execute(update(t.orders).where(t.orders.c.id == order_id).values(values))
+    connection.execute(_CHANGED, {"order": order_id, **values})

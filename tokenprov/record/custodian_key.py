@@ -224,20 +224,21 @@ def _private_in(pem: bytes, passphrase: Secret | None) -> Private:
 def generate_custodian(passphrase: Secret | None = None) -> tuple[bytes, bytes]:
     """A new P-256 pair: PKCS#8 PEM (encrypted where there is a passphrase), and the public PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
-    return _pem(key, passphrase), CustodianKey(public=key.public_key()).to_pem()
+    return private_to_pem(key, passphrase), CustodianKey(public=key.public_key()).to_pem()
 
 
 def generate_hybrid(passphrase: Secret | None = None) -> tuple[bytes, bytes]:
     """The same of ML-KEM-768 and X25519: two PEM blocks each."""
     lattice, curve = mlkem.MLKEM768PrivateKey.generate(), x25519.X25519PrivateKey.generate()
     public = CustodianKey(public=(lattice.public_key(), curve.public_key()))
-    return _pem(lattice, passphrase) + _pem(curve, passphrase), public.to_pem()
+    return private_to_pem(lattice, passphrase) + private_to_pem(curve, passphrase), public.to_pem()
 
 
-def _pem(
+def private_to_pem(
     key: ec.EllipticCurvePrivateKey | mlkem.MLKEM768PrivateKey | x25519.X25519PrivateKey,
-    passphrase: Secret | None,
+    passphrase: Secret | None = None,
 ) -> bytes:
+    """PKCS#8 PEM, encrypted where there is a passphrase."""
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase is not None:
         encryption = serialization.BestAvailableEncryption(passphrase.reveal())

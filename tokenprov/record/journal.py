@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -86,6 +87,20 @@ _ACTIVATE = (
 )
 
 
+# What was journalled for an order and the token it is bound to, in order of writing
+INTENTS_OF = (
+    select(t.intents)
+    .join(
+        t.orders,
+        and_(
+            t.orders.c.id == t.intents.c.order_id,
+            t.orders.c.token_label == t.intents.c.token_label,
+        ),
+    )
+    .where(t.intents.c.order_id == bindparam("order"))
+    .order_by(t.intents.c.number)
+)
+
 Promise = tuple[IntentRecord, Sequence[EnvelopeRecord]]  # an intent, with what it is to write
 
 
@@ -146,38 +161,11 @@ def _told_again(connection: Connection, intent: IntentRecord) -> bool:
     return intent.generation > 1 and connection.execute(statement).first() is not None
 
 
-def intents_of(order_id: str) -> Select[Any]:
-    """What was journalled for an order and the token it is bound to, in order of writing."""
-    same_token = and_(
-        t.orders.c.id == t.intents.c.order_id,
-        t.orders.c.token_label == t.intents.c.token_label,
-    )
-    return (
-        select(t.intents)
-        .join(t.orders, same_token)
-        .where(t.intents.c.order_id == order_id)
-        .order_by(t.intents.c.number)
-    )
-
-
-def envelopes_that(
-    *,
-    token_label: str | None,
-    order: str | None,
-    purpose: str | None,
-    state: EnvelopeState | None,
-) -> Select[Any]:
-    """The sealed secrets that fit, the oldest first."""
-    statement = select(t.envelopes).order_by(t.envelopes.c.id)
-    for column, wanted in (
-        (t.envelopes.c.token_label, token_label),
-        (t.envelopes.c.order_id, order),
-        (t.envelopes.c.purpose, purpose),
-        (t.envelopes.c.state, state),
-    ):
-        if wanted is not None:
-            statement = statement.where(column == str(wanted))
-    return statement
+@cache
+def envelopes_by(*columns: str) -> Select[Any]:
+    """The sealed secrets by the values of these columns, the oldest first."""
+    wanted = [t.envelopes.c[name] == bindparam(name) for name in columns]
+    return select(t.envelopes).where(*wanted).order_by(t.envelopes.c.id)
 
 
 def settle_envelopes(connection: Connection, order_id: str, label: str) -> None:

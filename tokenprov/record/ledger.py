@@ -15,7 +15,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select, tuple_
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, tuple_
 
 from tokenprov.errors import StationError
 from tokenprov.model import Json, Order, OrderState, TokenId
@@ -55,6 +55,7 @@ __all__ = [
     "WipeRecord",
 ]
 
+_ORDER = select(t.orders).where(t.orders.c.id == bindparam("order"))
 _PAGE = 500  # orders in memory while a batch is gone through
 
 
@@ -227,12 +228,11 @@ class Ledger:
 
     def order(self, id: str) -> OrderRecord | None:
         """The order of that id."""
-        statement = select(t.orders).where(t.orders.c.id == id)
-        return next(map(order_from_row, self._rows(statement)), None)
+        return next(map(order_from_row, self._rows(_ORDER, order=id)), None)
 
     def issued_to(self, holder_id: str) -> list[OrderRecord]:
         """Every order that was issued to a holder, of any batch, the oldest first."""
-        return list(map(order_from_row, self._rows(bindings.all_issued_to(holder_id))))
+        return list(map(order_from_row, self._rows(bindings.ALL_ISSUED_TO, holder=holder_id)))
 
     def standing(self, label: str) -> Standing:
         """Whether there is anything about a token that is put in."""
@@ -371,7 +371,7 @@ class Ledger:
 
     def intents(self, order_id: str) -> list[IntentRecord]:
         """What was journalled for an order and the token it is bound to, in order of writing."""
-        return list(map(intent_from_row, self._rows(journal.intents_of(order_id))))
+        return list(map(intent_from_row, self._rows(journal.INTENTS_OF, order=order_id)))
 
     def envelopes(
         self,
@@ -381,14 +381,14 @@ class Ledger:
         state: EnvelopeState | None = None,
     ) -> list[EnvelopeRecord]:
         """The sealed secrets that fit, the oldest first."""
-        statement = journal.envelopes_that(
-            token_label=token_label, order=order, purpose=purpose, state=state
-        )
-        return list(map(envelope_from_row, self._rows(statement)))
+        wanted = {"token_label": token_label, "order_id": order, "purpose": purpose, "state": state}
+        values = {name: str(value) for name, value in wanted.items() if value is not None}
+        rows = self._rows(journal.envelopes_by(*values), **values)
+        return list(map(envelope_from_row, rows))
 
-    def _rows(self, statement: Select[Any]) -> list[dict[str, Any]]:
+    def _rows(self, statement: Select[Any], **values: str) -> list[dict[str, Any]]:
         with self._database.read() as connection:
-            return [dict(row) for row in connection.execute(statement).mappings()]
+            return [dict(row) for row in connection.execute(statement, values).mappings()]
 
 
 def _same_batch(roster_digest: str, profile_digest: str, kit_size: int) -> Select[Any]:

@@ -4,7 +4,7 @@ Rules:
 - While an order is open the station seals its own copy of each secret to the order's key.
 - The key is destroyed as soon as the order's entry is durable. What is left of the copies, in the
   write-ahead log or on worn flash, cannot be opened any more.
-- The key is drawn and durable before anything is sealed to it.
+- The key is durable before anything that is sealed to it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tokenprov.errors import EscrowError
-from tokenprov.record.escrow import (
-    CustodianKey,
-    generate_custodian,
-    private_from_pem,
-)
+from tokenprov.record.custodian_key import private_from_pem, private_to_pem
 from tokenprov.record.files import create_durable, destroy, make_folder
 
 _ORDER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", re.ASCII)  # a file name and no path
@@ -31,17 +27,21 @@ class ResumeKeys:
     def __init__(self, home: Path) -> None:
         self._folder = home / "open"
 
-    def create(self, order: str) -> CustodianKey:
-        """The order's public key; the pair is drawn and stored when there is none yet.
+    def draw(self, order: str) -> ec.EllipticCurvePrivateKey:
+        """The order's key, or a new one where there is none: it is in memory alone until `keep`.
 
-        Raises DurabilityError; EscrowError where the stored one cannot be read.
+        Raises EscrowError where the stored one cannot be read.
         """
+        if self._path(order).exists():
+            return self.private(order)
+        return ec.generate_private_key(ec.SECP256R1())
+
+    def keep(self, order: str, key: ec.EllipticCurvePrivateKey) -> None:
+        """Store what `draw` gave, where that was not done. Raises DurabilityError."""
         path = self._path(order)
         if not path.exists():
             make_folder(self._folder, 0o700)
-            private, _ = generate_custodian()
-            create_durable(path, private, 0o600)
-        return CustodianKey(public=self.private(order).public_key())
+            create_durable(path, private_to_pem(key), 0o600)
 
     def private(self, order: str) -> ec.EllipticCurvePrivateKey:
         """The order's private key. Raises EscrowError where it is gone."""
