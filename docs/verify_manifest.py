@@ -3,9 +3,8 @@
 
     python3 verify_manifest.py --key VKEY FOLDER | FILE.tlog-proof    (6: it does not hold)
 
-Needs Python 3.11 and `cryptography`; written from formats.md alone. VKEY is the verifier key, from
-the station's operator: the one in the folder proves only that it is whole. Not checked: a kind's
-members, counts, cosignatures, stamps, certificates; by verify_approvals.py: approvals, roots.
+Needs Python 3.11 and `cryptography`. VKEY is the operator's: the folder's only shows it is whole.
+Not checked: members, counts, cosignatures, stamps, certificates; verify_approvals.py: who agreed.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 ED25519 = bytes.fromhex("302a300506032b6570032100")  # before a key in SubjectPublicKeyInfo
 HOLDER = b"tokenprov/holder/v1\n"  # before an opening
 WIDTH, LATE = 256, timedelta(minutes=5)  # hashes in a full tile; that an entry may come late
-FREE, HELD = ("new", "stock", "aside", "revoked"), ("held", "suspended")  # whether somebody's
+FREE, HELD = ("new", "stock", "aside", "revoked", "unmarked"), ("held", "suspended")  # whose?
 MOVES = {  # kind: the states that a token may be in before it, and the one it is in after it
     **{"received": (("new", "aside", "revoked"), "stock"), "wiped": (FREE, "stock")},
     **{"issued": (("new", "stock", "aside", "held"), "held"), "unblocked": (("held",), "held")},
@@ -226,6 +225,7 @@ class Record:
         both = (token.get for token in (entry["token"], entry.get("by", {})))
         token, other = ((of("maker"), of("serial") or of("mark"), of("virtual")) for of in both)
         (state, owner), (before, after) = self.tokens.get(token, ("new", "")), MOVES[kind]
+        after = "unmarked" if kind == "wiped" and entry["token"]["serial"] is None else after
         self.tokens[token] = after, who or owner
         another = "" not in (who, owner) and who != owner and (kind != "issued" or state in HELD)
         if another or (kind == "wiped" and state in HELD):

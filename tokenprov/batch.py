@@ -37,7 +37,7 @@ from tokenprov.secret import RandomBytes
 from tokenprov.step import Finding, Step
 from tokenprov.steps.piv.history import RetiredKey
 from tokenprov.token import Token
-from tokenprov.wipe import Permission, WipeFirst, refuse_bound, seen_virtual
+from tokenprov.wipe import Permission, WipeFirst, refuse_bound, refuse_forbidden, seen_virtual
 
 
 class TokenIsReady(TokenConflict):
@@ -156,20 +156,12 @@ class BatchWork:
                 f"token {token.label} was issued to {whose}",
                 remedy="Take it out.",
             )
-        if life.state is not State.STOCK:
+        again = life.state is State.UNMARKED and self.permission.covers(token)
+        if life.state is not State.STOCK and not again:
             raise TokenConflict(
                 f"token {token.label}, issued to {whose}, is {life.state} by entry {life.entry}",
                 remedy="Take it out, and ask whoever brought it where it was found. It is made"
                 f" ready for another holder by: tokenprov return {token.label}.",
-            )
-
-    def _refuse_forbidden(self, token: TokenId) -> None:
-        found = self._home.ledger.stock.prohibition(token.label)
-        if found is not None:
-            raise TokenConflict(
-                f"token {token.label} is never to be touched: {found.note}"
-                f" ({found.operator}, {found.at:%Y-%m-%d})",
-                remedy="Take it out and give it back to whoever owns it.",
             )
 
     def _refuse_aside(self, token: TokenId) -> None:
@@ -192,7 +184,7 @@ class BatchWork:
 
     def _go_on_wiping(self, token: TokenId) -> None:
         """Raises `WipeFirst` for a token whose wipe was cut off, `TokenConflict` if unnamed."""
-        begun = self._home.ledger.open_wipe(token.label)
+        begun = self._home.ledger.wipes.open(token.label)
         if begun is None:
             return
         if self.permission.covers(token):
@@ -210,7 +202,7 @@ class BatchWork:
         """
         known = self._home.ledger.standing(token.label)
         if known.never:
-            self._refuse_forbidden(token)
+            refuse_forbidden(self._home, token)
         if known.aside:
             self._refuse_aside(token)
         begun = self.begun_with(token) if known.wipe or known.order else None

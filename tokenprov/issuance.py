@@ -140,7 +140,10 @@ def settle(home: Home, entry: Entry, index: int) -> bool:
     if entry["kind"] == Kind.ISSUED:
         _settle(home, entry["order"], index)
     elif entry["kind"] == Kind.WIPED:
-        home.ledger.finish_wipe(entry["wipe"], index)
+        home.ledger.wipes.finish(entry["wipe"], index)
+        token = entry["token"]
+        if token["serial"] is None and "unseen" not in entry:
+            home.marks().end(token.get("mark", ""), home.clock())
     elif entry["kind"] == Kind.SET_ASIDE:
         aside.settle(home, entry, index)
     elif entry["kind"] == Kind.BATCH_CLOSED:

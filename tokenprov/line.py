@@ -46,7 +46,8 @@ from tokenprov.prompts import StationOperator
 from tokenprov.source import source_for
 from tokenprov.turns import Turns
 from tokenprov.unnumbered import Unnumbered
-from tokenprov.wipe import WipeFirst, wipe
+from tokenprov.unseen import awaited, finish_unseen
+from tokenprov.wipe import WipeFirst, clear, wipe
 
 RESETS = 3  # times that a token may be reset by another program, or move, and is taken up again
 BUSY_PATIENCE = 10.0  # seconds that another program may hold a reader
@@ -215,7 +216,9 @@ class Line:
         )
         try:
             with (
-                self._unnumbered.named(token, lambda: self._welcome(token)),
+                self._unnumbered.named(
+                    token, lambda: self._welcome(token), lambda: self._was_emptied(token)
+                ),
                 self._work.order_for(token.id) as (order, begun),
             ):
                 if not begun:
@@ -234,6 +237,18 @@ class Line:
         """Raises `TokenConflict`, `ProfileError` for a new token that nothing can be made of."""
         self._work.refuse_idle(token.id)
         check_token(self._profile, token)
+
+    def _was_emptied(self, token: AnyToken) -> bool:
+        """Whether it is taken for one whose wipe was cut off; that is on the record then."""
+        permission, recording = self._work.permission, self._work.recording
+        record = awaited(self._home, token, permission.covers)
+        if record is None:
+            return False
+        clearance = clear(self._home, record.token, permission)
+        index = finish_unseen(self._home, token, record, clearance, recording)
+        label = record.token.label
+        self._listener(events.TokenWiped(reader=token.reader, label=label, entry=index))
+        return True
 
     def _wipe(self, reader: str, wanted: WipeFirst, watch: Watch) -> str | None:
         """The reader in which the emptied token is; None where it was not, which was said."""
@@ -260,6 +275,8 @@ class Line:
         finally:
             self._wiping.discard(label)
         self._listener(events.TokenWiped(reader=back, label=label, entry=index))
+        if wanted.token.serial is None:
+            self._unnumbered.announce()
         return back
 
     def _make(self, token: AnyToken, order: Order, begun: bool, started: float) -> None:

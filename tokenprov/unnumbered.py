@@ -4,7 +4,8 @@ Rules:
 - One at a time is worked on, until it is issued. Another one that is put in meanwhile is left
   alone.
 - The operator says how many are to come. One that nobody announced is left alone, and one more than
-  were announced stops the line: somebody counted wrong, or it is somebody else's.
+  were announced stops the line: somebody counted wrong, or it is somebody else's. One that was
+  emptied in this run was named for that, and comes beside those.
 - One that comes back is known by its mark (`directory.marks`), and goes on with its order. It does
   not count as another one.
 - A mark is made on a token that holds nothing, with a touch, before an order is begun with it: so a
@@ -42,19 +43,27 @@ class Unnumbered:
         self._changing = threading.Lock()
 
     @contextmanager
-    def named(self, token: AnyToken, welcome: Callable[[], None]) -> Iterator[None]:
+    def named(
+        self,
+        token: AnyToken,
+        welcome: Callable[[], None],
+        was_emptied: Callable[[], bool] = lambda: False,
+    ) -> Iterator[None]:
         """The token by its serial, or alone and by its mark.
 
         A blank one without a mark gets one; `welcome` raises before that where nothing can be made
-        of it. Raises `TokenConflict` for one that is not taken, `StationError` for one more than
-        were announced.
+        of it, and `was_emptied` says whether it is one that was named to be emptied. Raises
+        `TokenConflict` for one that is not taken, `StationError` for one more than were announced.
         """
         if token.id.serial is not None:
             yield
             return
         self._take_up(token)
         try:
+            _fido(token)
             recognise(self._home, token)
+            if not token.id.mark and was_emptied():
+                self.announce()
             name = token.id.mark or self._mark(token, welcome)
             token.id = replace(token.id, mark=name)
             yield
@@ -77,6 +86,11 @@ class Unnumbered:
             if self._one is token:
                 self._one = None
 
+    def announce(self) -> None:
+        """One more is to come, or is here: its mark went when it was emptied."""
+        self._announced += 1
+        self._left += 1
+
     def _mark(self, token: AnyToken, welcome: Callable[[], None]) -> str:
         """Give a blank token its mark, with a touch."""
         if not self._announced:
@@ -93,18 +107,27 @@ class Unnumbered:
                 remedy="Take them all out and count them; then run the same command with how many"
                 " are left to be made.",
             )
-        fido, marks = _fido(token), self._home.marks()
-        marking = marks.begin(str(fido.info.aaguid))
-        made = fido.make_mark(
-            marking.client_data.hash,
-            marking.rp,
-            marking.user,
-            marking.parameters,
-            "know it again: it has no serial",
-        )
-        marks.keep(marking, made, now=self._home.clock())
+        name = mark(self._home, token)
         self._left -= 1
-        return marking.name
+        return name
+
+
+def mark(home: Home, token: AnyToken, name: str = "") -> str:
+    """Give a blank token a mark, with a touch; gives its name, another one's or a new one.
+
+    It is on the disk when it returns. Raises `TokenConflict` for a token that keeps none.
+    """
+    fido, marks = _fido(token), home.marks()
+    marking = marks.begin(str(fido.info.aaguid), name)
+    made = fido.make_mark(
+        marking.client_data.hash,
+        marking.rp,
+        marking.user,
+        marking.parameters,
+        "know it again: it has no serial",
+    )
+    marks.keep(marking, made, now=home.clock())
+    return marking.name
 
 
 def recognise(home: Home, token: AnyToken, name: str = "") -> None:

@@ -1,7 +1,8 @@
 """A used token emptied, because a named operator said so for that serial: promised, done, recorded.
 
 Rules:
-- Only the token with the serial that was named, as it says on each connection that writes.
+- Only the token that was named, by the serial that it says or the mark that it proves on each
+  connection that writes. One that is never to be touched is not, whoever names it.
 - A token that the manifest has as a holder's is not wiped, whoever names it: what ends a binding
   comes first. Nor is one that an order was begun with: that order is finished with it.
 - The promise, with what was on the token, is durable before the first write; every application
@@ -9,6 +10,8 @@ Rules:
   credentials would go on working otherwise.
 - It is over when the token reads back as nobody's and the entry is durable. Cut off anywhere, the
   same command does it again from the beginning; no order is begun with the token before.
+- A mark goes with the reset of FIDO2. So that it is about to be sent is durable before, and what is
+  left is read on the connection of the reset; where that was cut off, see `unseen`.
 """
 
 from __future__ import annotations
@@ -21,12 +24,13 @@ from dataclasses import dataclass
 from yubikit.piv import SLOT
 
 from tokenprov.attestation import is_virtual_token
-from tokenprov.device.reinsertion import reset_fido2
+from tokenprov.device.reinsertion import fido2_reset
 from tokenprov.device.token import AnyToken, opened
 from tokenprov.device.watch import Watch
 from tokenprov.errors import NotSupported, NotVerified, TokenConflict
 from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
+from tokenprov.issuance import settle
 from tokenprov.model import Json, OrderState, TokenId
 from tokenprov.policy import NOBODY, Act, Action, Agreement, Clearance, enforce
 from tokenprov.record.canonical import timestamp
@@ -46,14 +50,14 @@ FIDO2 = "fido2"  # the application that is reset on a connection of its own
 class Permission:
     """Whose word it is that these tokens may be wiped, why, and who agreed to it."""
 
-    serials: frozenset[str] = frozenset()
+    serials: frozenset[str] = frozenset()  # or marks
     reason: str = ""
     operator: str = ""
     agreement: Agreement = NOBODY
 
     def covers(self, token: TokenId) -> bool:
-        """Whether that token was named."""
-        return token.serial is not None and token.serial in self.serials
+        """Whether that token was named, by its serial or by the mark that it proved."""
+        return bool(token.named) and token.named in self.serials
 
 
 class WipeFirst(TokenConflict):
@@ -65,6 +69,17 @@ class WipeFirst(TokenConflict):
             remedy="Keep it in its reader until it is asked for.",
         )
         self.token, self.reasons = token, tuple(reasons)
+
+
+def refuse_forbidden(home: Home, token: TokenId) -> None:
+    """Raises `TokenConflict` for a token that is never to be touched."""
+    found = home.ledger.stock.prohibition(token.label)
+    if found is not None:
+        raise TokenConflict(
+            f"token {token.label} is never to be touched: {found.note}"
+            f" ({found.operator}, {found.at:%Y-%m-%d})",
+            remedy="Take it out and give it back to whoever owns it.",
+        )
 
 
 def refuse_bound(home: Home, token: TokenId) -> None:
@@ -114,7 +129,7 @@ def wipe(
     one in its place, and every `TokenError` that it meets on the way.
     """
     expect = only(home, wanted.token)
-    clearance = cleared or _clear(home, wanted.token, permission)
+    clearance = cleared or clear(home, wanted.token, permission)
     with opened(reader, operator, expect, watch) as token:
         if not token.applications:
             raise NotSupported(
@@ -125,18 +140,33 @@ def wipe(
         record = begin(home, token, wanted.reasons, permission)
         unlock(token)
         done = empty(token)
-    if FIDO2 in token.applications:
-        reader = reset_fido2(wanted.token, reader, operator, watch=watch)
-        done = (*done, FIDO2)
-    with opened(reader, operator, expect, watch) as token:
-        entry = emptied(home, token, record, done)
-        with recording:
-            index = home.manifest.append_many([clearance.cover(Addition(entry=entry))])
-            home.ledger.finish_wipe(record.id, index)
-    return index, reader
+    if FIDO2 not in token.applications:
+        with opened(reader, operator, expect, watch) as token:
+            return finish(home, emptied(home, token, record, done), clearance, recording), reader
+
+    def sending() -> None:
+        if record.token.serial is None:
+            home.ledger.wipes.send(record.id, home.clock())
+
+    with fido2_reset(
+        wanted.token, reader, operator, expect=expect, sending=sending, watch=watch
+    ) as token:
+        entry = emptied(home, token, record, (*done, FIDO2))
+        return finish(home, entry, clearance, recording), token.reader
 
 
-def _clear(home: Home, token: TokenId, permission: Permission) -> Clearance:
+def finish(
+    home: Home, entry: Entry, clearance: Clearance, recording: AbstractContextManager[object]
+) -> int:
+    """Record it, and what follows; gives the entry's index."""
+    with recording:
+        index = home.manifest.append_many([clearance.cover(Addition(entry=entry))])
+        settle(home, entry, index)
+    return index
+
+
+def clear(home: Home, token: TokenId, permission: Permission) -> Clearance:
+    """Ask the policy. Raises `PolicyError`, `ApprovalError` where it may not be done."""
     about = {"token": token.label}
     act = Act(action=Action.WIPE, operator=permission.operator, about=about)
     return enforce(home, act, permission.agreement.meant_for(act.action, about))
@@ -144,10 +174,11 @@ def _clear(home: Home, token: TokenId, permission: Permission) -> Clearance:
 
 def begin(home: Home, token: Token, reasons: Sequence[str], permission: Permission) -> WipeRecord:
     """Promise it, or find the promise that was not finished; durable when it returns."""
+    refuse_forbidden(home, token.id)
     refuse_bound(home, token.id)
     now = home.clock()
     found = {"used": list(reasons), "inventory": take_inventory(token).facts}
-    return home.ledger.begin_wipe(
+    return home.ledger.wipes.begin(
         WipeRecord(
             id=f"{now:%Y%m%d}-{secrets.token_hex(3)}",
             token=token.id,
@@ -167,8 +198,17 @@ def empty(token: AnyToken) -> tuple[str, ...]:
     return done
 
 
-def emptied(home: Home, token: Token, record: WipeRecord, done: Sequence[str]) -> Entry:
-    """The entry, of a token that reads back as nobody's. Raises `NotVerified` for another."""
+def emptied(
+    home: Home,
+    token: Token,
+    record: WipeRecord,
+    done: Sequence[str],
+    unseen: Sequence[str] = (),
+) -> Entry:
+    """The entry, of a token that reads back as nobody's. Raises `NotVerified` for another.
+
+    `unseen` are the applications whose reset was sent, and not seen to its end.
+    """
     left = take_inventory(token)
     if left.used:
         raise NotVerified(
@@ -185,6 +225,7 @@ def emptied(home: Home, token: Token, record: WipeRecord, done: Sequence[str]) -
         "found": record.found,
         "reset": list(done),
         "left": left.facts,
+        **({"unseen": list(unseen)} if unseen else {}),
     }
 
 

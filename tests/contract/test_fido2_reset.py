@@ -15,7 +15,7 @@ from yubikit.core.fido import SmartCardCtapDevice
 from tests.contract.conftest import fresh_token
 from tests.token_under_test import TokenUnderTest
 from tokenprov.device.pcsc import connected
-from tokenprov.device.reinsertion import reset_fido2
+from tokenprov.device.reinsertion import fido2_reset
 from tokenprov.errors import NotSupported, TouchTimeout
 from tokenprov.model import TokenId
 from tokenprov.sim.bench import VirtualBench
@@ -88,7 +88,8 @@ def test_others_come_and_go_and_only_it_is_reset(
         bench.control.insert(int(meant.serial))
 
     person = Person(hands)
-    assert reset_fido2(identity(meant), meant.reader, person, patience=SECONDS) == meant.reader
+    with fido2_reset(identity(meant), meant.reader, person, patience=SECONDS) as there:
+        assert (there.reader, there.id.serial) == (meant.reader, meant.serial)
     assert not has_pin(meant.reader)
     assert has_pin(other.reader)
     assert [one.split(":")[0] for one in person.said] == [meant.serial] * 2
@@ -105,7 +106,8 @@ def test_it_may_come_back_in_a_reader_of_another_name(
         bench.control.unplug_reader(0)
         bench.control.plug_reader(0, name="Yubico YubiKey CCID")
 
-    reader = reset_fido2(identity(meant), meant.reader, Person(hands), patience=SECONDS)
+    with fido2_reset(identity(meant), meant.reader, Person(hands), patience=SECONDS) as there:
+        reader = there.reader
     assert reader != meant.reader
     assert not has_pin(reader)
     bench.control.unplug_reader(0)
@@ -122,8 +124,9 @@ def test_a_token_that_never_left_is_not_waited_for_in_vain(
         bench.control.remove(int(other.serial))
         bench.control.insert(int(other.serial))
 
-    with pytest.raises(TouchTimeout, match=f"token {meant.serial} was not put in again"):
-        reset_fido2(identity(meant), meant.reader, Person(hands), patience=1.0)
+    reset = fido2_reset(identity(meant), meant.reader, Person(hands), patience=1.0)
+    with pytest.raises(TouchTimeout, match=f"token {meant.serial} was not put in again"), reset:
+        pass
     assert has_pin(meant.reader)
     assert has_pin(other.reader)
 
@@ -141,7 +144,8 @@ def test_untouched_it_is_asked_for_again(
         bench.control.insert(serial)
 
     person = Person(hands)
-    reset_fido2(identity(meant), meant.reader, person, patience=SECONDS)
+    with fido2_reset(identity(meant), meant.reader, person, patience=SECONDS):
+        pass
     assert not has_pin(meant.reader)
     assert "again: resetting FIDO2: nobody touched the token in time" in person.said[2]
 
@@ -151,6 +155,7 @@ def test_a_token_without_serial_is_not_reset(two: tuple[TokenUnderTest, TokenUnd
     meant, _ = two
     nameless = TokenId(maker="yubico", model="Security Key", firmware="5.7.4", serial=None)
     person = Person(lambda: None)
-    with pytest.raises(NotSupported, match="cannot be told from another"):
-        reset_fido2(nameless, meant.reader, person)
+    reset = fido2_reset(nameless, meant.reader, person)
+    with pytest.raises(NotSupported, match="cannot be told from another"), reset:
+        pass
     assert person.said == []

@@ -188,7 +188,7 @@ def test_a_used_card_cannot_be_emptied(made: Desk, tmp_path: Path, monkeypatch: 
     home = desk.home
     with pytest.raises(NotSupported, match="cannot be emptied: slot 9a holds a key"):
         wipe(home, wanted, READER, desk.finger, permission, recording=home.working())  # type: ignore[arg-type]  # a finger is operator enough
-    assert home.ledger.open_wipe(card.id.label) is None
+    assert home.ledger.wipes.open(card.id.label) is None
 
 
 def test_a_locked_card_says_who_can_help(made: Desk, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from tests.people import added, approved
 from tests.stations import Said, Station
 from tests.token_under_test import TokenUnderTest, Wire
 from tokenprov.device.pcsc import PcscConnection
-from tokenprov.record.ledger import Ledger
+from tokenprov.record.wipes import WipeBook
 from tokenprov.sim.bench import VirtualBench
 from tokenprov.steps.piv.access import FACTORY_MANAGEMENT_KEY, FACTORY_PIN
 
@@ -326,7 +326,7 @@ def test_an_entry_that_was_made_ends_the_wipe(
         raise Cut
 
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "finish_wipe", fail)
+        patch.setattr(WipeBook, "finish", fail)
         with pytest.raises(Cut):
             wipe()
     said = station.tell(*wipe.command)

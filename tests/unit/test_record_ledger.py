@@ -581,7 +581,7 @@ def test_standing(ledger: Ledger) -> None:
     wipe = WipeRecord(
         id="w1", token=TOKEN_B, reason="old", operator="ada", found={"used": []}, began=NOW
     )
-    ledger.begin_wipe(wipe)
+    ledger.wipes.begin(wipe)
     mine, other = ledger.standing("10000001"), ledger.standing("10000002")
     assert dataclasses.asdict(mine) == nothing | {"order": True, "stock": True, "stocked": True}
     assert dataclasses.asdict(other) == nothing | {"never": True, "wipe": True, "stock": True}
@@ -596,7 +596,7 @@ def test_standing(ledger: Ledger) -> None:
             entry_index=4,
         )
     )
-    ledger.finish_wipe("w1", 5)
+    ledger.wipes.finish("w1", 5)
     mine, other = ledger.standing("10000001"), ledger.standing("10000002")
     assert dataclasses.asdict(mine) == nothing | {"aside": True, "stock": True, "stocked": True}
     assert dataclasses.asdict(other) == nothing | {"never": True, "stock": True}

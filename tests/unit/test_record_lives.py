@@ -37,6 +37,14 @@ A, B = issued(0), issued(1)
 REST = ("unblocked", "rotated", "suspended", "resumed", "revoked", "retired", "received", "wiped")
 # A's token, for B's holder
 STOLEN = issued(1, order="b1-0009", token=A["token"])
+MARKED = {**A["token"], "serial": None, "mark": "e77e3c64-0a0b0c0d"}
+
+
+def marked(*kinds: str, **changes: Any) -> list[Entry]:
+    """A's token, had it no serial: issued, and what followed."""
+    further = (about(kind, token=MARKED, **changes) for kind in kinds)
+    return [issued(0, token=MARKED), *further]
+
 
 CASES: dict[str, tuple[list[Entry], str]] = {
     "a whole life": (
@@ -47,6 +55,17 @@ CASES: dict[str, tuple[list[Entry], str]] = {
     "put into stock when revoked": ([A, about("revoked"), about("received"), STOLEN], ""),
     "wiped when revoked": ([A, about("revoked"), about("wiped"), STOLEN], ""),
     "issued while revoked": ([A, about("revoked"), issued(0, order="b1-0009")], "state"),
+    "a mark wiped and retired": (marked("revoked", "wiped", "retired"), ""),
+    "a mark that was not reset after all": (
+        [*marked("revoked", "wiped"), about("wiped", token=MARKED, wipe="w2", unseen=["fido2"])],
+        "",
+    ),
+    "a mark wiped while held": (marked("wiped"), "binding"),
+    "a mark wiped and issued": (
+        [*marked("revoked", "wiped"), issued(1, order="b1-0009", token=MARKED)],
+        "state",
+    ),
+    "a mark wiped and received": (marked("revoked", "wiped", "received"), "state"),
     "set aside and issued": ([A, set_aside(0), STOLEN], ""),
     "issued again to the same": ([A, issued(0, order="b1-0009")], ""),
     "issued to another": ([A, STOLEN], "binding"),

@@ -68,37 +68,37 @@ def test_a_wiped_token_holds_no_secret(ledger: Ledger) -> None:
         ledger.journal(intent(order), [envelope(order, TOKEN, Purpose.HELP_DESK)])
         ledger.complete(order, index, NOW)
         if wipe is not None:
-            ledger.begin_wipe(wipe)
+            ledger.wipes.begin(wipe)
             assert states(ledger) == [("help-desk", "active")]
-            ledger.finish_wipe(wipe.id, 3)
+            ledger.wipes.finish(wipe.id, 3)
             assert states(ledger) == [("help-desk", "superseded")]
-    ledger.finish_wipe(WIPE.id, 3)
+    ledger.wipes.finish(WIPE.id, 3)
     assert states(ledger) == [("help-desk", "superseded"), ("help-desk", "active")]
 
 
 def test_a_promise_is_found_again_with_what_was_on_the_token(ledger: Ledger) -> None:
     """A second promise for the token is the first one, until that is finished by its entry."""
-    assert ledger.open_wipe(TOKEN.label) is None
-    assert ledger.begin_wipe(WIPE) == WIPE
+    assert ledger.wipes.open(TOKEN.label) is None
+    assert ledger.wipes.begin(WIPE) == WIPE
     again = dataclasses.replace(WIPE, id="w2", found={"used": [], "inventory": {}})
-    assert ledger.begin_wipe(again) == WIPE
-    assert ledger.open_wipe(TOKEN.label) == WIPE
-    ledger.finish_wipe("w1", 3)
-    ledger.finish_wipe("w1", 3)
-    assert ledger.open_wipe(TOKEN.label) is None
+    assert ledger.wipes.begin(again) == WIPE
+    assert ledger.wipes.open(TOKEN.label) == WIPE
+    ledger.wipes.finish("w1", 3)
+    ledger.wipes.finish("w1", 3)
+    assert ledger.wipes.open(TOKEN.label) is None
     assert ledger.manifest_size() == 4
     with pytest.raises(StationError, match="does not have so"):
-        ledger.finish_wipe("w1", 4)
-    assert ledger.begin_wipe(again) == again
+        ledger.wipes.finish("w1", 4)
+    assert ledger.wipes.begin(again) == again
 
 
 def test_no_order_is_begun_with_a_token_half_wiped(ledger: Ledger) -> None:
     """Claiming says whose wipe it is and what finishes it; afterwards the token is taken."""
     create(ledger)
-    ledger.begin_wipe(WIPE)
+    ledger.wipes.begin(WIPE)
     with pytest.raises(WrongToken, match="begun 2026-02-03T04:05:06Z by olga, is not finished"):
         ledger.claim("b1-0000", TOKEN, {}, NOW)
-    ledger.finish_wipe("w1", 1)
+    ledger.wipes.finish("w1", 1)
     assert ledger.claim("b1-0000", TOKEN, {}, NOW).token == TOKEN
 
 
@@ -107,8 +107,8 @@ def test_a_token_that_an_order_was_begun_with_is_not_wiped(ledger: Ledger) -> No
     create(ledger)
     ledger.claim("b1-0000", TOKEN, {}, NOW)
     with pytest.raises(WrongToken, match="bound to order b1-0000"):
-        ledger.begin_wipe(WIPE)
-    assert ledger.open_wipe(TOKEN.label) is None
+        ledger.wipes.begin(WIPE)
+    assert ledger.wipes.open(TOKEN.label) is None
 
 
 def test_a_ledger_of_the_first_schema_is_taken_along(tmp_path: Path) -> None:
@@ -118,12 +118,13 @@ def test_a_ledger_of_the_first_schema_is_taken_along(tmp_path: Path) -> None:
     create(old)
     old.close()
     with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE resets")
         connection.execute("DROP TABLE wipes")
         connection.execute("UPDATE meta SET value = '1'")
     connection.close()
     ledger = Ledger(sqlite_url(path))
     assert [batch.id for batch in ledger.batches()] == ["b1"]
-    assert ledger.begin_wipe(WIPE) == WIPE
+    assert ledger.wipes.begin(WIPE) == WIPE
     ledger.close()
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT value FROM meta").fetchall() == [(str(SCHEMA),)]

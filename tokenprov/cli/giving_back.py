@@ -28,7 +28,7 @@ from tokenprov.lifecycle.telling import open_in_force
 from tokenprov.lifecycle.work import Order, Work
 from tokenprov.model import Cause
 from tokenprov.policy import Agreement
-from tokenprov.record.history import HELD
+from tokenprov.record.history import EMPTIED, HELD
 from tokenprov.secret import Secret
 
 
@@ -54,7 +54,7 @@ def return_(
     if dry_run:
         _preview(home, token, foreseen.of_return(token), as_json)
         return
-    place = place_of(home, token)
+    place = _place(home, token)
     order = Order(operator=operator, reason=reason, agreement=agreement)
     with home.working():
         catch_up(home)
@@ -98,7 +98,7 @@ def retire(
     if dry_run:
         _preview(home, token, foreseen.of_retiring(token, Means(means), witness), as_json)
         return
-    place = place_of(home, token) if means == Means.WIPED else None
+    place = _place(home, token) if means == Means.WIPED else None
     order = Order(operator=operator, reason=reason, agreement=agreement)
     with home.working():
         catch_up(home)
@@ -109,6 +109,14 @@ def retire(
         _empty(home, begun, place, held, as_json)
         index = giving_back.finish_retiring(home, begun)
     _print(home, token, index, as_json)
+
+
+def _place(home: Home, token: Issued) -> Place | None:
+    """Where the token is that is to be emptied; None where that was done."""
+    if token.state in EMPTIED:
+        return None
+    begun = home.ledger.wipes.open(token.label)
+    return place_of(home, token, sent=begun is not None and begun.sent is not None)
 
 
 def _preview(home: Home, token: Issued, acts: Iterable[Act], as_json: bool) -> None:

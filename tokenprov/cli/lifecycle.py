@@ -16,7 +16,7 @@ from tokenprov.cli.output import as_json, facts_line, print_json, print_table
 from tokenprov.cli.readers import SMART_CARDS, as_it_says, choose_reader
 from tokenprov.cli.signing import agreed
 from tokenprov.device.sources import Source
-from tokenprov.errors import NotSupported
+from tokenprov.errors import NotSupported, TokenGone
 from tokenprov.home import Home
 from tokenprov.lifecycle.foreseen import Act
 from tokenprov.lifecycle.standing import Planned, issued_by
@@ -28,6 +28,7 @@ from tokenprov.prompts import StationOperator
 from tokenprov.source import source_for
 from tokenprov.station.screens import json_screen, line_screen
 from tokenprov.unnumbered import recognise
+from tokenprov.unseen import name_left
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -40,10 +41,11 @@ class Place:
     source: Source = SMART_CARDS
 
 
-def place_of(home: Home, token: Issued) -> Place:
+def place_of(home: Home, token: Issued, *, sent: bool = False) -> Place:
     """Where a token is that is to be told something again; a module is left when the command ends.
 
-    One without a serial is known by the mark that it proves.
+    One without a serial is known by the mark that it proves; where its reset was `sent`, and none
+    does, it is a blank one like it (`unseen`).
 
     Raises `TokenGone` where it is in no reader, `InputError` for a module that is not there.
     """
@@ -55,7 +57,13 @@ def place_of(home: Home, token: Issued) -> Place:
     source = source_for(issued_by(home, token))
     click.get_current_context().call_on_close(source.close)
     know = partial(recognise, home, name=token.token.mark) if token.token.mark else as_it_says
-    return Place(reader=choose_reader(None, token.label, source, know), source=source)
+    try:
+        return Place(reader=choose_reader(None, token.label, source, know), source=source)
+    except TokenGone:
+        if not sent:
+            raise
+    left = partial(name_left, home, token.token)
+    return Place(reader=choose_reader(None, token.label, source, left), source=source)
 
 
 def desk(command: _F) -> _F:

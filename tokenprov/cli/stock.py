@@ -58,7 +58,10 @@ def never(home_path: Path, what: str, reason: str, operator: str, as_json: bool)
             remedy="Give --reason, as in --reason 'the director's own'.",
         )
     home = Home.open(home_path)
-    serials = load_serials(Path(what)) if Path(what).is_file() else expand(what)
+    if Path(what).is_file():
+        serials = load_serials(Path(what))
+    else:
+        serials = (what,) if home.marks().find(what) is not None else expand(what)
     with home.working():
         fresh = home.ledger.stock.forbid(serials, reason.strip(), operator, home.clock())
     _tell(as_json, "never to be touched", len(serials), fresh)

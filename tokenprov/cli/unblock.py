@@ -64,7 +64,7 @@ def unblock(
         )
     home = Home.open(home_path)
     token = the_one(home, subject, State.HELD)
-    place = place_of(home, token)
+    place = place_of(home, token, sent=fido2 and fido_again.is_sent(home, token))
     order = Order(operator=operator, reason=reason, agreement=agreement)
     if key_given is None:
         _print(_again(home, token, place, order, dry_run=dry_run, as_json=as_json), as_json)

@@ -3,9 +3,10 @@
 CTAP 2.1, 6.6: a token takes a reset only within ten seconds of getting its power, and with a touch.
 
 Rules:
-- The token is known by its serial, read on a new connection; the reader it comes back in may be
-  another one, and may have another name. One without a serial must come back to its own place on
-  the bus, as what it was; in a reader it could be any other.
+- The token is known by its serial, read on a new connection, or by what it proves there; the reader
+  it comes back in may be another one, and may have another name. One that has no serial and proves
+  nothing must come back to its own place on the bus, as what it was; in a reader it could be any.
+- What is done with it next is done on the connection of its reset, while it cannot be another one.
 - Tokens that are there already, or come and go meanwhile, are none of it: each is asked for its
   serial at most once an insertion, one that another program or lane holds is left alone.
 - A token that comes too late, or is not touched, is asked for again, a bounded number of times.
@@ -62,20 +63,24 @@ class Reinserted:
     at: float  # by the clock
 
 
-def reset_fido2(
+@contextmanager
+def fido2_reset(
     token: TokenId,
     reader: str,
     operator: Operator,
     *,
+    expect: Callable[[AnyToken], None] | None = None,
+    sending: Callable[[], None] = lambda: None,
     passing: Time | None = None,
     patience: float = PATIENCE,
     watch: Watch | None = None,
-) -> str:
+) -> Iterator[AnyToken]:
     """Reset the FIDO2 applet of that token, which is in that reader and on no connection now.
 
-    Gives the reader that it is in afterwards; `watch` hears of each command. Raises `NotSupported`
-    for a token without a serial in a reader, `TouchTimeout` when it was not put in again or not
-    touched, and every other `TokenError`.
+    Gives the token on the connection of its reset. `expect` refuses another one by what it says or
+    proves, `sending` is called before each reset, `watch` hears of each command. Raises
+    `NotSupported` for a token in a reader that could be any, `TouchTimeout` when it was not put in
+    again or not touched, and every other `TokenError`.
     """
     passing = passing or Time()
     failed: TokenError | None = None
@@ -86,12 +91,14 @@ def reset_fido2(
             reader,
             operator,
             reason=reason,
+            expect=expect,
             passing=passing,
             patience=patience,
             watch=watch,
         ) as here:
             reader = here.token.reader
             fido = here.token.fido2()
+            sending()
             left = max(0.0, RESET_WINDOW - (passing.clock() - here.at))
             hold = ", ten seconds long," if fido.info.long_touch_for_reset else ""
             try:
@@ -103,7 +110,8 @@ def reset_fido2(
                     raise
                 failed = error
             else:
-                return reader
+                yield here.token
+                return
     assert failed is not None
     raise failed
 
@@ -116,11 +124,13 @@ def reinserted(
     *,
     reason: str,
     passing: Time,
+    expect: Callable[[AnyToken], None] | None = None,
     patience: float = PATIENCE,
     watch: Watch | None = None,
 ) -> Iterator[Reinserted]:
     """Have that token taken out and put in again; gives it on a new connection."""
-    if token.serial is None and all(place.reader != reader for place in plugged_in()):
+    known = token.serial is not None or expect is not None
+    if not known and all(place.reader != reader for place in plugged_in()):
         raise NotSupported(
             "a token without a serial cannot be told from another one when it comes back",
             remedy="Reset it by hand, alone in its reader: ykman fido reset.",
@@ -131,13 +141,13 @@ def reinserted(
             at = passing.clock()
             with ExitStack() as connection:
                 try:
-                    here = connection.enter_context(opened(state.name, operator, watch=watch))
+                    here = connection.enter_context(opened(state.name, operator, expect, watch))
                 except (TokenGone, ReaderBusy, PcscUnavailable):  # perhaps at the next look
                     continue
                 except TokenError:  # whatever it is, it is not ours
                     readers.settle(state)
                     continue
-                if not _same(token, reader, here):
+                if expect is None and not _same(token, reader, here):
                     readers.settle(state)
                     continue
                 waiting.close()

@@ -9,6 +9,7 @@ Rules:
 - A token is asked without touch and PIN ("up": false; CTAP 2.1, 6.2.1) and proves by a signature
   over a challenge of this moment that it made the credential.
 - A mark is on the disk before its token is told anything else.
+- One that ended with its token's reset is kept for the record, and asked for no more.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -68,10 +69,10 @@ class Marks:
         self._anchors, self._random = anchors, random
         self._records = CredentialFolder(folder, RP_ID)
 
-    def begin(self, aaguid: str) -> Marking:
-        """A mark for a token of that model."""
+    def begin(self, aaguid: str, name: str = "") -> Marking:
+        """A mark for a token of that model; with `name`, another one in the place of that mark."""
         return Marking(
-            name=f"{aaguid.replace('-', '')[: 2 * DRAWN]}-{self._random(DRAWN).hex()}",
+            name=name or f"{aaguid.replace('-', '')[: 2 * DRAWN]}-{self._random(DRAWN).hex()}",
             client_data=self.challenge(CollectedClientData.TYPE.CREATE),
         )
 
@@ -111,9 +112,16 @@ class Marks:
         """The mark of that name, or None."""
         return self._records.get(name)
 
+    def end(self, name: str, now: datetime) -> None:
+        """It went with its token's reset, which was seen; a second time is fine."""
+        record = self.find(name)
+        if record is not None and record.suspended is None:
+            self._records.put(replace(record, suspended=now))
+
     def newest(self, most: int) -> list[CredentialRecord]:
-        """The last marks that were made, so many of them at the most."""
-        return sorted(self._records.all(), key=lambda one: one.registered, reverse=True)[:most]
+        """The last marks that were made and did not end, so many of them at the most."""
+        there = [one for one in self._records.all() if one.suspended is None]
+        return sorted(there, key=lambda one: one.registered, reverse=True)[:most]
 
     def challenge(
         self, kind: CollectedClientData.TYPE = CollectedClientData.TYPE.GET

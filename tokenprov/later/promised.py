@@ -173,7 +173,7 @@ class Promised:
 
     def _wipe(self) -> None:
         entry = self._entry
-        self._home.ledger.begin_wipe(
+        self._home.ledger.wipes.begin(
             WipeRecord(
                 id=entry["wipe"],
                 token=self._token,

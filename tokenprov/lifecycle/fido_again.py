@@ -5,6 +5,9 @@ else on the token stay. Rules:
 - It is a work of unblocking: what a policy asks for before a PIN is given back is asked for here.
 - The reset is noted once it was done, and promised nothing before: cut off until then, the token is
   reset once more. From then on a token that has a FIDO2 PIN again is refused.
+- A token without a serial gets another mark of the same name on the connection of its reset. That
+  it is about to be sent is noted before: cut off then, nothing proves which token it was, a blank
+  one like it is taken for it (`unseen`), and the entry says so.
 - PIN, settings and passkeys are a further generation of the order that issued the token. A passkey
   at a relying party of the station takes the place of the one that ended, which is read back; those
   that the holder registered elsewhere are theirs to end, and the entry says so.
@@ -15,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tokenprov.device.reinsertion import reset_fido2
+from tokenprov.device.reinsertion import fido2_reset
 from tokenprov.errors import InputError, NotVerified
 from tokenprov.home import Home
 from tokenprov.lifecycle import work
@@ -34,9 +37,12 @@ from tokenprov.secret import Secret
 from tokenprov.step import Finding, Step
 from tokenprov.step import State as StepState
 from tokenprov.token import Token
+from tokenprov.unnumbered import mark, only
+from tokenprov.unseen import is_left
+from tokenprov.wipe import FIDO2
 
 PARAMETER = "fido2"  # of the work, by which it differs from unblocking a PIV PIN
-_RESET = "reset"
+_RESET, _SENT, _UNSEEN = "reset", "sent", "unseen"
 _OURS = ("fido2/", "left-out/fido2")  # the steps, by the beginnings of their ids
 
 
@@ -84,18 +90,53 @@ def set_up_again(home: Home, begun: Work, bench: Bench) -> int:
     ended = _passkeys(home, begun.token)
     before = [_registered(home, one) for one in ended]
     if not begun.record.parameters.get(_RESET):
-        reader = reset_fido2(begun.token.token, bench.reader, bench.operator)
-        noted = {**begun.record.parameters, _RESET: [one or "" for one in before]}
-        home.ledger.works.note(begun.record.id, noted)
-        bench = replace(bench, reader=reader)
+        bench = _reset(home, begun, bench, before)
     else:
         before = [one or None for one in begun.record.parameters[_RESET]]
 
     def then() -> dict[str, Json]:
-        return {"credentials": [_ended(home, *pair) for pair in zip(ended, before, strict=True)]}
+        gone = [_ended(home, *pair) for pair in zip(ended, before, strict=True)]
+        now = home.ledger.works.find(begun.record.id)
+        unseen = now is not None and now.parameters.get(_UNSEEN)
+        return {"credentials": gone, **({"unseen": [FIDO2]} if unseen else {})}
 
     steps = make(home, begun.token, begun)
     return tell(home, begun, Kind.UNBLOCKED, bench, {}, steps, then=then)
+
+
+def is_sent(home: Home, token: Issued) -> bool:
+    """Whether the reset of a token without a serial was sent, and not seen to its end."""
+    works = home.ledger.works.unfinished(token.label)
+    mine = [one.parameters for one in works if one.kind is WorkKind.UNBLOCK]
+    return any(one.get(_SENT) and not one.get(_RESET) for one in mine)
+
+
+def _reset(home: Home, begun: Work, bench: Bench, before: Sequence[str | None]) -> Bench:
+    """Reset it and note that, with the passkeys of before; gives where it is then."""
+    token, noted = begun.token.token, dict(begun.record.parameters)
+
+    def note(**more: Json) -> None:
+        noted.update(more)
+        home.ledger.works.note(begun.record.id, noted)
+
+    def sending() -> None:
+        if token.serial is None:
+            note(**{_SENT: True})
+
+    was = [one or "" for one in before]
+    if noted.get(_SENT):
+        with bench.opened() as here:
+            if is_left(home, token, here):
+                mark(home, here, token.mark)
+                note(**{_RESET: was, _UNSEEN: True})
+                return bench
+    with fido2_reset(
+        token, bench.reader, bench.operator, expect=only(home, token), sending=sending
+    ) as here:
+        if token.serial is None:
+            mark(home, here, token.mark)
+        note(**{_RESET: was})
+        return replace(bench, reader=here.reader)
 
 
 def _passkeys(home: Home, token: Issued) -> list[Credential]:

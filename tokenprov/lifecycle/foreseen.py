@@ -19,7 +19,7 @@ from tokenprov.model import Order as TokenOrder
 from tokenprov.plan import steps_for
 from tokenprov.profile import Profile
 from tokenprov.profile.lifecycle import LifecycleSection, TokenFate, When
-from tokenprov.record.history import HELD, State
+from tokenprov.record.history import EMPTIED, HELD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ def of_return(token: Issued) -> Iterator[Act]:
 def of_retiring(token: Issued, means: Means, witness: str) -> Iterator[Act]:
     """The same of a token that is taken out of use."""
     yield from _ended(token)
-    if means is Means.WIPED and token.state is not State.STOCK:
+    if means is Means.WIPED and token.state not in EMPTIED:
         yield from _emptied(token)
     yield Act(title=f"retire it for good, {means}, before {witness}")
 

@@ -3,7 +3,8 @@
 Rules:
 - Its binding ends first; only then is anything on it touched.
 - What keeps it from being reset (access codes, a lock code) is taken off with what escrow has.
-- It is in stock when it reads back as nobody's (`wipe`), and not before.
+- It is in stock when it reads back as nobody's (`wipe`), and not before. One that was known by a
+  mark is a new token then, and in no list.
 - A token is retired before a witness, who is another person than the operator: emptied, or
   destroyed, which nothing but the witness vouches for.
 """
@@ -25,12 +26,13 @@ from tokenprov.lifecycle.telling import Bench
 from tokenprov.lifecycle.work import Order, Work
 from tokenprov.model import Cause, Json, SecretKind
 from tokenprov.record.entry import Kind, entry_head
-from tokenprov.record.history import HELD, State
+from tokenprov.record.history import EMPTIED, HELD, State
 from tokenprov.record.manifest import Addition
 from tokenprov.record.works import WorkKind
 from tokenprov.secret import Secret
 from tokenprov.steps.unlock import unlock
 from tokenprov.unnumbered import only
+from tokenprov.unseen import awaited, finish_unseen
 from tokenprov.wipe import Permission, WipeFirst, wipe
 
 LOCKS = frozenset({SecretKind.OTP_ACCESS_CODE, SecretKind.LOCK_CODE})  # out of escrow
@@ -47,7 +49,7 @@ class Means(StrEnum):
 def begin_return(home: Home, token: Issued, order: Order) -> Work:
     """Promise it, and end the token's binding. Raises what ending it does."""
     begun = _unfinished(home, token, WorkKind.RETURN)
-    require(token, *_BEFORE, *((State.STOCK,) if begun else ()))
+    require(token, *_BEFORE, *(EMPTIED if begun else ()))
     return _unbound(home, work.begin(home, WorkKind.RETURN, token, order))
 
 
@@ -58,7 +60,7 @@ def begin_retiring(home: Home, token: Issued, means: Means, witness: str, order:
             "a token is retired before a witness, who is not the operator",
             remedy="Write --witness NAME: whoever sees it done.",
         )
-    require(token, *_BEFORE, State.STOCK, State.ASIDE)
+    require(token, *_BEFORE, *EMPTIED, State.ASIDE)
     order = order.with_(means=str(means), witness=witness)
     return _unbound(home, work.begin(home, WorkKind.RETIRE, token, order))
 
@@ -67,7 +69,7 @@ def wants_emptying(home: Home, begun: Work) -> bool:
     """Whether the token is still to be emptied."""
     means = begun.record.parameters.get("means", Means.WIPED)
     now = find_token(home, begun.token.label)
-    return means == Means.WIPED and now.state is not State.STOCK
+    return means == Means.WIPED and now.state not in EMPTIED
 
 
 def has_locks(token: Issued) -> bool:
@@ -82,13 +84,17 @@ def empty(home: Home, begun: Work, bench: Bench, held: Mapping[str, Secret]) -> 
     Raises what the token does; the same command then goes on.
     """
     token = begun.token.token
-    with bench.opened(only(home, token)) as there:
-        used = take_inventory(there).used
     permission = Permission(
         serials=frozenset({begun.record.label}),
         reason=begun.record.reason,
         operator=begun.record.operator,
     )
+    with bench.opened() as there:
+        left = awaited(home, there, permission.covers)
+        if left is not None:
+            return finish_unseen(home, there, left, begun.clearance, nullcontext())
+        only(home, token)(there)
+        used = take_inventory(there).used
     index, _ = wipe(
         home,
         WipeFirst(token, used),
@@ -105,11 +111,11 @@ def empty(home: Home, begun: Work, bench: Bench, held: Mapping[str, Secret]) -> 
 def finish_return(home: Home, begun: Work) -> int:
     """The token is in stock; gives the entry that says so."""
     now = find_token(home, begun.token.label)
-    require(now, State.STOCK)
+    require(now, *EMPTIED)
     stock = home.ledger.stock
-    if stock.is_kept() and not stock.holds(now.label):
+    if now.state is State.STOCK and stock.is_kept() and not stock.holds(now.label):
         stock.receive([now.label], "given back", begun.record.operator, home.clock())
-    home.ledger.works.end(now.label, [WorkKind.RETURN], f"in stock by entry {now.since}")
+    home.ledger.works.end(now.label, [WorkKind.RETURN], f"{now.state} by entry {now.since}")
     return now.since
 
 

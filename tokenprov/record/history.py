@@ -9,14 +9,15 @@
     revoked       held, suspended                      -> revoked
     replaced      held, suspended, revoked             -> revoked
     set-aside     any but retired                      -> aside
-    wiped         new, stock, aside, revoked           -> stock
-    retired       new, stock, aside, revoked           -> retired
+    wiped         new, stock, aside, revoked, unmarked -> stock, or unmarked without a serial
+    retired       new, stock, aside, revoked, unmarked -> retired
 
 Rules:
 - The first entry names the station, no later one does, and all are that station's.
 - A token is its maker, its serial, and whether it is virtual; a mark stands for a serial that is
-  not there, and without either it lives no life. Held and suspended, it is its holder's: not wiped,
-  nor issued to another. An entry about a holder's token names that holder.
+  not there, and without either it lives no life. A mark goes with a wipe, and nothing is issued by
+  it again: what is in hand is a new token. Held and suspended, it is its holder's: not wiped, nor
+  issued to another. An entry about a holder's token names that holder.
 - A token that replaces another is held by the same holder when that is recorded.
 - An order is issued once, a wipe, a waiver and a batch have one entry, so has a recovery code that
   was used, and it was given out before; nothing is issued of a
@@ -57,6 +58,7 @@ class State(StrEnum):
     SUSPENDED = "suspended"
     REVOKED = "revoked"
     ASIDE = "aside"
+    UNMARKED = "unmarked"  # emptied, and what it was known by with it: it is a new token now
     RETIRED = "retired"  # the end
 
 
@@ -68,7 +70,8 @@ class Life(NamedTuple):
     entry: int
 
 
-_FREE = (State.NEW, State.STOCK, State.ASIDE, State.REVOKED)
+_FREE = (State.NEW, State.STOCK, State.ASIDE, State.REVOKED, State.UNMARKED)
+EMPTIED = (State.STOCK, State.UNMARKED)
 HELD = (State.HELD, State.SUSPENDED)
 _BOUND = "bound"  # a holder to whom something was issued
 _UNSEEN = Life(State.NEW, "", -1)
@@ -258,6 +261,8 @@ class History:
         life = self._memory.token(name) or _UNSEEN
         who = self._memory.known_by(commitment_of(entry) or "")
         before, after = _MOVES[kind]
+        if kind == Kind.WIPED and entry["token"]["serial"] is None:
+            after = State.UNMARKED
         self._memory.set_token(name, Life(after, who or life.holder, index))
         held = life.state in HELD
         named = bool(who and life.holder) and who != life.holder

@@ -249,6 +249,7 @@ KINDS: Mapping[str, shape.Check] = {
             "reset": shape.list_of(_WORD),
             "left": shape.document,
         },
+        {"unseen": shape.list_of(_WORD)},
     ),
     **_made(
         Kind.RECEIVED,
@@ -256,7 +257,11 @@ KINDS: Mapping[str, shape.Check] = {
         {"evidence": _EVIDENCE},
     ),
     **_made(Kind.REPLACED, {**_HOLDERS, "by": _TOKEN}, {**_WORK, "cause": _WORD}),
-    **_made(Kind.UNBLOCKED, _HOLDERS, {**_WORK, **_READ, "credentials": _CREDENTIALS}),
+    **_made(
+        Kind.UNBLOCKED,
+        _HOLDERS,
+        {**_WORK, **_READ, "credentials": _CREDENTIALS, "unseen": shape.list_of(_WORD)},
+    ),
     **_made(Kind.ROTATED, {**_HOLDERS, **_READ}, {**_WORK, "credentials": _ENDED["credentials"]}),
     **_made(Kind.SUSPENDED, _HOLDERS, _ENDED),
     **_made(Kind.RESUMED, _HOLDERS, _ENDED),

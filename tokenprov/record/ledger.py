@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Select, bindparam, func, insert, select, tupl
 
 from tokenprov.errors import StationError
 from tokenprov.model import Json, Order, OrderState, TokenId
-from tokenprov.record import aside, bindings, journal, wipes
+from tokenprov.record import aside, bindings, journal
 from tokenprov.record import tables as t
 from tokenprov.record.aside import AsideRecord
 from tokenprov.record.canonical import timestamp
@@ -42,7 +42,7 @@ from tokenprov.record.rows import (
 from tokenprov.record.sealed import SealedBook
 from tokenprov.record.standing import Standing, standing
 from tokenprov.record.stock import StockBook
-from tokenprov.record.wipes import WipeRecord
+from tokenprov.record.wipes import WipeBook, WipeRecord
 from tokenprov.record.works import WorkBook
 
 __all__ = [
@@ -71,6 +71,7 @@ class Ledger:
         self._station = station
         self.stock = StockBook(self._database)
         self.sealed = SealedBook(self._database)
+        self.wipes = WipeBook(self._database, station)
         self.works = WorkBook(self._database, station)
 
     def close(self) -> None:
@@ -306,25 +307,6 @@ class Ledger:
             )
         ]
         return max((int(last) + 1 for last in known if last is not None), default=0)
-
-    # wipes
-
-    def begin_wipe(self, wipe: WipeRecord) -> WipeRecord:
-        """Promise to empty a token; the one that is not finished for it goes on instead.
-
-        Raises WrongToken where an order was begun with the token.
-        """
-        with self._database.write() as connection:
-            return wipes.begin(connection, wipe, self._station)
-
-    def open_wipe(self, label: str) -> WipeRecord | None:
-        """The wipe of a token that is not finished."""
-        return next(map(wipes.from_row, self._rows(wipes.open_wipe(label))), None)
-
-    def finish_wipe(self, wipe_id: str, entry_index: int) -> None:
-        """Its entry is durable; a second call with the same index does nothing."""
-        with self._database.write() as connection:
-            wipes.finish(connection, wipe_id, entry_index)
 
     # tokens that are not taken again
 

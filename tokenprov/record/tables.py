@@ -5,8 +5,8 @@ Rules:
 - An intent and an envelope belong to an order *and* the token it was bound to then: an order that
   is released and bound to another token begins anew, and what the first one was told is kept.
 - `SCHEMA` counts up with every change; a ledger of a later schema is refused. What came since the
-  first (2: wipes; 3: stock, never, aside, closed; 4: works) are tables of their own, made where
-  they are missing.
+  first (2: wipes; 3: stock, never, aside, closed; 4: works; 5: resets) are tables of their own,
+  made where they are missing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from tokenprov.model import OrderState
 
-SCHEMA = 4
+SCHEMA = 5
 
 metadata = MetaData()
 
@@ -142,6 +142,13 @@ one_open_wipe_per_token = DDL(  # type: ignore[no-untyped-call]  # SQLAlchemy le
     "CREATE UNIQUE INDEX one_open_wipe_per_token ON wipes (token_label) WHERE entry_index IS NULL"
 )
 event.listen(wipes, "after_create", one_open_wipe_per_token)
+
+resets = Table(  # of tokens that are known by nothing after it: it was about to be sent
+    "resets",
+    metadata,
+    Column("wipe", ForeignKey("wipes.id"), primary_key=True),
+    Column("at", String, nullable=False),
+)
 
 
 def _serials(name: str) -> Table:

@@ -1,9 +1,10 @@
 """Wipes: the promise to empty one token, made before its first write, and how it ended.
 
-Every function works within the transaction it is given. Rules:
+Rules:
 - A wipe is of one token, with a reason, an operator, and what was on the token before.
 - A token that an order was begun with is not wiped, and no order is begun with a token whose wipe
   is not finished.
+- What a token is known by may go with its reset: that it is about to be sent is noted before.
 - It is finished by its entry in the manifest.
 """
 
@@ -14,12 +15,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, delete, insert, select, update
 
 from tokenprov.errors import StationError, WrongToken
 from tokenprov.model import Json, OrderState, TokenId
 from tokenprov.record import tables as t
 from tokenprov.record.canonical import timestamp
+from tokenprov.record.database import Database
 from tokenprov.record.journal import supersede_all
 from tokenprov.record.rows import Row, from_timestamp, to_text, token_from_text, token_to_text
 
@@ -35,17 +37,66 @@ class WipeRecord:
     found: Json  # {"used": [...], "inventory": {...}}
     began: datetime
     entry_index: int | None = None
+    sent: datetime | None = None  # when the reset that ends its mark was about to be sent
 
 
-def begin(connection: Connection, wipe: WipeRecord, station: str) -> WipeRecord:
-    """Store it; the one that is not finished for that token is given back instead.
+class WipeBook:
+    """The wipes of a station; safe for threads."""
 
-    Raises WrongToken where an order was begun with the token.
-    """
+    def __init__(self, database: Database, station: str) -> None:
+        self._database, self._station = database, station
+
+    def begin(self, wipe: WipeRecord) -> WipeRecord:
+        """Promise to empty a token; the one that is not finished for it goes on instead.
+
+        Raises WrongToken where an order was begun with the token.
+        """
+        with self._database.write() as connection:
+            there = connection.execute(open_wipe(wipe.token.label)).mappings().first()
+            if there is not None:
+                return _from_row(dict(there))
+            _insert(connection, wipe, self._station)
+            return wipe
+
+    def open(self, label: str) -> WipeRecord | None:
+        """The wipe of a token that is not finished."""
+        with self._database.read() as connection:
+            row = connection.execute(open_wipe(label)).mappings().first()
+            return _from_row(dict(row)) if row is not None else None
+
+    def unseen(self) -> list[WipeRecord]:
+        """Those that are not finished, and whose reset was about to be sent; the oldest first."""
+        with self._database.read() as connection:
+            mine = _UNFINISHED.where(t.resets.c.at.is_not(None), t.wipes.c.station == self._station)
+            rows = connection.execute(mine.order_by(t.resets.c.at)).mappings()
+            return [_from_row(dict(row)) for row in rows]
+
+    def send(self, wipe_id: str, at: datetime) -> None:
+        """The reset that ends the token's mark is about to be sent, perhaps again."""
+        with self._database.write() as connection:
+            connection.execute(delete(t.resets).where(t.resets.c.wipe == wipe_id))
+            connection.execute(insert(t.resets).values(wipe=wipe_id, at=timestamp(at)))
+
+    def finish(self, wipe_id: str, entry_index: int) -> None:
+        """Its entry is durable; a second call with the same index does nothing."""
+        with self._database.write() as connection:
+            _finish(connection, wipe_id, entry_index)
+
+
+_UNFINISHED = (
+    select(t.wipes, t.resets.c.at.label("sent"))
+    .select_from(t.wipes.outerjoin(t.resets))
+    .where(t.wipes.c.entry_index.is_(None))
+)
+
+
+def open_wipe(label: str) -> Select[Any]:
+    """The wipe of a token that is not finished."""
+    return _UNFINISHED.where(t.wipes.c.token_label == label)
+
+
+def _insert(connection: Connection, wipe: WipeRecord, station: str) -> None:
     label = wipe.token.label
-    there = connection.execute(open_wipe(label)).mappings().first()
-    if there is not None:
-        return from_row(dict(there))
     bound = connection.execute(
         select(t.orders.c.id).where(
             t.orders.c.token_label == label, t.orders.c.state != OrderState.ISSUED.value
@@ -68,15 +119,9 @@ def begin(connection: Connection, wipe: WipeRecord, station: str) -> WipeRecord:
             station=station,
         )
     )
-    return wipe
 
 
-def open_wipe(label: str) -> Select[Any]:
-    """The wipe of a token that is not finished."""
-    return select(t.wipes).where(t.wipes.c.token_label == label, t.wipes.c.entry_index.is_(None))
-
-
-def finish(connection: Connection, wipe_id: str, entry_index: int) -> None:
+def _finish(connection: Connection, wipe_id: str, entry_index: int) -> None:
     """Its entry is durable: the token holds no secret. The same once more does nothing."""
     mine = t.wipes.c.id == wipe_id
     row = connection.execute(select(t.wipes).where(mine)).first()
@@ -102,8 +147,7 @@ def refuse_unfinished(connection: Connection, label: str) -> None:
         )
 
 
-def from_row(row: Row) -> WipeRecord:
-    """The inverse of what `begin` stores."""
+def _from_row(row: Row) -> WipeRecord:
     token = token_from_text(row["token"])
     assert token is not None, "the column is never null"
     return WipeRecord(
@@ -114,4 +158,5 @@ def from_row(row: Row) -> WipeRecord:
         found=json.loads(row["found"]),
         began=from_timestamp(row["began"]),
         entry_index=row["entry_index"],
+        sent=from_timestamp(row["sent"]) if row["sent"] else None,
     )

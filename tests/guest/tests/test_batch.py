@@ -19,7 +19,7 @@ from yubikit.management import CAPABILITY, DeviceConfig, ManagementSession
 from tests.guest.tests.bench import KEY, OLDER_KEY, SECURITY_KEY, Bench, Operator, shell, wait_for
 from tests.stations import Station, make_station
 from tokenprov.device.hid import FidoNode
-from tokenprov.device.reinsertion import reset_fido2
+from tokenprov.device.reinsertion import fido2_reset
 from tokenprov.device.token import opened
 from tokenprov.errors import TokenGone
 from tokenprov.sim.attestation import ROOTS_FOLDER
@@ -86,7 +86,8 @@ def test_a_security_key_is_issued_and_known_again(
     operator = Operator(bench, only)
     with opened(reader, operator) as token:
         identity = token.id
-    assert reset_fido2(identity, reader, operator) == reader
+    with fido2_reset(identity, reader, operator) as token:
+        assert token.reader == reader
     assert not bench.control.snapshot(only)["applets"]["fido2"]["credentials"]
     new = station.tell(*station.batch(profile="security-key", holders=2), *ANNOUNCED)
     assert new.only("TokenIssued")["label"] != mark

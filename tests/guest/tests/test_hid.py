@@ -15,7 +15,7 @@ from tests.guest.tests.bench import KEY, SECURITY_KEY, Bench, Operator, wait_for
 from tokenprov.device.hid import FidoNode, OtpNode
 from tokenprov.device.hid_token import HidToken
 from tokenprov.device.pcsc import Context, connected
-from tokenprov.device.reinsertion import reset_fido2
+from tokenprov.device.reinsertion import fido2_reset
 from tokenprov.device.token import YubiKey, opened
 from tokenprov.errors import NotSupported, ReaderBusy, TokenGone, TokenMoved
 from tokenprov.inventory import take_inventory
@@ -132,7 +132,8 @@ def test_a_reset_takes_place_in_the_seconds_after_a_re_plug(bench: Bench) -> Non
         identity = token.id
         if not token.fido2().info.options.get("clientPin"):
             token.fido2().set_pin(PIN)
-    assert reset_fido2(identity, reader, operator) == reader
+    with fido2_reset(identity, reader, operator) as token:
+        assert token.reader == reader
     assert operator.asked[0] == "reset FIDO2"
     with opened(reader, operator) as token:
         assert not token.fido2().info.options.get("clientPin")

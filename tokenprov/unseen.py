@@ -1,0 +1,63 @@
+"""A token known by a mark, cut off when its reset was sent: nothing tells which it is any more.
+
+Rules:
+- What still proves the mark was not reset, and is wiped as before; this is about what does not.
+- It is taken for the token of such a wipe where it is what that token would be: blank, of the same
+  maker, model and firmware, and known by nothing. Nothing is written to it.
+- The wipe is recorded with the reset as `unseen`: that it was sent, what was there afterwards, and
+  nothing more. The mark is asked for as before: if it is proved once more, the reset was not done,
+  and the token may be wiped again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+from tokenprov.device.token import AnyToken
+from tokenprov.home import Home
+from tokenprov.inventory import take_inventory
+from tokenprov.model import TokenId
+from tokenprov.policy import Clearance
+from tokenprov.record.wipes import WipeRecord
+from tokenprov.unnumbered import recognise
+from tokenprov.wipe import FIDO2, emptied, finish
+
+
+def is_left(home: Home, wanted: TokenId, token: AnyToken) -> bool:
+    """Whether a token is what that one would be once its mark is gone."""
+    recognise(home, token)
+    alike = not token.id.named and replace(token.id, mark=wanted.mark) == wanted
+    return alike and not take_inventory(token).used
+
+
+def name_left(home: Home, wanted: TokenId, token: AnyToken) -> None:
+    """Name such a token by that mark, for whoever looks for it."""
+    if is_left(home, wanted, token):
+        token.id = replace(token.id, mark=wanted.mark)
+
+
+def awaited(home: Home, token: AnyToken, covers: Callable[[TokenId], bool]) -> WipeRecord | None:
+    """The wipe that a token is taken to be of, the oldest that `covers` names; None for another."""
+    for record in home.ledger.wipes.unseen() if token.id.serial is None else ():
+        if covers(record.token) and is_left(home, record.token, token):
+            return record
+    return None
+
+
+def finish_unseen(
+    home: Home,
+    token: AnyToken,
+    record: WipeRecord,
+    clearance: Clearance,
+    recording: AbstractContextManager[object],
+) -> int:
+    """Record it; gives the entry's index. `recording` is held while it is written."""
+    token.id = replace(token.id, mark=record.token.mark)
+    try:
+        done = [one for one in token.applications if one != FIDO2]
+        entry = emptied(home, token, record, done, unseen=[FIDO2])
+    finally:
+        token.id = replace(token.id, mark="")
+    return finish(home, entry, clearance, recording)
