@@ -23,6 +23,7 @@ from tokenprov.in_hand import InHand
 
 POLL = 0.1  # seconds between looks at the readers, at most
 SERVICE_TRIES = 10  # new contexts, a second apart, when pcscd is gone
+NO_INSERTION = -1  # ReaderState.events that no token has
 
 
 @dataclass(slots=True)
@@ -58,6 +59,8 @@ class Lanes:
             if self._lanes[gone].turn is None:
                 del self._lanes[gone]
                 self._listener(events.ReaderGone(reader=gone))
+            else:  # pcscd counts anew where a reader comes back: it may come to the same number
+                self._lanes[gone].served = NO_INSERTION
         for back in self._in_hand.take_served(states):
             self._lanes.setdefault(back.name, Lane(reader=back.name)).served = back.events
         for state in states:

@@ -1,4 +1,6 @@
-"""Readers: a wait for them ends with a change, when it is told to, or in time; connecting."""
+"""Readers: a wait for them ends with a change, when it is told to, or in time; those that leave
+meanwhile; connecting.
+"""
 
 import threading
 import time
@@ -7,8 +9,8 @@ from typing import Any
 import pytest
 from smartcard import scard
 
-from tokenprov.device.pcsc import POWER_UP, SHORTEST_WAIT, Code, Context
-from tokenprov.errors import TokenGone
+from tokenprov.device.pcsc import LOOKS, POWER_UP, SHORTEST_WAIT, Code, Context
+from tokenprov.errors import PcscUnavailable, TokenGone
 from tokenprov.sim.bench import VirtualBench
 
 LONG = 20.0  # seconds, far above what a change takes to show
@@ -66,6 +68,41 @@ def test_a_wait_is_never_too_short_nor_too_long(bench: VirtualBench) -> None:
         assert seconds_of(context, LONG) >= SHORTEST_WAIT, "the readers that it knew are gone"
         assert context.states() == ()
         assert 0.2 <= seconds_of(context, 0.2) < SOON
+
+
+def listed_but_gone(monkeypatch: pytest.MonkeyPatch, times: int) -> list[int]:
+    """The next lists of readers hold one that has just left; the looks that were taken at them."""
+    listing, looks = scard.SCardListReaders, []
+
+    def lists(*call: Any) -> Any:
+        looks.append(len(looks))
+        hresult, names = listing(*call)
+        return (hresult, [*names, "one that has just left"] if len(looks) <= times else names)
+
+    monkeypatch.setattr(scard, "SCardListReaders", lists)
+    return looks
+
+
+def test_a_reader_that_leaves_takes_no_other_along(
+    bench: VirtualBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the list and the look: the others are looked at again, and not taken for gone."""
+    with Context() as context:
+        before = {state.name for state in context.states() if state.present}
+        looks = listed_but_gone(monkeypatch, 2)
+        assert {state.name for state in context.states() if state.present} == before != set()
+        assert len(looks) == 3
+
+
+def test_readers_that_never_settle_are_an_error(
+    bench: VirtualBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What never ends is told, and nothing is made of it."""
+    with Context() as context:
+        looks = listed_but_gone(monkeypatch, 100_000)
+        with pytest.raises(PcscUnavailable, match="in a row"):
+            context.states()
+        assert len(looks) == LOOKS
 
 
 def without_power(monkeypatch: pytest.MonkeyPatch, times: int) -> list[float]:

@@ -408,12 +408,14 @@ def test_complete(ledger: Ledger, path: Path) -> None:
     assert ledger.last_issued_to("p1") is None
     for again in (
         lambda: ledger.complete("b1-0000", 8, NOW),
-        lambda: ledger.claim("b1-0000", TOKEN_A, None, NOW),
         lambda: ledger.release("b1-0000"),
         lambda: ledger.fail("b1-0000", "no", NOW),
     ):
         with pytest.raises(StationError, match="was issued to token 10000001, entry 7"):
             again()
+    # by another token that says the same serial; the line goes on
+    with pytest.raises(WrongToken, match="was issued to token 10000001, entry 7"):
+        ledger.claim("b1-0000", TOKEN_A, None, NOW)
     with pytest.raises(StationError, match="bound to no token"):
         ledger.complete("b1-0001", 8, NOW)
     ledger.close()  # the last connection folds the log into the file

@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 SHORTEST_WAIT = 0.005  # seconds, also where a state that never settles ends each wait at once
 MAX_READERS = 16  # PCSCLITE_MAX_READERS_CONTEXTS
+LOOKS = 2 * MAX_READERS  # in a row, at each of which a reader leaves
 POWER_UP = 1.0  # seconds that a token may take from its insertion until it has power and answers
 
 
@@ -186,15 +187,24 @@ class Context:
         )
 
     def reader_states(self) -> tuple[ReaderState, ...]:
-        """The readers and whether a token is in each."""
+        """The readers and whether a token is in each.
+
+        Readers may come and go all the while. Raises `PcscUnavailable`.
+        """
         self._seen = []
-        names = self.readers()
-        if not names:
-            return ()
-        unaware = [(name, scard.SCARD_STATE_UNAWARE) for name in names]
-        hresult, states = scard.SCardGetStatusChange(self._handle, 0, unaware)
-        if hresult & 0xFFFFFFFF == Code.UNKNOWN_READER:  # one vanished in between
-            return ()
+        for _ in range(LOOKS):
+            names = self.readers()
+            if not names:
+                return ()
+            unaware = [(name, scard.SCARD_STATE_UNAWARE) for name in names]
+            hresult, states = scard.SCardGetStatusChange(self._handle, 0, unaware)
+            if hresult & 0xFFFFFFFF != Code.UNKNOWN_READER:  # one left since they were listed
+                break
+        else:
+            raise PcscUnavailable(
+                f"PC/SC: a reader that it lists was not there, {LOOKS} times in a row",
+                remedy="Look for a reader or a hub with a loose contact, then run it again.",
+            )
         if hresult & 0xFFFFFFFF not in (Code.OK, Code.TIMEOUT):
             _raise(hresult, "", "reading reader states")
         self._seen = [(name, state & ~scard.SCARD_STATE_CHANGED) for name, state, _ in states]

@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, case, select, update
 
-from tokenprov.errors import StationError, WrongToken
+from tokenprov.errors import StationError, TokenprovError, WrongToken
 from tokenprov.model import OrderState
 from tokenprov.record import tables as t
 from tokenprov.record.canonical import timestamp
@@ -79,7 +79,7 @@ def issued_to(holder_id: str, station: str) -> Select[Any]:
 def bind(connection: Connection, order_id: str, claim: Claim, station: str) -> dict[str, Any]:
     """Bind the order to the token; gives its row as it then is. Raises WrongToken, StationError."""
     row, label = locked_order(connection, order_id), claim.token.label
-    _refuse_issued(row)
+    _refuse_issued(row, WrongToken)
     if row["token_label"] not in (None, label):
         raise WrongToken(
             f"order {order_id} is bound to token {row['token_label']}, not to {label}",
@@ -183,9 +183,9 @@ def forget(connection: Connection, holder_id: str) -> int:
     return int(done.rowcount)
 
 
-def _refuse_issued(row: dict[str, Any]) -> None:
+def _refuse_issued(row: dict[str, Any], error: type[TokenprovError] = StationError) -> None:
     if row["state"] == OrderState.ISSUED.value:
-        raise StationError(
+        raise error(
             f"order {row['id']} was issued to token {row['token_label']}, "
             f"entry {row['entry_index']} of the manifest",
             remedy="A further token for this holder is another order: replace, or a larger kit.",

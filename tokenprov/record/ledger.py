@@ -259,8 +259,8 @@ class Ledger:
     def claim(self, order_id: str, token: TokenId, inventory: Json, at: datetime) -> OrderRecord:
         """Bind an order to a token: WORKING. The same token may claim it again and again.
 
-        Raises WrongToken: the order is bound to another token, or the token to another order;
-        StationError: no such order, or one that is issued.
+        Raises WrongToken: the order is issued, or bound to another token, or the token is to
+        another order; StationError: no such order.
         """
         with self._database.write() as connection:
             wanted = Claim(token=token, inventory=inventory, at=at)
