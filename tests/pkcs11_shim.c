@@ -8,6 +8,7 @@
  *   serial      there is one token, whose serial it has from the beginning
  *   same        all tokens have one serial
  *   flags N     tokens have these flags too (N in decimal; CK_TOKEN_INFO.flags)
+ *   pins N      PINs have at most N characters
  *   few         it says that it has no mechanism
  *   weak        keys are made so that they can leave the token
  *   forge       signatures are of the right length, and nothing else
@@ -41,7 +42,7 @@ typedef ulong_t (*any_t)();
 struct list { unsigned char version[2]; any_t function[FUNCTIONS]; };
 struct token_info {
 	unsigned char label[32], maker[32], model[16], serial[16];
-	ulong_t flags;
+	ulong_t flags, sessions[4], most_pin, least_pin;
 };
 struct attribute { ulong_t type; void *value; ulong_t size; };
 
@@ -109,6 +110,15 @@ static ulong_t flagged_info(ulong_t slot, struct token_info *info)
 	return result;
 }
 
+static ulong_t short_pins_info(ulong_t slot, struct token_info *info)
+{
+	ulong_t result = real.function[GET_TOKEN_INFO](slot, info);
+
+	if (result == OK)
+		info->most_pin = flags;
+	return result;
+}
+
 static ulong_t few(ulong_t slot, ulong_t *list, ulong_t *count)
 {
 	(void)slot;
@@ -171,6 +181,9 @@ ulong_t C_GetFunctionList(struct list **list)
 	else if (!strcmp(what, "flags")) {
 		flags = (ulong_t)place;
 		ours.function[GET_TOKEN_INFO] = (any_t)flagged_info;
+	} else if (!strcmp(what, "pins")) {
+		flags = (ulong_t)place;
+		ours.function[GET_TOKEN_INFO] = (any_t)short_pins_info;
 	} else if (!strcmp(what, "few"))
 		ours.function[GET_MECHANISM_LIST] = (any_t)few;
 	else if (!strcmp(what, "weak"))

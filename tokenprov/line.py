@@ -47,7 +47,7 @@ from tokenprov.source import source_for
 from tokenprov.turns import Turns
 from tokenprov.unnumbered import Unnumbered
 from tokenprov.unseen import awaited, finish_unseen
-from tokenprov.wipe import WipeFirst, clear, wipe
+from tokenprov.wipe import WipeFirst, clear, erasing, wipe
 
 RESETS = 3  # times that a token may be reset by another program, or move, and is taken up again
 BUSY_PATIENCE = 10.0  # seconds that another program may hold a reader
@@ -263,10 +263,13 @@ class Line:
                 self._operator,
                 self._work.permission,
                 recording=self._work.recording,
+                source=self._source,
+                erase=erasing(self._profile),
                 watch=watch,
             )
-            with Context() as context:
-                self._in_hand.served([one for one in context.states() if one.name == back])
+            if self._profile.pkcs11 is None:  # a module has its tokens where they were
+                with Context() as context:
+                    self._in_hand.served([one for one in context.states() if one.name == back])
         except StationError:
             raise
         except TokenprovError as error:

@@ -17,15 +17,18 @@ Rules:
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 
 from yubikit.piv import SLOT
 
 from tokenprov.attestation import is_virtual_token
 from tokenprov.device.reinsertion import fido2_reset
-from tokenprov.device.token import AnyToken, opened
+from tokenprov.device.sources import SMART_CARDS, Source
+from tokenprov.device.token import AnyToken
 from tokenprov.device.watch import Watch
 from tokenprov.errors import NotSupported, NotVerified, TokenConflict
 from tokenprov.home import Home
@@ -33,16 +36,21 @@ from tokenprov.inventory import take_inventory
 from tokenprov.issuance import settle
 from tokenprov.model import Json, OrderState, TokenId
 from tokenprov.policy import NOBODY, Act, Action, Agreement, Clearance, enforce
+from tokenprov.profile import Profile
 from tokenprov.record.canonical import timestamp
 from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.history import HELD
 from tokenprov.record.lives import entries_of
 from tokenprov.record.manifest import Addition
 from tokenprov.record.wipes import WipeRecord
+from tokenprov.secret import Secret
 from tokenprov.step import Operator
+from tokenprov.steps.pkcs11.erased import erase
+from tokenprov.steps.pkcs11.token import TokenStep
 from tokenprov.token import Token
 from tokenprov.unnumbered import only
 
+NOTHING: Mapping[str, Secret] = MappingProxyType({})
 FIDO2 = "fido2"  # the application that is reset on a connection of its own
 
 
@@ -114,14 +122,17 @@ def wipe(
     permission: Permission,
     *,
     recording: AbstractContextManager[object],
+    source: Source = SMART_CARDS,
     unlock: Callable[[Token], None] = lambda token: None,
+    erase: Callable[[Token], None] | None = None,
     cleared: Clearance | None = None,
     watch: Watch | None = None,
 ) -> tuple[int, str]:
     """Empty the token that is in that reader and on no connection now.
 
     `unlock` takes off what keeps its owner's settings from being reset, once that is promised;
-    `cleared` is that of the act that it is part of.
+    `erase` is how one is emptied that no command resets; `cleared` is that of the act that it is
+    part of.
 
     Gives the index of its entry and the reader that it is in afterwards. `recording` is held while
     the entry is written, `watch` hears of each command. Raises `PolicyError`, `ApprovalError` where
@@ -130,8 +141,8 @@ def wipe(
     """
     expect = only(home, wanted.token)
     clearance = cleared or clear(home, wanted.token, permission)
-    with opened(reader, operator, expect, watch) as token:
-        if not token.applications:
+    with source.opened(reader, operator, expect, watch) as token:
+        if not token.applications and erase is None:
             raise NotSupported(
                 f"token {wanted.token.label} cannot be emptied: {'; '.join(wanted.reasons)}",
                 remedy="No standard has a command for it on such a token: use its maker's program,"
@@ -139,9 +150,9 @@ def wipe(
             )
         record = begin(home, token, wanted.reasons, permission)
         unlock(token)
-        done = empty(token)
+        done = empty(token, erase)
     if FIDO2 not in token.applications:
-        with opened(reader, operator, expect, watch) as token:
+        with source.opened(reader, operator, expect, watch) as token:
             return finish(home, emptied(home, token, record, done), clearance, recording), reader
 
     def sending() -> None:
@@ -172,6 +183,20 @@ def clear(home: Home, token: TokenId, permission: Permission) -> Clearance:
     return enforce(home, act, permission.agreement.meant_for(act.action, about))
 
 
+def erasing(
+    profile: Profile, held: Mapping[str, Secret] = NOTHING
+) -> Callable[[Token], None] | None:
+    """How a token of that profile is emptied, `held` being what escrow has of it; None for a reset.
+
+    Behind a PKCS#11 module it is erased by its SO PIN.
+    """
+    module = profile.pkcs11
+    if module is None:
+        return None
+    ours = [value for name, value in held.items() if name == TokenStep.id]
+    return partial(erase, in_force=ours, published=module.so_pin.published)
+
+
 def begin(home: Home, token: Token, reasons: Sequence[str], permission: Permission) -> WipeRecord:
     """Promise it, or find the promise that was not finished; durable when it returns."""
     refuse_forbidden(home, token.id)
@@ -190,8 +215,11 @@ def begin(home: Home, token: Token, reasons: Sequence[str], permission: Permissi
     )
 
 
-def empty(token: AnyToken) -> tuple[str, ...]:
+def empty(token: AnyToken, erase: Callable[[Token], None] | None) -> tuple[str, ...]:
     """Reset what can be reset on this connection; gives the names of the applications."""
+    if erase is not None:
+        erase(token)
+        return (str(token.kind),)
     done = tuple(name for name in token.applications if name != FIDO2)
     for name in done:
         token.reset(name)

@@ -147,7 +147,7 @@ def test_a_token_is_made_whole(
 def test_a_lost_token_is_accepted_nowhere(
     station: Station, delivered: SoftHsm, run: Callable[..., Said]
 ) -> None:
-    """Its certificates are what relies on it: held, released and revoked, but not renewed."""
+    """Its certificates are what relies on it: held, released and revoked."""
     assert run(keys=KEYS + MORE_KEYS).code == 0
     (entry,) = station.entries()
     serial, steps = entry["token"]["serial"], {step["id"]: step for step in entry["steps"]}
@@ -163,13 +163,6 @@ def test_a_lost_token_is_accepted_nowhere(
     assert "how its PIN came to the holder is not recorded" in chain["issued"]
     listed = station.tell("renew", "--within", "5000", "--json").document
     assert {one["step"] for one in listed} == names
-    said = station.tell("renew", serial, "--within", "5000")
-    assert said.code == 2
-    assert "not renewed there" in said.err
-    said = station.tell("return", serial, "--reason", "she has another")
-    assert said.code == 4
-    assert "behind a PKCS#11 module" in said.err
-    assert revoked(station) == {}
     assert station.tell("revoke", serial, "--reason", "lost").code == 0
     assert revoked(station) == dict.fromkeys(certificates, "keyCompromise")
     (ended,) = station.entries("revoked")

@@ -133,7 +133,7 @@ def _locks(
         return {}
     if key_given is None:
         raise EscrowError(
-            f"token {begun.token.label} is behind access codes that token administration opens",
+            f"token {begun.token.label} is behind codes that token administration opens",
             remedy="Run the same command with --key KEY; what comes before it was done.",
         )
     with custodian_key(key_given, passphrase) as key:

@@ -13,10 +13,10 @@ from typing import TypeVar
 import click
 
 from tokenprov.cli.output import as_json, facts_line, print_json, print_table
-from tokenprov.cli.readers import SMART_CARDS, as_it_says, choose_reader
+from tokenprov.cli.readers import as_it_says, choose_reader
 from tokenprov.cli.signing import agreed
-from tokenprov.device.sources import Source
-from tokenprov.errors import NotSupported, TokenGone
+from tokenprov.device.sources import SMART_CARDS, Source
+from tokenprov.errors import TokenGone
 from tokenprov.home import Home
 from tokenprov.lifecycle.foreseen import Act
 from tokenprov.lifecycle.standing import Planned, issued_by
@@ -49,11 +49,6 @@ def place_of(home: Home, token: Issued, *, sent: bool = False) -> Place:
 
     Raises `TokenGone` where it is in no reader, `InputError` for a module that is not there.
     """
-    if any(id.startswith("pkcs11/") for id in token.steps):
-        raise NotSupported(
-            f"token {token.label} is behind a PKCS#11 module, and is told nothing again from here",
-            remedy="Suspend, revoke or replace it, or retire it with --means destroyed.",
-        )
     source = source_for(issued_by(home, token))
     click.get_current_context().call_on_close(source.close)
     know = partial(recognise, home, name=token.token.mark) if token.token.mark else as_it_says

@@ -11,12 +11,10 @@ from typing import Any
 
 import click
 
-from tokenprov.device.sources import PcscSource, Source
+from tokenprov.device.sources import SMART_CARDS, Source
 from tokenprov.device.token import AnyToken
 from tokenprov.errors import InputError, TokenError, TokenGone
 from tokenprov.model import TokenId
-
-SMART_CARDS = PcscSource()
 
 _POLL = 0.1  # seconds between looks at the readers, at most
 

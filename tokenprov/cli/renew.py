@@ -18,7 +18,7 @@ from tokenprov.cli.lifecycle import (
     told_json,
 )
 from tokenprov.cli.output import print_json, print_table
-from tokenprov.errors import EscrowError
+from tokenprov.errors import EscrowError, InputError
 from tokenprov.home import Home
 from tokenprov.issuance import catch_up
 from tokenprov.lifecycle import renewal
@@ -64,7 +64,8 @@ def renew(
     """Without a token, list the certificates that end soon; with one, renew those on it.
 
     The keys stay. Token administration's key opens the management key; the holder's PIN is asked
-    for with --pin, where the issuer wants a request that the key signs.
+    for with --pin, where the issuer wants a request that the key signs; on a token behind a PKCS#11
+    module that is always so, and no other key is needed.
     """
     home = Home.open(home_path)
     span = timedelta(days=within)
@@ -85,6 +86,11 @@ def renew(
                 f"the management key of token {token.label} is needed",
                 remedy="Give token administration's key: --key KEY.",
             )
+        if renewal.needs_pin(token) and not asks_pin:
+            raise InputError(
+                f"the certificates of token {token.label} are renewed with its holder's PIN",
+                remedy="Have its holder there, and write --pin.",
+            )
         order = Order(operator=operator, reason=reason, agreement=agreement)
         with home.working():
             catch_up(home)
@@ -94,7 +100,8 @@ def renew(
             with custodian_key(key_given, passphrase) as key:
                 held = open_in_force(home, begun, renewal.NEEDS, key)
         if asks_pin:
-            held[renewal.PIN] = ask_unseen(f"PIN of token {token.label}: ")
+            name = renewal.USER_PIN if renewal.needs_pin(token) else renewal.PIN
+            held[name] = ask_unseen(f"PIN of token {token.label}: ")
         with home.working(), bench_at(place, as_json) as bench:
             document = told_json(home, token, renewal.renew(home, begun, bench, held))
     if as_json:

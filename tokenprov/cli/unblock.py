@@ -54,6 +54,8 @@ def unblock(
 ) -> None:
     """Give the holder of a token a new PIN; the help desk's key opens its PUK.
 
+    Behind a PKCS#11 module token administration's key opens the SO PIN, which sets it.
+
     The new PIN is sealed to the help desk: tokenprov escrow open SERIAL --name piv/pin. A FIDO2 PIN
     has no PUK: with --fido2 the token is put in again and touched, and no key is needed.
     """
@@ -71,7 +73,7 @@ def unblock(
         return
     with custodian_key(key_given, passphrase) as key:
         if dry_run:
-            names = [one.name for one in in_force(home, token, unblocking.NEEDS, key)]
+            names = [one.name for one in in_force(home, token, unblocking.needs(token), key)]
             with bench_at(place, as_json) as bench:
                 steps = preview(home, token, bench, names, unblocking.make(home, token))
             _print(planned_json(token, steps), as_json)
@@ -79,7 +81,7 @@ def unblock(
         with home.working():
             catch_up(home)
             begun = unblocking.begin(home, the_one(home, subject, State.HELD), order)
-        held = open_in_force(home, begun, unblocking.NEEDS, key)
+        held = open_in_force(home, begun, unblocking.needs(token), key)
     with home.working(), bench_at(place, as_json) as bench:
         index = unblocking.unblock(home, begun, bench, held)
     _print(told_json(home, token, index), as_json)

@@ -79,6 +79,9 @@ class PcscSource:
         """Nothing is held."""
 
 
+SMART_CARDS = PcscSource()
+
+
 class ModuleSource:
     """The tokens that a PKCS#11 module sees."""
 
@@ -192,4 +195,4 @@ class ModuleReaders:
 
 def source_of(module: str | None) -> Source:
     """The tokens of a module by its path or name, PC/SC readers where none is named."""
-    return PcscSource() if module is None else ModuleSource(find_module(module))
+    return SMART_CARDS if module is None else ModuleSource(find_module(module))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tokenprov.home import Home
-from tokenprov.lifecycle import giving_back, standing
+from tokenprov.lifecycle import giving_back, standing, unblocking
 from tokenprov.lifecycle.giving_back import Means
 from tokenprov.lifecycle.replacement import keys_of
 from tokenprov.lifecycle.subject import Issued
@@ -87,5 +87,6 @@ def _ended(token: Issued) -> Iterator[Act]:
 
 def _emptied(token: Issued) -> Iterator[Act]:
     if giving_back.has_locks(token):
-        yield Act(title="open its access codes and lock code, by token administration's key")
+        what = "SO PIN" if unblocking.SO_PIN in token.steps else "access codes and lock code"
+        yield Act(title=f"open its {what}, by token administration's key")
     yield Act(title="reset every application, and read back that it is nobody's")

@@ -2,7 +2,8 @@
 
 Rules:
 - Its binding ends first; only then is anything on it touched.
-- What keeps it from being reset (access codes, a lock code) is taken off with what escrow has.
+- What keeps it from being reset (access codes, a lock code) is taken off with what escrow has; a
+  token behind a PKCS#11 module is erased by its SO PIN.
 - It is in stock when it reads back as nobody's (`wipe`), and not before. One that was known by a
   mark is a new token then, and in no list.
 - A token is retired before a witness, who is another person than the operator: emptied, or
@@ -21,6 +22,7 @@ from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
 from tokenprov.issuance import end_work
 from tokenprov.lifecycle import standing, work
+from tokenprov.lifecycle.standing import issued_by
 from tokenprov.lifecycle.subject import Issued, find_token, require
 from tokenprov.lifecycle.telling import Bench
 from tokenprov.lifecycle.work import Order, Work
@@ -33,9 +35,10 @@ from tokenprov.secret import Secret
 from tokenprov.steps.unlock import unlock
 from tokenprov.unnumbered import only
 from tokenprov.unseen import awaited, finish_unseen
-from tokenprov.wipe import Permission, WipeFirst, wipe
+from tokenprov.wipe import Permission, WipeFirst, erasing, wipe
 
-LOCKS = frozenset({SecretKind.OTP_ACCESS_CODE, SecretKind.LOCK_CODE})  # out of escrow
+# out of escrow
+LOCKS = frozenset({SecretKind.OTP_ACCESS_CODE, SecretKind.LOCK_CODE, SecretKind.PKCS11_SO_PIN})
 _BEFORE = (State.HELD, State.SUSPENDED, State.REVOKED)
 
 
@@ -102,7 +105,9 @@ def empty(home: Home, begun: Work, bench: Bench, held: Mapping[str, Secret]) -> 
         bench.operator,
         permission,
         recording=nullcontext(),
+        source=bench.source,
         unlock=partial(unlock, held=held),
+        erase=erasing(issued_by(home, begun.token), held),
         cleared=begun.clearance,
     )
     return index

@@ -5,7 +5,8 @@ Rules:
   other.
 - The old certificate is revoked as superseded once the new one was read back; then it is recorded.
 - Token administration's key opens the management key. The PIN is the holder's, and is asked for
-  only where the issuer wants a request that the key signs.
+  only where the issuer wants a request that the key signs; behind a PKCS#11 module always, where it
+  is all that a write needs.
 """
 
 from __future__ import annotations
@@ -33,11 +34,13 @@ from tokenprov.secret import Secret
 from tokenprov.step import Step
 from tokenprov.steps.piv.certificate import CertificateStep
 from tokenprov.steps.piv.renewed import RenewedCertificateStep
+from tokenprov.steps.pkcs11.certificate import CertificateStep as ModuleCertificateStep
+from tokenprov.steps.pkcs11.renewed import RenewedModuleCertificateStep
 from tokenprov.token import Token
 
 NEEDS = frozenset({SecretKind.PIV_MANAGEMENT_KEY})  # out of escrow
-PIN = "piv/pin"
-_RENEWED = "piv/"  # where a certificate is put beside a key that stays
+PIN, USER_PIN = "piv/pin", "pkcs11/user-pin"  # the holder's
+_KINDS = {PIN: SecretKind.PIV_PIN, USER_PIN: SecretKind.PKCS11_USER_PIN}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,16 +71,9 @@ def due(home: Home, token: Issued, within: timedelta) -> list[str]:
     """
     require(token, State.HELD)
     ending = [one.step for one in _of(home, token) if one.ends <= home.clock() + within]
-    renewable = [step for step in ending if step.startswith(_RENEWED)]
     works = home.ledger.works.unfinished(token.label)
-    if renewable or any(one.kind is WorkKind.RENEW for one in works):
-        return renewable
-    if ending:
-        raise InputError(
-            f"the certificates of token {token.label} are behind a PKCS#11 module, and are not"
-            " renewed there",
-            remedy=f"Replace the token: tokenprov replace {token.label} --reason expired.",
-        )
+    if ending or any(one.kind is WorkKind.RENEW for one in works):
+        return ending
     raise InputError(
         f"no certificate of token {token.label} ends within {within.days} days",
         remedy="See when they do: tokenprov renew. --within DAYS renews them earlier.",
@@ -94,13 +90,17 @@ def needs_key(token: Issued) -> bool:
     return any(one["kind"] == str(SecretKind.PIV_MANAGEMENT_KEY) for one in token.entry["secrets"])
 
 
+def needs_pin(token: Issued) -> bool:
+    """Whether nothing is renewed on it without its holder's PIN."""
+    return USER_PIN in token.steps
+
+
 def make(home: Home, issued: Issued, due: Sequence[str], generation: int) -> MakeSteps:
     """A step for each certificate that is due."""
 
     def steps(token: Token, held: Mapping[str, Secret]) -> Sequence[Step]:
         for name, value in held.items():
-            kind = SecretKind.PIV_PIN if name == PIN else SecretKind.PIV_MANAGEMENT_KEY
-            token.keyring.put(kind, name, value)
+            token.keyring.put(_KINDS.get(name, SecretKind.PIV_MANAGEMENT_KEY), name, value)
         piv = issued_by(home, issued).piv
         given = piv.management_key.given if piv is not None else None
         if given is not None and not needs_key(issued):
@@ -144,3 +144,6 @@ def _steps(
         if isinstance(one, CertificateStep) and one.id in due:
             slot = one.id.split("/")[1]
             yield RenewedCertificateStep(one, f"{order.id}/{slot}/{generation}")
+        elif isinstance(one, ModuleCertificateStep) and one.id in due:
+            key = one.id.split("/")[1]
+            yield RenewedModuleCertificateStep(one, f"{order.id}/{key}/{generation}")

@@ -1,4 +1,4 @@
-"""Secrets of a token made anew: PUK, management keys, admin PIN, access codes, lock code.
+"""Secrets of a token made anew: PUK, management keys, admin PIN, SO PIN, access codes, lock code.
 
 What can be made anew is what the custodian's key opens: the help desk's PUK, token administration's
 keys and codes, all of them with break-glass's. Seeds and keys that others know of, and PINs, which
@@ -32,6 +32,7 @@ from tokenprov.steps.otp.access_code import NewAccessCodeStep
 from tokenprov.steps.otp.slot import SlotStep, access_code_name
 from tokenprov.steps.piv.build import management_key_algorithm
 from tokenprov.steps.piv.made_anew import NewManagementKeyStep, NewPukStep
+from tokenprov.steps.pkcs11.made_anew import NewSoPinStep
 from tokenprov.token import Token
 
 
@@ -44,6 +45,7 @@ class What(StrEnum):
     LOCK_CODE = "lock-code"
     OPENPGP_ADMIN_PIN = "openpgp-admin-pin"
     HSMAUTH_MANAGEMENT_KEY = "hsmauth-management-key"
+    SO_PIN = "so-pin"
     OATH_PASSWORD = "oath-password"
 
     @property
@@ -59,6 +61,7 @@ _KINDS = {
     What.LOCK_CODE: SecretKind.LOCK_CODE,
     What.OPENPGP_ADMIN_PIN: SecretKind.OPENPGP_ADMIN_PIN,
     What.HSMAUTH_MANAGEMENT_KEY: SecretKind.HSMAUTH_MANAGEMENT_KEY,
+    What.SO_PIN: SecretKind.PKCS11_SO_PIN,
     What.OATH_PASSWORD: SecretKind.OATH_PASSWORD,
 }
 UNASKED = tuple(what for what in What if what is not What.OATH_PASSWORD)  # which the holder types
@@ -122,5 +125,8 @@ def _others(profile: Profile, held: Mapping[str, Secret]) -> Iterator[Step]:
         yield NewAdminPinStep(length=pgp.admin_pin.length, old=held[NewAdminPinStep.id])
     if password is not None and NewPasswordStep.id in held:
         yield NewPasswordStep(length=password.length, old=held[NewPasswordStep.id])
+    if profile.pkcs11 is not None and NewSoPinStep.id in held:
+        length = profile.pkcs11.so_pin.length
+        yield NewSoPinStep(length=length, old=held[NewSoPinStep.id])
     if NewHsmAuthKeyStep.id in held:
         yield NewHsmAuthKeyStep(old=held[NewHsmAuthKeyStep.id])

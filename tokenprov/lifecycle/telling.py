@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tokenprov.batch import StepProgress
 from tokenprov.custody import AnyKey, Form, Opened, Reason, open_sealed, sealed
-from tokenprov.device.sources import PcscSource, Source
+from tokenprov.device.sources import SMART_CARDS, Source
 from tokenprov.device.token import AnyToken
 from tokenprov.errors import EscrowError
 from tokenprov.events import Listener
@@ -50,7 +50,7 @@ class Bench:
     reader: str
     operator: Operator
     listener: Listener
-    source: Source = field(default_factory=PcscSource)  # what the reader is one of
+    source: Source = SMART_CARDS  # what the reader is one of
     random: RandomBytes = field(default=secrets.token_bytes)
 
     def opened(

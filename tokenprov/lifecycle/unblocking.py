@@ -1,7 +1,8 @@
 """A blocked PIN: a new one is sealed, set by the PUK out of escrow, and verified.
 
-The help desk opens the new PIN for the holder (`escrow open`, or a PIN letter). A FIDO2 PIN has no
-PUK: see `fido_again`.
+Behind a PKCS#11 module it is set by the SO PIN, which is token administration's, since that erases
+a token too. The help desk opens the new PIN for the holder (`escrow open`, or a PIN letter). A
+FIDO2 PIN has no PUK: see `fido_again`.
 """
 
 from __future__ import annotations
@@ -22,16 +23,21 @@ from tokenprov.record.works import WorkKind
 from tokenprov.secret import Secret
 from tokenprov.step import Step
 from tokenprov.steps.piv.made_anew import UnblockedPinStep
+from tokenprov.steps.pkcs11.made_anew import UnblockedUserPinStep
 from tokenprov.token import Token
 
-NEEDS = frozenset({SecretKind.PIV_PUK})  # out of escrow
-PUK = "piv/puk"
+PUK, SO_PIN = "piv/puk", "pkcs11/token"
+
+
+def needs(token: Issued) -> frozenset[SecretKind]:
+    """What comes out of escrow."""
+    return frozenset({SecretKind.PKCS11_SO_PIN if SO_PIN in token.steps else SecretKind.PIV_PUK})
 
 
 def begin(home: Home, token: Issued, order: Order) -> Work:
     """Promise it. Raises `InputError` for a token that has no PUK of ours, and as `work.begin`."""
     require(token, State.HELD)
-    if PUK not in token.steps:
+    if not {PUK, SO_PIN} & token.steps.keys():
         raise _without_puk(token)
     begun = work.begin(home, WorkKind.UNBLOCK, token, order)
     if begun.record.parameters.get(fido_again.PARAMETER):
@@ -44,13 +50,15 @@ def begin(home: Home, token: Issued, order: Order) -> Work:
 
 def make(home: Home, token: Issued) -> MakeSteps:
     """The one step."""
-    piv = issued_by(home, token).piv
-    if piv is None:
-        raise _without_puk(token)
-    length = piv.pin.length
+    profile = issued_by(home, token)
+    piv, module = profile.piv, profile.pkcs11
 
     def steps(_: Token, held: Mapping[str, Secret]) -> Sequence[Step]:
-        return [UnblockedPinStep(length=length, puk=held[PUK])]
+        if piv is not None:
+            return [UnblockedPinStep(length=piv.pin.length, puk=held[PUK])]
+        if module is not None:
+            return [UnblockedUserPinStep(length=module.user_pin.length, so_pin=held[SO_PIN])]
+        raise _without_puk(token)
 
     return steps
 

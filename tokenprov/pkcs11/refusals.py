@@ -61,7 +61,7 @@ def refusal(doing: str, failed: str, text: str) -> TokenError:
         return TokenReset(what, remedy="Another program reset the token; it is read again.")
     if failed in _BUSY:
         return ReaderBusy(
-            f"{what}: another program has a session with the token",
+            f"{what}: another program has a session with it",
             remedy="Close it (a browser, a mail program, an agent), and run it again.",
         )
     if failed == _TWO_TOKENS:

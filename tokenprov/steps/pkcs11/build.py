@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from tokenprov.model import Order
 from tokenprov.pkcs11.values import Algorithm
 from tokenprov.profile.pkcs11 import Pkcs11Section
-from tokenprov.secret import Secret
 from tokenprov.step import Step
 from tokenprov.steps.certificate_settings import certificate_settings
 from tokenprov.steps.pkcs11.certificate import CertificateStep
@@ -19,11 +18,10 @@ from tokenprov.steps.services import Services
 
 def pkcs11_steps(section: Pkcs11Section, order: Order, services: Services) -> Iterator[Step]:
     """Token, PIN, then each key with its certificate. Raises `ProfileError` for a row's lack."""
-    published = section.so_pin.published
     yield TokenStep(
         label=section.label.render(order.holder),
         length=section.so_pin.length,
-        published=None if published is None else Secret(published),
+        published=section.so_pin.published,
     )
     yield UserPinStep(length=section.user_pin.length)
     for wanted in section.keys:

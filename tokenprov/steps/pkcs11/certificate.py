@@ -42,7 +42,7 @@ class CertificateStep:
         issuer: Issuer,
         clock: Callable[[], datetime],
     ) -> None:
-        self._key, self._holder, self._settings = key, holder, settings
+        self.key, self._holder, self._settings = key, holder, settings
         self._issuer, self._clock = issuer, clock
         self._request = f"{order}/{key.key_id.hex()}"
         self.id = f"pkcs11/{key.key_id.hex()}/certificate"
@@ -58,20 +58,24 @@ class CertificateStep:
         if not applet.info().initialised:
             return Finding(state=State.ABSENT)
         found = applet.objects()
-        there = [one.value for one in found.of(CERTIFICATE, self._key.key_id)]
+        there = [one.value for one in found.of(CERTIFICATE, self.key.key_id)]
         if not there:
             return Finding(state=State.ABSENT)
         if intent is None:
-            return _conflict(f"it holds a certificate {self._key.label}")
-        issued = self._issuer.find(self._request)
+            return _conflict(f"it holds a certificate {self.key.label}")
+        issued = self.issued(intent)
         if issued is None or there != [issued.der]:
-            return _conflict(f"the certificate of {self._key.label} is not the one in force")
-        if certified_key(issued.der) != self._key.public_key(token):
-            return _conflict(f"the certificate of {self._key.label} is for another key")
+            return _conflict(f"the certificate of {self.key.label} is not the one in force")
+        if certified_key(issued.der) != self.key.public_key(token):
+            return _conflict(f"the certificate of {self.key.label} is for another key")
         shown = {one.value for one in found.of(CERTIFICATE)}
         if not shown.issuperset(issued.chain):
             return Finding(state=State.ABSENT, reason="certificates above it are missing")
         return self._match(issued)
+
+    def issued(self, intent: Intent) -> IssuedCertificate | None:
+        """What the issuer gave for the request, if it did."""
+        return self._issuer.find(intent.public["request"])
 
     def _match(self, issued: IssuedCertificate) -> Finding:
         certificate = x509.load_der_x509_certificate(issued.der)
@@ -92,18 +96,18 @@ class CertificateStep:
         """Ask the issuer, then write what is not there yet: from the top, the certificate last."""
 
         def sign(message: bytes) -> bytes:
-            return self._key.sign(token, message)
+            return self.key.sign(token, message)
 
         request = CertificateRequest(
-            request_id=self._request,
+            request_id=intent.public["request"],
             holder=self._holder,
-            public_key=self._key.public_key(token),
+            public_key=self.key.public_key(token),
             csr=None,
             attestation=None,
             token_serial=token.id.serial,
             settings=self._settings,
         )
-        algorithm, able = KEY_TYPE[self._key.algorithm.upper()], self._issuer.abilities
+        algorithm, able = KEY_TYPE[self.key.algorithm.upper()], self._issuer.abilities
         request = with_csr(request, algorithm, sign, names_token=able.names_token)
         issued = self._issuer.issue(request, self._clock())
         applet, pin = token.pkcs11(), held(token, USER_PIN)
@@ -113,7 +117,7 @@ class CertificateStep:
                 digest = hashlib.sha256(der).digest()
                 applet.put_certificate(pin, der, digest[:CHAIN_ID], _name(der))
         if issued.der not in there:
-            applet.put_certificate(pin, issued.der, self._key.key_id, self._key.label)
+            applet.put_certificate(pin, issued.der, self.key.key_id, self.key.label)
 
 
 def _name(der: bytes) -> str:

@@ -7,15 +7,15 @@ gets its own. Cut off in between it is still delivered, and done again.
 
 from __future__ import annotations
 
-from tokenprov.errors import AuthenticationFailed
 from tokenprov.model import SecretKind
 from tokenprov.pkcs11 import TokenInfo
-from tokenprov.secret import RandomBytes, Secret, draw_digits
+from tokenprov.secret import RandomBytes, draw_digits
 from tokenprov.step import Drawn, DrawnSecret, Finding, Intent, State
+from tokenprov.steps.pkcs11 import access
+from tokenprov.steps.pkcs11.erased import known_so_pin
 from tokenprov.token import Token
 
 SO_PIN = SecretKind.PKCS11_SO_PIN
-FEW_TRIES = frozenset({"SO_PIN_FINAL_TRY", "SO_PIN_COUNT_LOW"})  # CK_TOKEN_INFO.flags
 
 
 class TokenStep:
@@ -24,7 +24,7 @@ class TokenStep:
     id = "pkcs11/token"
     title = "PKCS#11 token and its SO PIN"
 
-    def __init__(self, *, label: str, length: int, published: Secret | None) -> None:
+    def __init__(self, *, label: str, length: int, published: str | None) -> None:
         """`published` is the SO PIN that tokens are delivered with, None where they are blank."""
         self._label, self._length, self._published = label, length, published
 
@@ -37,14 +37,16 @@ class TokenStep:
         """Blank, delivered, or with the sealed SO PIN, which is tried, but never at the last."""
         applet = token.pkcs11()
         info = applet.info()
+        if intent is None:
+            access.require_settable(token, "SO PIN", self._length)
         if not info.initialised:
             return Finding(state=State.ABSENT)
-        if "SO_PIN_LOCKED" in info.flags:
+        if access.LOCKED in info.flags:
             return _conflict("its SO PIN is locked")
         if intent is not None:
-            if info.flags & FEW_TRIES:
+            if info.flags & access.FEW_TRIES:
                 return _unaffordable()
-            if _is_officer(token, intent.secret(self.id)):
+            if access.is_officer(token, intent.secret(self.id)):
                 return self._ours(info)
             info = applet.info()
         return self._delivered(token, info)
@@ -55,11 +57,12 @@ class TokenStep:
         return Finding(state=State.MATCH, facts={"label": info.label})
 
     def _delivered(self, token: Token, info: TokenInfo) -> Finding:
-        if self._published is None:
+        known = known_so_pin(token, self._published)
+        if known is None:
             return _conflict("it is initialised already, and the profile names no published SO PIN")
-        if info.flags & FEW_TRIES:
+        if info.flags & access.FEW_TRIES:
             return _unaffordable()
-        if not _is_officer(token, self._published):
+        if not access.is_officer(token, known):
             return _conflict("its SO PIN is not the one that its maker published")
         return Finding(state=State.ABSENT)
 
@@ -69,17 +72,10 @@ class TokenStep:
         if not applet.info().initialised:
             applet.initialise(self._label, ours)
             return
-        assert self._published is not None  # or it was no token to write to
-        applet.initialise(self._label, self._published)
-        applet.change_so_pin(self._published, ours)
-
-
-def _is_officer(token: Token, so_pin: Secret) -> bool:
-    try:
-        token.pkcs11().log_in_officer(so_pin)
-    except AuthenticationFailed:
-        return False
-    return True
+        known = known_so_pin(token, self._published)
+        assert known is not None  # or it was no token to write to
+        applet.initialise(self._label, known)
+        applet.change_so_pin(known, ours)
 
 
 def _conflict(reason: str) -> Finding:

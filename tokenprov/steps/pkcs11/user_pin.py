@@ -6,6 +6,7 @@ from tokenprov.errors import AuthenticationFailed, NotVerified
 from tokenprov.model import SecretKind
 from tokenprov.secret import RandomBytes, Secret, draw_digits
 from tokenprov.step import Drawn, DrawnSecret, Finding, Intent, State
+from tokenprov.steps.pkcs11 import access
 from tokenprov.steps.pkcs11.token import SO_PIN
 from tokenprov.token import Token
 
@@ -20,11 +21,11 @@ class UserPinStep:
     title = "PKCS#11 user PIN"
 
     def __init__(self, *, length: int) -> None:
-        self._length = length
+        self.length = length
 
     def draw(self, random: RandomBytes) -> Drawn:
         """Decimal digits."""
-        value = draw_digits(self._length, random)
+        value = draw_digits(self.length, random)
         return Drawn(secrets={self.id: DrawnSecret(kind=USER_PIN, value=value)})
 
     def observe(self, token: Token, intent: Intent | None) -> Finding:
@@ -32,6 +33,8 @@ class UserPinStep:
         applet = token.pkcs11()
         info = applet.info()
         if not info.has_pin:
+            if intent is None:
+                access.require_settable(token, "user PIN", self.length)
             return Finding(state=State.ABSENT)
         if intent is None:
             return Finding(state=State.CONFLICT, reason="it has a user PIN")
@@ -42,7 +45,7 @@ class UserPinStep:
             applet.log_in(intent.secret(self.id))
         except AuthenticationFailed:
             return Finding(state=State.CONFLICT, reason="its user PIN is not ours")
-        return Finding(state=State.MATCH, facts={"length": self._length})
+        return Finding(state=State.MATCH, facts={"length": self.length})
 
     def apply(self, token: Token, intent: Intent) -> None:
         """In one command, with the SO PIN that the token has by now."""
