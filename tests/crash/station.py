@@ -60,6 +60,7 @@ class Station:
         self._template = self.folder / "template"
         self._told_home, self._told_roster = folder / "station", folder / "roster.csv"
         self._kit, self._profile = kit, str(profile)
+        self._secrets: dict[bytes, tuple[SealContext, bytes]] = {}  # by envelope, once opened
         made = program.run("init", str(folder / "template"), *self.init_options)
         if made.status != 0:
             raise RuntimeError(f"no station: {made.said}")
@@ -146,6 +147,7 @@ class Station:
                     shutil.copy(path, folder)
             with contextlib.closing(sqlite3.connect(Path(folder) / "ledger.sqlite")) as connection:
                 connection.row_factory = sqlite3.Row
+                connection.execute("PRAGMA synchronous = OFF")  # of a copy nothing need last
                 yield connection
 
     def rows(self, query: str, *values: object) -> list[Mapping[str, Any]]:
@@ -173,8 +175,11 @@ class Station:
         return self._private[Purpose(purpose)]
 
     def _opened(self, blob: bytes, purpose: str, state: str) -> Sealed:
-        context, secret = open_envelope(blob, self.key_of(purpose))
-        return Sealed(context=context, state=state, value=secret.reveal())
+        if blob not in self._secrets:
+            context, secret = open_envelope(blob, self.key_of(purpose))
+            self._secrets[blob] = context, secret.reveal()
+        context, value = self._secrets[blob]
+        return Sealed(context=context, state=state, value=value)
 
 
 @contextlib.contextmanager

@@ -62,10 +62,9 @@ def openable(made: Station, token: int, factory: Mapping[str, Any]) -> list[str]
 def settled(made: Station, token: int) -> Iterator[str]:
     """What is wrong once a command says that it is done."""
     yield from openable(made, token, ISSUED)
+    in_force = [one for one in made.sealed(token) if one.state == "active"]
     for name, value in held(made.control.snapshot(token), ISSUED).items():
-        active = [
-            one for one in made.sealed(token) if one.state == "active" and one.context.name == name
-        ]
+        active = [one for one in in_force if one.context.name == name]
         purposes = sorted(one.context.purpose for one in active)
         if len(set(purposes)) != len(purposes) or "break-glass" not in purposes:
             yield f"{name} is active for {purposes}"
