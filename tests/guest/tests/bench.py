@@ -82,6 +82,12 @@ class Operator:
     def reinsert(self, reader: str, label: str, reason: str, seconds: float) -> Iterator[None]:
         """Pull it and put it back, in a thread of its own."""
         self.asked.append(reason)
+        thread = self.put_in_again()
+        yield
+        thread.join()
+
+    def put_in_again(self) -> threading.Thread:
+        """Begin it; gives the thread that does it."""
 
         def again() -> None:
             self._bench.pull(self._port)
@@ -89,8 +95,7 @@ class Operator:
 
         thread = threading.Thread(target=again)
         thread.start()
-        yield
-        thread.join()
+        return thread
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
