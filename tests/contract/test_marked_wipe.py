@@ -16,7 +16,8 @@ import pytest
 
 from tests.contract.test_marked_life import MODEL, Keys, keys, made
 from tests.peers.test_verifier_script import run_script
-from tests.stations import Said
+from tests.stations import Said, Station
+from tests.stations import tell as plain
 from tokenprov import wipe
 from tokenprov.device.fido2 import Fido2
 
@@ -253,3 +254,24 @@ def test_a_holders_key_and_one_that_is_never_touched(keys: Keys) -> None:
     assert "is never to be touched" in refused.err
     assert fido2(keys) == before
     assert keys.station.entries("wiped") == []
+
+
+def test_a_backup_from_before_it_was_marked(keys: Keys, tmp_path: Path) -> None:
+    """What came since is brought in from the manifest, and the marks that are in none are named."""
+    file, home = tmp_path / "station.backup", tmp_path / "elsewhere"
+    assert keys.station.tell("backup", file).code == 0
+    new = str(keys.replace(keys.primary, "lost", "--without-serial").document["new"]["serial"])
+    keys.put_in(keys.spare)
+    again = tell(keys, "unblock", keys.spare, "--fido2", *WHY)
+    assert again.code == 0, again.err
+    manifest = keys.station.home / "manifest"
+    key = keys.station.home / "custodians" / "private" / "break-glass.pem"
+    command = ("restore", file, home, "--key", key, "--manifest", manifest)
+    said = plain(*command, "--checkpoint", manifest / "checkpoint", "--json")
+    assert said.code == 0, said.err
+    lost = [one for one in said.document["lost"] if "the mark of token" in one]
+    assert [new in lost[0], keys.spare in lost[1]] == [True, True]
+    assert len(lost) == 2
+    restored = Station(home=home, environment=keys.station.environment)
+    assert restored.tell("revoke", new, "--reason", "lost").code == 0
+    assert restored.tell("manifest", "verify").code == 0

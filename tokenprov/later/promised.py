@@ -41,6 +41,7 @@ class Promised:
     def tell(self) -> None:
         """Tell it. Raises EvidenceError, ProfileError, StationError."""
         entry = self._entry
+        self._miss_mark()
         match entry["kind"]:
             case Kind.ISSUED:
                 self._order()
@@ -55,6 +56,19 @@ class Promised:
                 )
             case kind if kind in _WORKS and "work" in entry:
                 self._work(_WORKS[Kind(kind)])
+
+    def _miss_mark(self) -> None:
+        """What a token's mark is proved by is in no entry."""
+        entry = self._entry
+        mark = entry.get("token", {}).get("mark")
+        steps = entry.get("steps", ()) if entry["kind"] == Kind.UNBLOCKED else ()
+        again = any(step["id"].startswith("fido2/") for step in steps)
+        new = entry["kind"] == Kind.ISSUED and mark and self._home.marks().find(mark) is None
+        if mark and (new or again):
+            self.lost.append(
+                f"entry {self._index}: the mark of token {mark}, which is not known again when it is"
+                " put in"
+            )
 
     def _order(self) -> None:
         """The order, bound to its token; with its batch, where that was made after the backup."""
