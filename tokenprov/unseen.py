@@ -25,17 +25,20 @@ from tokenprov.unnumbered import recognise
 from tokenprov.wipe import FIDO2, emptied, finish
 
 
-def is_left(home: Home, wanted: TokenId, token: AnyToken) -> bool:
-    """Whether a token is what that one would be once its mark is gone."""
+def is_blank(token: AnyToken) -> bool:
+    """Whether nothing is on it."""
+    return not take_inventory(token).used
+
+
+def is_left(
+    home: Home,
+    wanted: TokenId,
+    token: AnyToken,
+    is_so: Callable[[AnyToken], bool] = is_blank,
+) -> bool:
+    """Whether a token is what that one would be once its mark is gone: like it, and `is_so`."""
     recognise(home, token)
-    alike = not token.id.named and replace(token.id, mark=wanted.mark) == wanted
-    return alike and not take_inventory(token).used
-
-
-def name_left(home: Home, wanted: TokenId, token: AnyToken) -> None:
-    """Name such a token by that mark, for whoever looks for it."""
-    if is_left(home, wanted, token):
-        token.id = replace(token.id, mark=wanted.mark)
+    return not token.id.named and replace(token.id, mark=wanted.mark) == wanted and is_so(token)
 
 
 def awaited(home: Home, token: AnyToken, covers: Callable[[TokenId], bool]) -> WipeRecord | None:

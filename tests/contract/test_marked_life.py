@@ -43,6 +43,7 @@ class Keys:
     primary: str  # its mark
     spare: str
     inside: dict[str, Any]  # by mark, what is on the key
+    model: str = MODEL
 
     def put_in(self, mark: str) -> None:
         """That key, as it was when it was taken out."""
@@ -55,7 +56,7 @@ class Keys:
 
     def blank(self) -> None:
         """Another key, fresh from its maker."""
-        self.bench.control.replace(0, model=MODEL)
+        self.bench.control.replace(0, model=self.model)
 
     def replace(self, subject: str, cause: str, *options: str | Path) -> Said:
         """The command, for programs."""
@@ -164,6 +165,8 @@ def test_it_is_listed_and_rehearsed(keys: Keys) -> None:
     keys.put_in(keys.spare)
     (here,) = keys.station.tell("token", "list", "--json").document
     assert (here["serial"], here["mark"]) == (None, keys.spare)
+    shown = keys.station.tell("token", "show", keys.spare, "--json")
+    assert shown.document["recorded"]["holder"] == "Ada Okonkwo"
     said = keys.station.tell("drill", "spare", "--seed", "1", "--json")
     assert said.code == 0, said.err
     assert said.document["passed"] is True

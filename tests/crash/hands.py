@@ -26,7 +26,7 @@ def puts_it_in_again() -> None:
             threading.Thread(target=_again, daemon=True).start()
             yield
 
-    StationOperator.reinsert = asks_and_is_heard  # type: ignore[method-assign]  # the hands
+    StationOperator.reinsert = asks_and_is_heard  # type: ignore[method-assign]  # hands for the test
 
 
 def lies_in_its_reader(control: SimControl) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import click
@@ -30,6 +31,7 @@ from tokenprov.model import Cause
 from tokenprov.policy import Agreement
 from tokenprov.record.history import EMPTIED, HELD
 from tokenprov.secret import Secret
+from tokenprov.unseen import is_left
 
 
 @click.command("return")
@@ -116,7 +118,8 @@ def _place(home: Home, token: Issued) -> Place | None:
     if token.state in EMPTIED:
         return None
     begun = home.ledger.wipes.open(token.label)
-    return place_of(home, token, sent=begun is not None and begun.sent is not None)
+    sent = begun is not None and begun.sent is not None
+    return place_of(home, token, left=partial(is_left, home, token.token) if sent else None)
 
 
 def _preview(home: Home, token: Issued, acts: Iterable[Act], as_json: bool) -> None:

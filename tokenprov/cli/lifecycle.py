@@ -6,7 +6,7 @@ import getpass
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from tokenprov.cli.output import as_json, facts_line, print_json, print_table
 from tokenprov.cli.readers import as_it_says, choose_reader
 from tokenprov.cli.signing import agreed
 from tokenprov.device.sources import SMART_CARDS, Source
+from tokenprov.device.token import AnyToken
 from tokenprov.errors import TokenGone
 from tokenprov.home import Home
 from tokenprov.lifecycle.foreseen import Act
@@ -28,7 +29,6 @@ from tokenprov.prompts import StationOperator
 from tokenprov.source import source_for
 from tokenprov.station.screens import json_screen, line_screen
 from tokenprov.unnumbered import recognise
-from tokenprov.unseen import name_left
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -41,11 +41,11 @@ class Place:
     source: Source = SMART_CARDS
 
 
-def place_of(home: Home, token: Issued, *, sent: bool = False) -> Place:
+def place_of(home: Home, token: Issued, *, left: Callable[[AnyToken], bool] | None = None) -> Place:
     """Where a token is that is to be told something again; a module is left when the command ends.
 
-    One without a serial is known by the mark that it proves; where its reset was `sent`, and none
-    does, it is a blank one like it (`unseen`).
+    One without a serial is known by the mark that it proves. Where that may be gone, and none does,
+    `left` says whether a token is what is left of it (`unseen`).
 
     Raises `TokenGone` where it is in no reader, `InputError` for a module that is not there.
     """
@@ -55,10 +55,14 @@ def place_of(home: Home, token: Issued, *, sent: bool = False) -> Place:
     try:
         return Place(reader=choose_reader(None, token.label, source, know), source=source)
     except TokenGone:
-        if not sent:
+        if left is None:
             raise
-    left = partial(name_left, home, token.token)
-    return Place(reader=choose_reader(None, token.label, source, left), source=source)
+
+    def name_left(there: AnyToken) -> None:
+        if left(there):
+            there.id = replace(there.id, mark=token.token.mark)
+
+    return Place(reader=choose_reader(None, token.label, source, name_left), source=source)
 
 
 def desk(command: _F) -> _F:

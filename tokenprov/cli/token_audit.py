@@ -11,7 +11,7 @@ import click
 
 from tokenprov.audit import Audit, Standing, audit
 from tokenprov.cli.output import as_json, facts_line, print_json, print_table
-from tokenprov.cli.readers import Nobody, choose_reader, module_option, seen
+from tokenprov.cli.readers import Nobody, choose_reader, known_here, module_option, seen
 from tokenprov.device.sources import source_of
 from tokenprov.errors import InputError, TokenError
 from tokenprov.home import Home
@@ -29,7 +29,7 @@ def show(home_path: Path, serial: str, module: str | None, as_json: bool) -> Non
     """What is on the token with that serial now, and what the station has recorded of it."""
     with (
         closing(source_of(module)) as source,
-        source.opened(choose_reader(None, serial, source), Nobody()) as here,
+        source.opened(choose_reader(None, serial, source, known_here(home_path)), Nobody()) as here,
     ):
         inventory = take_inventory(here)
     recorded = _recorded(home_path, serial)

@@ -13,7 +13,7 @@ import click
 from tokenprov.cli.custodians import custodian_key
 from tokenprov.cli.lifecycle import Place, bench_at
 from tokenprov.cli.output import as_json, print_json, print_table
-from tokenprov.cli.readers import choose_reader, module_option
+from tokenprov.cli.readers import choose_reader, known_here, module_option
 from tokenprov.custody import Form, Opened, Reason, open_sealed, sealed
 from tokenprov.device.sources import source_of
 from tokenprov.errors import EscrowError, InputError, TokenError
@@ -66,7 +66,7 @@ def prove_(
         return _pin_in_escrow(Home.open(home_path), serial, kind, key_given, passphrase, why)
 
     with closing(source_of(module)) as source:
-        reader = choose_reader(None, serial, source)
+        reader = choose_reader(None, serial, source, known_here(home_path))
         proving = prove if module is None else prove_keys
         place = Place(reader=reader, source=source)
         with bench_at(place, as_json) as bench, bench.opened() as token:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -66,7 +67,8 @@ def unblock(
         )
     home = Home.open(home_path)
     token = the_one(home, subject, State.HELD)
-    place = place_of(home, token, sent=fido2 and fido_again.is_sent(home, token))
+    sent = fido2 and fido_again.is_sent(home, token)
+    place = place_of(home, token, left=partial(fido_again.is_left, home, token) if sent else None)
     order = Order(operator=operator, reason=reason, agreement=agreement)
     if key_given is None:
         _print(_again(home, token, place, order, dry_run=dry_run, as_json=as_json), as_json)

@@ -66,8 +66,8 @@ class Promised:
         new = entry["kind"] == Kind.ISSUED and mark and self._home.marks().find(mark) is None
         if mark and (new or again):
             self.lost.append(
-                f"entry {self._index}: the mark of token {mark}, which is not known again when it is"
-                " put in"
+                f"entry {self._index}: the mark of token {mark}, which is not known again when it"
+                " is put in"
             )
 
     def _order(self) -> None:

@@ -6,8 +6,8 @@ else on the token stay. Rules:
 - The reset is noted once it was done, and promised nothing before: cut off until then, the token is
   reset once more. From then on a token that has a FIDO2 PIN again is refused.
 - A token without a serial gets another mark of the same name on the connection of its reset. That
-  it is about to be sent is noted before: cut off then, nothing proves which token it was, a blank
-  one like it is taken for it (`unseen`), and the entry says so.
+  it is about to be sent is noted before: cut off then, nothing proves which token it was. One like
+  it that has no FIDO2 PIN, and all else as recorded, is taken for it; the entry says so (`unseen`).
 - PIN, settings and passkeys are a further generation of the order that issued the token. A passkey
   at a relying party of the station takes the place of the one that ended, which is read back; those
   that the holder registered elsewhere are theirs to end, and the entry says so.
@@ -18,7 +18,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from tokenprov import unseen
+from tokenprov.audit import Standing, audit
 from tokenprov.device.reinsertion import fido2_reset
+from tokenprov.device.token import AnyToken
 from tokenprov.errors import InputError, NotVerified
 from tokenprov.home import Home
 from tokenprov.lifecycle import work
@@ -38,7 +41,6 @@ from tokenprov.step import Finding, Step
 from tokenprov.step import State as StepState
 from tokenprov.token import Token
 from tokenprov.unnumbered import mark, only
-from tokenprov.unseen import is_left
 from tokenprov.wipe import FIDO2
 
 PARAMETER = "fido2"  # of the work, by which it differs from unblocking a PIV PIN
@@ -97,8 +99,8 @@ def set_up_again(home: Home, begun: Work, bench: Bench) -> int:
     def then() -> dict[str, Json]:
         gone = [_ended(home, *pair) for pair in zip(ended, before, strict=True)]
         now = home.ledger.works.find(begun.record.id)
-        unseen = now is not None and now.parameters.get(_UNSEEN)
-        return {"credentials": gone, **({"unseen": [FIDO2]} if unseen else {})}
+        blind = now is not None and now.parameters.get(_UNSEEN)
+        return {"credentials": gone, **({"unseen": [FIDO2]} if blind else {})}
 
     steps = make(home, begun.token, begun)
     return tell(home, begun, Kind.UNBLOCKED, bench, {}, steps, then=then)
@@ -109,6 +111,22 @@ def is_sent(home: Home, token: Issued) -> bool:
     works = home.ledger.works.unfinished(token.label)
     mine = [one.parameters for one in works if one.kind is WorkKind.UNBLOCK]
     return any(one.get(_SENT) and not one.get(_RESET) for one in mine)
+
+
+def is_left(home: Home, token: Issued, there: AnyToken) -> bool:
+    """Whether a token is that one with FIDO2 reset: without a PIN, and all else as recorded."""
+
+    def is_so(there: AnyToken) -> bool:
+        before, there.id = there.id, token.token
+        try:
+            made = audit(home, there)
+        finally:
+            there.id = before
+        differ = [one.id for one in made.settings if one.standing is Standing.DRIFT]
+        ours = all(id.startswith(_OURS) for id in differ) and not made.added
+        return ours and not there.fido2().info.options.get("clientPin")
+
+    return unseen.is_left(home, token.token, there, is_so)
 
 
 def _reset(home: Home, begun: Work, bench: Bench, before: Sequence[str | None]) -> Bench:
@@ -126,7 +144,7 @@ def _reset(home: Home, begun: Work, bench: Bench, before: Sequence[str | None]) 
     was = [one or "" for one in before]
     if noted.get(_SENT):
         with bench.opened() as here:
-            if is_left(home, token, here):
+            if is_left(home, begun.token, here):
                 mark(home, here, token.mark)
                 note(**{_RESET: was, _UNSEEN: True})
                 return bench

@@ -199,6 +199,17 @@ _MODELS = (
         atr=ATR_YUBIKEY_4,
         reader_name=_YUBIKEY_READER,
     ),
+    Model(  # one that tells no serial, in any application
+        name="yubikey-5.7.4-no-serial",
+        version=(5, 7, 4),
+        kind=Kind.YUBIKEY,
+        has_serial=False,
+        usb_supported=_ALL_54,
+        nfc_supported=_ALL_54,
+        atr=ATR_YUBIKEY_5,
+        reader_name=_YUBIKEY_READER,
+        aaguid=bytes.fromhex("a25342c03cdc44148e46f4807fca511c"),
+    ),
     Model(
         name="security-key-5.7",
         version=(5, 7, 4),
