@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 from tokenprov import events
 from tokenprov.errors import IssuerPending, StationError, TokenConflict, TokenprovError
@@ -25,6 +26,7 @@ from tokenprov.events import Listener
 from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
 from tokenprov.issuance import Issuance, Issuing
+from tokenprov.meanwhile import meanwhile
 from tokenprov.model import Order, OrderState, TokenId
 from tokenprov.plan import steps_on
 from tokenprov.policy import Clearance
@@ -236,22 +238,30 @@ class BatchWork:
         token with the reason.
         """
         journal = OrderJournal(self._home, order.id, token.id.label, random=self._random)
-        steps = steps_on(
-            token, self._profile, order, self._home, day=journal.day, history=self._history
-        )
+        is_virtual = cache(lambda: self._is_virtual(token))
 
-        def begin() -> Mapping[str, Finding]:
-            journal.prepare(steps)
-            inventory = take_inventory(token)
-            self._refuse_used(token, inventory.used)  # before a step tries what may be a PIN
-            findings = look(token, steps)
-            self._refuse_used(token, conflicts(findings))
-            # for the entry of one that is set aside
-            facts = {**inventory.facts, "virtual": self._is_virtual(token)}
-            journal.claim(token.id, facts)
-            return findings
+        def plan() -> Sequence[Step]:
+            steps = steps_on(
+                token, self._profile, order, self._home, day=journal.day, history=self._history
+            )
+            if not journal.begun:
+                journal.prepare(steps)
+            return steps
 
         try:
+            planned = meanwhile(plan)
+            inventory = None if journal.begun else take_inventory(token)
+            steps = planned.result()
+
+            def begin() -> Mapping[str, Finding]:
+                assert inventory is not None, "nothing was begun"
+                self._refuse_used(token, inventory.used)  # before a step tries what may be a PIN
+                findings = look(token, steps)
+                self._refuse_used(token, conflicts(findings))
+                # for the entry of one that is set aside
+                journal.claim(token.id, {**inventory.facts, "virtual": is_virtual()})
+                return findings
+
             outcomes = provision(
                 token,
                 steps,
@@ -266,7 +276,7 @@ class BatchWork:
                     outcomes=outcomes,
                     kit_size=self._batch.kit_size,
                     operator=self._operator,
-                    virtual=self._is_virtual(token),
+                    virtual=is_virtual(),
                     clearance=self._clearance,
                     issued=issued,
                 )

@@ -66,6 +66,11 @@ class OrderJournal:
             else home.clock().date()
         )
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything was promised to this token before this journal was made."""
+        return bool(self._begun)
+
     def intents(self) -> Mapping[str, Intent]:
         """What was promised to this token before this journal was made, the secrets reopened.
 
