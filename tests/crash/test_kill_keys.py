@@ -1,4 +1,4 @@
-"""SIGKILL at every write of a change of keys, of a cosignature and of the append after it.
+"""SIGKILL at every write of a change of keys, of cosignatures and of the append after them.
 
 Whatever the instant, the manifest has its old head and key or its new ones, never neither, and the
 station goes on by itself.
@@ -43,12 +43,25 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = folder / "home"
     assert tell("init", home, "--name", "bench", "--operator", "olga").code == 0
     key = (home / "manifest" / "manifest.vkey").read_text().strip()
+    lines_of(folder, "first")
     assert tell("--home", home, "manifest", "rotate-key", *WHY).code == 0
+    lines_of(folder, "last")
     assert tell("witness", "init", folder / "w", "--name", "w.example").code == 0
     cosign = ("witness", "cosign", folder / "w", home / "manifest", "--key", key)
     assert tell(*cosign).code == 0
     (folder / "first").write_text(key)
     return folder
+
+
+def lines_of(folder: Path, name: str) -> None:
+    """Have a witness elsewhere cosign what the manifest is now, and keep its answer in a file."""
+    made = tell("witness", "init", folder / f"{name}-state", "--name", name)
+    (folder / f"{name}.vkey").write_text(made.out)
+    (folder / "shown").write_text(tell("--home", folder / "home", "manifest", "submit").out)
+    key = ("--key", folder / "home" / "manifest" / "manifest.vkey")
+    said = tell("witness", "cosign", folder / f"{name}-state", folder / "shown", *key)
+    assert said.code == 0, said.err
+    (folder / f"{name}.lines").write_text(said.out)
 
 
 class Desk:
@@ -66,7 +79,8 @@ class Desk:
 
     def run(self, command: Sequence[str], stop: Point | None = None) -> Run:
         """Run it, killed at a point."""
-        words = [word.format(home=self.home, witness=self.witness) for word in command]
+        names = {"home": self.home, "witness": self.witness, "folder": self._folder}
+        words = [word.format(**names) for word in command]
         return self._program.run("--home", str(self.home), *words, stop=stop)
 
     def faults(self, *, epoch: bool) -> list[str]:
@@ -123,6 +137,37 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "an epoch": ("manifest", "rotate-key", "--lost", *WHY),
     "witness cosign": ("witness", "cosign", "{witness}", "{home}/manifest"),
 }
+
+
+@pytest.mark.parametrize(("name", "place"), [("last", "checkpoint"), ("first", "cosigned/1")])
+def test_lines_from_elsewhere_are_kept_or_not_yet(
+    program: Program, template: Path, tmp_path: Path, name: str, place: str
+) -> None:
+    """Of the head, or of one before it and another key: there at once or not yet, and once."""
+    desk = Desk(program, template, tmp_path / "desk")
+    witness = ("--witness", f"{{folder}}/{name}.vkey")
+    command = ("manifest", "add-cosignatures", f"{{folder}}/{name}.lines", *witness)
+
+    def lines() -> int:
+        path = desk.home / "manifest" / place
+        return path.read_text().count(f"— {name} ") if path.exists() else 0
+
+    desk.fresh()
+    whole = desk.run(command)
+    assert (whole.status, lines()) == (0, 1), whole.said
+    points, found = writes(whole), list[str]()
+    for point in points:
+        desk.fresh()
+        assert lines() == 0
+        run = desk.run(command, point)
+        after = [] if run.killed else [f"it was not killed: {run.said}"]
+        after += desk.faults(epoch=False)
+        again = desk.run(command)
+        after += [] if (again.status, lines()) == (0, 1) else [f"again: {again.said}"]
+        after += desk.goes_on(epoch=False)
+        found += [f"killed before {point}: {fault}" for fault in after]
+    assert len(points) > 3
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
