@@ -4,11 +4,13 @@ With `--each FILE …` it is run in several machines side by side, each with a b
 its share of the files as last arguments. What the first says is told as it comes, that of the
 others after it.
 
-Exits with the command's code, the worst of several; 124, as timeout(1), when it takes too long.
+Exits with the command's code, the worst of several; 124, as timeout(1), when it takes too long; 125
+where a machine ends by itself, which is told after what it had said.
 """
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -18,26 +20,33 @@ from pathlib import Path
 
 import click
 
-from tests.guest.machine import BUILD, ROOT, machine, run, variables
+from tests.guest import snapshot
+from tests.guest.machine import BUILD, ROOT, run, variables
+from tests.guest.monitor import MachineError
 from tokenprov.sim.bench import VirtualBench
 
-TOOK_TOO_LONG = 124
-PROCESSORS = 2  # of this machine, that the guests have among them
+TOOK_TOO_LONG, BROKE = 124, 125
 MODELS = ("yubikey-5.7.4", "security-key-5.7-hid", "yubikey-5.4.3")
 
 
-def guest(
-    number: int, command: Sequence[str], models: Sequence[str], among: int, seconds: float
-) -> int:
+def guest(number: int, command: Sequence[str], models: Sequence[str], seconds: float) -> int:
     """Run a command in the guest of that number; its exit code. The first one's output is ours."""
     out = BUILD / "out" / str(number)
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    bench = VirtualBench(tokens=len(models), model=models, usb=True)
-    processors = max(1, PROCESSORS // among)
-    with bench, machine(bench, out, processors) as folder, (out / "output.txt").open("wb") as kept:
-        to = sys.stdout.buffer if number == 0 else kept
-        code = run(folder, list(command), variables(), seconds, to)
+    try:
+        with (
+            (out / "output.txt").open("wb") as kept,
+            VirtualBench(tokens=len(models), model=models, usb=True) as bench,
+            contextlib.closing(snapshot.start(out)) as machine,
+        ):
+            machine.plug(bench)
+            to = sys.stdout.buffer if number == 0 else kept
+            code = run(machine.folder, list(command), variables(), seconds, to)
+    except MachineError as error:
+        with (out / "output.txt").open("a", encoding="utf-8") as kept:
+            kept.write(f"guest: machine {number}: {error}\n")
+        return BROKE
     return TOOK_TOO_LONG if code is None else code
 
 
@@ -57,13 +66,14 @@ def main(
     command: tuple[str, ...],
 ) -> None:
     """Run COMMAND in the guest, which is built first if need be."""
-    for script in ("build.sh", "disks.sh"):
+    for script in ("build.sh", "code.sh"):
         subprocess.run(["bash", f"tests/guest/{script}"], cwd=ROOT, check=True)
+    snapshot.keep()
     among = max(1, min(guests, len(files)))
     shares = [[*command, *map(str, sorted(files)[number::among])] for number in range(among)]
     with ThreadPoolExecutor(among) as pool:
         running = [
-            pool.submit(guest, number, share, models, among, seconds)
+            pool.submit(guest, number, share, models, seconds)
             for number, share in enumerate(shares)
         ]
         codes = []

@@ -1,26 +1,29 @@
 """The guest: a virtual machine with a USB bus, on which virtual tokens are plugged.
 
-The machine's processor is emulated in software, so that it runs in a container. Its root is this
-machine's own, read-only, with build/guest/layer and a tmpfs over it (init): what is installed here
-runs there. One command is run in it by its only service (units/guest.service); the bench's control
-socket is a port of the machine, so that tests in there move the tokens about.
+Its processor is emulated in software, so that it runs in a container. It starts from a disk
+(build.sh) to where its only service, worker.py, waits for a command; there it is kept, and starts
+from that moment the next time (`snapshot`). Then what belongs to this run is plugged in: the tokens
+of a bench, whose control socket is a port of the machine, so that tests in there move them about;
+the checkout as it is now; a folder that the machine writes to; and ports for the command, what it
+says, and its exit code.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import shlex
+import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from tests.guest.monitor import MachineError, Monitor
 from tokenprov.sim.attestation import ROOTS_FOLDER
 from tokenprov.sim.bench import VirtualBench
 from tokenprov.sim.control import CONTROL_VARIABLE
@@ -28,10 +31,12 @@ from tokenprov.sim.usb.wiring import USB_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build/guest"
-MEMORY_MEGABYTES = 1024
+MEMORY = "1024M"
 ROOTS = "roots"  # in the folder that the machine writes to: what the virtual tokens attest under
 PORTS = "/dev/virtio-ports/tokenprov"  # the names of the machine's ports begin with it
 CONNECT_SECONDS = 60.0
+START_SECONDS = 300.0  # on a machine that does much else besides
+READY = "guest: ready"  # what worker.py says on the console
 PROCESSOR = "max,-avx,-avx2,-sha-ni"  # these instructions are slower to emulate than to do without
 # Hardware that the machine has and nobody needs: udev would load its drivers, slowly.
 NOT_LOADED = (
@@ -40,88 +45,100 @@ NOT_LOADED = (
     "sha512_ssse3,sha1_ssse3,sha256_ssse3,polyval_clmulni,crc32_pclmul,evbug,joydev,sg,ppdev,"
     "parport_pc,lp,parport,configfs,efi_pstore,fuse,loop,dm_mod,button"
 )
+KERNEL = (
+    "console=ttyS0 quiet loglevel=3 panic=-1 audit=0 net.ifnames=0 mitigations=off nowatchdog "
+    "cryptomgr.notests apparmor=0 nokaslr random.trust_cpu=on systemd.unit=guest.target "
+    f"systemd.show_status=1 module_blacklist={NOT_LOADED}"
+)
 
 
-def arguments(
-    folder: Path, usb: Path, control: str, ports: int, out: Path, processors: int
-) -> list[str]:
-    """QEMU's command line; `folder` holds the sockets of the machine's own ports."""
-    kernel = " ".join(
-        [
-            "console=ttyS0 quiet loglevel=3 panic=-1 audit=0 net.ifnames=0",
-            "mitigations=off nowatchdog cryptomgr.notests apparmor=0 nokaslr random.trust_cpu=on",
-            "systemd.unit=guest.target systemd.show_status=1",
-            f"module_blacklist={NOT_LOADED}",
-            (BUILD / "paths").read_text(encoding="utf-8").strip(),
-        ]
-    )
+def hardware(memory: Path, *, shared: bool) -> list[str]:
+    """QEMU's command line, as it is for every run; its memory is a file, or what it began as."""
+    share = "on" if shared else "off"
     made = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", PROCESSOR]
-    made += ["-smp", str(processors), "-m", str(MEMORY_MEGABYTES), "-nodefaults", "-no-reboot"]
-    made += ["-vga", "std", "-display", "none"]  # a seat needs a screen
+    made += ["-machine", "pc,memory-backend=memory", "-m", MEMORY]
+    made += [
+        "-object",
+        f"memory-backend-file,id=memory,size={MEMORY},mem-path={memory},share={share}",
+    ]
+    made += ["-nodefaults", "-no-reboot", "-vga", "std", "-display", "none"]  # a seat has a screen
     made += ["-kernel", str(BUILD / "vmlinuz"), "-initrd", str(BUILD / "initramfs.gz")]
-    made += ["-append", kernel, "-serial", f"file:{out / 'console.log'}"]
-    for tag, path, access in (
-        ("root", Path("/"), ",readonly=on"),
-        ("layer", BUILD / "layer", ",readonly=on"),
-        ("out", out, ""),
-    ):
-        share = f"local,id={tag},path={path},security_model=none,multidevs=remap{access}"
-        made += ["-fsdev", share, "-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"]
-    for disk in ("python.img", "code.img"):
-        made += ["-drive", f"file={BUILD / disk},if=virtio,format=raw,readonly=on"]
-    made += ["-device", "virtio-serial-pci"]
-    for name in ("command", "output", "exit"):
-        made += ["-chardev", f"socket,id={name},path={folder / name},server=on,wait=off"]
-        made += ["-device", f"virtserialport,chardev={name},name=tokenprov.{name}"]
-    made += ["-chardev", f"socket,id=control,path={control}"]
-    made += ["-device", "virtserialport,chardev=control,name=tokenprov.control"]
-    made += ["-device", "qemu-xhci,id=usb,p2=8,p3=0"]
-    for number in range(ports):
-        made += ["-chardev", f"socket,id=usb{number},path={usb / f'usb{number}'}"]
-        made += ["-device", f"usb-redir,chardev=usb{number},bus=usb.0"]
+    made += ["-append", KERNEL]
+    made += ["-drive", f"file={BUILD / 'root.img'},if=virtio,format=raw,readonly=on"]
+    made += ["-device", "virtio-serial-pci,id=ports", "-device", "qemu-xhci,id=usb,p2=8,p3=0"]
     return made
 
 
-@contextlib.contextmanager
-def machine(bench: VirtualBench, out: Path, processors: int) -> Iterator[Path]:
-    """A machine that boots with the tokens of that bench; gives the folder of its ports."""
-    environment = bench.environment
-    shutil.copytree(environment[ROOTS_FOLDER], out / ROOTS, dirs_exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="tpguest-"))
-    qemu = subprocess.Popen(
-        arguments(
-            folder,
-            Path(environment[USB_VARIABLE]),
-            environment[CONTROL_VARIABLE],
-            len(bench.control.tokens()),
-            out,
-            processors,
-        ),
-        stdin=subprocess.DEVNULL,
-    )
-    try:
-        yield folder
-    finally:
-        qemu.send_signal(signal.SIGTERM)
+class Machine:
+    """One that runs; `folder` holds its sockets, `out` what it writes."""
+
+    def __init__(self, hardware: list[str], out: Path, *more: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="tpguest-"))
+        self.console, self._out = out / "console.log", out
+        command = [*hardware, "-qmp", f"unix:{self.folder / 'monitor'},server=on,wait=off"]
+        command += ["-serial", f"file:{self.console}", "-fsdev"]
+        command += [f"local,id=out,path={out},security_model=none,multidevs=remap", *more]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        self.monitor = Monitor(self.folder / "monitor")
+
+    def wait_ready(self) -> None:
+        """Wait until it waits for a command. Raises `MachineError` when that does not come."""
+        deadline = time.monotonic() + START_SECONDS
+        while READY not in self.console.read_text(encoding="utf-8", errors="replace"):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise MachineError(f"it does not start: {self.console} has what it said")
+            time.sleep(0.1)
+
+    def plug(self, bench: VirtualBench) -> None:
+        """What belongs to this run, the ports at last: the command comes when all is there."""
+        environment, add = bench.environment, self.monitor.ask
+        shutil.copytree(environment[ROOTS_FOLDER], self._out / ROOTS, dirs_exist_ok=True)
+        code = {"driver": "file", "filename": str(BUILD / "code.img"), "read-only": True}
+        add("blockdev-add", **code, **{"node-name": "code"})
+        add("device_add", driver="virtio-blk-pci", drive="code", id="code")
+        add("device_add", driver="virtio-9p-pci", fsdev="out", mount_tag="out", id="out")
+        usb = Path(environment[USB_VARIABLE])
+        for number in range(len(bench.control.tokens())):
+            self._chardev(f"usb{number}", usb / f"usb{number}", server=False)
+            where = {"chardev": f"usb{number}", "bus": "usb.0", "port": str(number + 1)}
+            add("device_add", driver="usb-redir", **where)
+        self._chardev("control", Path(environment[CONTROL_VARIABLE]), server=False)
+        for name in ("output", "exit", "command"):
+            self._chardev(name, self.folder / name, server=True)
+        for name in ("control", "output", "exit", "command"):
+            what = {"chardev": name, "name": f"tokenprov.{name}", "bus": "ports.0"}
+            add("device_add", driver="virtserialport", **what)
+
+    def _chardev(self, name: str, path: Path, *, server: bool) -> None:
+        where = {"addr": {"type": "unix", "data": {"path": str(path)}}, "server": server}
+        if server:
+            where["wait"] = False
+        self.monitor.ask("chardev-add", id=name, backend={"type": "socket", "data": where})
+
+    def close(self) -> None:
+        """Switch it off."""
+        with contextlib.suppress(MachineError):  # it may have ended by itself
+            self.monitor.ask("quit")
+        self.monitor.close()
         try:
-            qemu.wait(10)
+            self.process.wait(10)
         except subprocess.TimeoutExpired:
-            qemu.kill()
-            qemu.wait()
-        shutil.rmtree(folder, ignore_errors=True)
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def port(folder: Path, name: str) -> socket.socket:
-    """One of the machine's ports."""
+    """One of the machine's ports. Raises `MachineError` when it is not there."""
     deadline = time.monotonic() + CONNECT_SECONDS
     while True:
         connection = socket.socket(socket.AF_UNIX)
         try:
             connection.connect(str(folder / name))
-        except OSError:
+        except OSError as error:
             connection.close()
             if time.monotonic() > deadline:
-                raise
+                raise MachineError(f"its port {name}: {error}") from error
             time.sleep(0.05)
         else:
             return connection
@@ -136,16 +153,16 @@ def run(
 ) -> int | None:
     """Run a command in the machine, its output to a stream; its exit code, None for too long.
 
-    Raises `ConnectionError` where the machine ends by itself.
+    Raises `MachineError` where the machine ends by itself.
     """
-    words = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
-    line = f"cd {shlex.quote(str(ROOT))} && exec env {words} {shlex.join(command)}\n"
+    task = {"argv": command, "environment": dict(variables), "checkout": str(ROOT)}
     with (
-        port(folder, "command") as asked,
         port(folder, "output") as said,
         port(folder, "exit") as ended,
+        port(folder, "command") as asked,
     ):
-        asked.sendall(line.encode())
+        now = {"time": time.time(), "seed": secrets.token_hex(64)}
+        asked.sendall(json.dumps(task | now).encode() + b"\n")
         deadline = time.monotonic() + seconds
         said.settimeout(0.2)
         ended.settimeout(0.0)
@@ -153,7 +170,7 @@ def run(
             with contextlib.suppress(TimeoutError):
                 output = said.recv(65536)
                 if not output:
-                    raise ConnectionError("the machine ended before its command did")
+                    raise MachineError("it ended before its command did")
                 output_to.write(output)
                 output_to.flush()
                 continue

@@ -1,0 +1,124 @@
+"""In the guest: a Python that has loaded what is other people's, and waits for a command.
+
+When it says so on the console, the machine may be stopped and kept, to go on from there as often as
+it is wanted (tests/guest/snapshot.py). What differs from run to run is plugged in after that, so it
+is looked for here: this checkout on a disk, the folder of the run, and three ports. By `command`
+comes one line of JSON; `output` takes what the command writes, `exit` its code.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import runpy
+import struct
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from fcntl import ioctl
+from pathlib import Path
+from typing import Any
+
+PORTS = "/dev/virtio-ports/tokenprov"
+MODULES = Path(__file__).with_name("modules")  # their names, one a line (tests/guest/foreign.py)
+READY = "guest: ready"
+CODE = Path("/run/code")
+MOUNTS = (
+    ("-t", "squashfs", "-o", "ro", "/dev/vdb", str(CODE)),
+    ("-t", "9p", "-o", "trans=virtio,version=9p2000.L,msize=262144", "out", "/tmp/out"),
+)
+RNDADDENTROPY, RNDRESEEDCRNG = 0x40085203, 0x5207  # <linux/random.h>
+SHORTLY = 0.02  # seconds
+
+
+def load() -> None:
+    """Import what can be; a module that is missing is told by whoever needs it."""
+    for name in MODULES.read_text(encoding="utf-8").split():
+        with suppress(ImportError):
+            importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # what is forked shares it
+
+
+def asked() -> dict[str, Any]:
+    """What is to be done, when the port is there and somebody at its other end."""
+    path = Path(f"{PORTS}.command")
+    while not path.exists():
+        time.sleep(SHORTLY)
+    with path.open("rb", buffering=0) as port:
+        said = b""
+        while not said.endswith(b"\n"):
+            more = port.read(65536)
+            if not more:
+                time.sleep(SHORTLY)
+            said += more or b""
+    task: dict[str, Any] = json.loads(said)
+    return task
+
+
+def come_to_the_present(task: dict[str, Any]) -> None:
+    """The time of day, randomness that no other machine has, the checkout as it is now."""
+    time.clock_settime(time.CLOCK_REALTIME, task["time"])
+    seed = bytes.fromhex(task["seed"])
+    with Path("/dev/urandom").open("wb") as pool:
+        ioctl(pool, RNDADDENTROPY, struct.pack("ii", len(seed) * 8, len(seed)) + seed)
+        ioctl(pool, RNDRESEEDCRNG)
+    for mount in MOUNTS:
+        Path(mount[-1]).mkdir(parents=True, exist_ok=True)
+        while subprocess.run(["mount", *mount], capture_output=True, check=False).returncode:
+            time.sleep(SHORTLY)  # it is being plugged in
+    checkout = Path(task["checkout"])
+    for one in CODE.iterdir():
+        place = checkout / one.name
+        if one.is_dir():
+            place.mkdir(exist_ok=True)
+        else:
+            place.touch()
+        subprocess.run(["mount", "--bind", one, place], check=True)
+    os.chdir(checkout)
+    sys.path.insert(0, str(checkout))
+    importlib.invalidate_caches()
+
+
+def become(argv: list[str], environment: dict[str, str]) -> None:
+    """Be that program until it ends: `python -m MODULE …` goes on from what is loaded."""
+    os.environ.clear()
+    os.environ.update(environment)
+    if argv[:2] != ["python", "-m"]:
+        os.execvp(argv[0], argv)
+    sys.argv = argv[2:]
+    runpy.run_module(argv[2], run_name="__main__", alter_sys=True)
+
+
+def run(argv: list[str], environment: dict[str, str]) -> int:
+    """Its exit code, when it has ended; what it writes goes to the port.
+
+    The child does not come back from here: it ends as a program does.
+    """
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF
+    output = os.open(f"{PORTS}.output", os.O_WRONLY)
+    for stream, descriptor in enumerate((os.open(os.devnull, os.O_RDONLY), output, output)):
+        os.dup2(descriptor, stream)
+    os.closerange(3, output + 1)
+    become(argv, environment)
+    sys.exit()
+
+
+def main() -> None:
+    """Wait for the command, and give back its code."""
+    load()
+    Path("/dev/console").write_text(f"{READY}\n", encoding="utf-8")
+    task = asked()
+    come_to_the_present(task)
+    code = run(task["argv"], task["environment"])
+    Path(f"{PORTS}.exit").write_text(f"{code}\n", encoding="utf-8")
+    time.sleep(task["seconds"])  # what is written there must not be lost with it
+
+
+if __name__ == "__main__":
+    main()
