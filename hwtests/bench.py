@@ -13,34 +13,34 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, NoReturn
+from typing import Any, TypeVar
 
+from fido2.ctap import CtapError
 from fido2.ctap2.base import Ctap2
 from fido2.ctap2.pin import ClientPin
+from yubikit.core import CommandError
 from yubikit.yubiotp import YubiOtpSession
 
-from hwtests.connections import ctap2, filled, otp
+from hwtests.connections import ctap2, otp
 from hwtests.ears import Ears, well
-from hwtests.errors import Abandoned, BenchError
-from hwtests.operators import LONG, SHORT, UNNUMBERED, Operator
+from hwtests.errors import BenchError
+from hwtests.operators import LONG, SHORT, Operator
+from hwtests.place import Place
 from hwtests.subject import Subject
 from tests.stations import HEADER, Said, Station, tell
-from tokenprov.cli.readers import choose_reader
-from tokenprov.errors import TokenGone
 
 YKMAN = str(Path(sys.executable).with_name("ykman"))  # the stock one of this environment
 REASON = "hwtests"
 WHO = "hwtests"
-POLL = 0.1  # seconds
 PROGRAM_SECONDS = 120.0
-GO_ON = "Put the token in, and run the same command: it finishes what was begun."
+ASKED = 2  # times that a touch is asked for
 ORDERS_LEFT, CLOSED = 8, 2  # exit codes of a run: it did not take the token; it is closed
 LEFT = ("open", "working", "failed")  # orders of a batch that is not done
+_T = TypeVar("_T")
 _QUIET = ("wiped", None)  # kinds of a last entry after which the token is nobody's
 
 
@@ -57,7 +57,7 @@ class Bench:
     ) -> None:
         """`patience`: seconds that the operator has to take the token out or put it in."""
         self.subject, self.operator = subject, operator
-        self._patience, self._abandoned = patience, False
+        self.place = Place(subject.serial, operator, patience)
         self.station, self.folder = Station(home=home), home.parent
         if not (home / "station.toml").exists():
             home.parent.mkdir(parents=True, exist_ok=True)
@@ -75,11 +75,6 @@ class Bench:
         return self.subject.serial
 
     @property
-    def token(self) -> str:
-        """What the operator calls it."""
-        return self.subject.serial or UNNUMBERED
-
-    @property
     def label(self) -> str:
         """What the station calls it: its serial, or the mark that it has since it was issued."""
         mark: str = self.subject.serial or self.entry()["token"]["mark"]
@@ -88,7 +83,7 @@ class Bench:
     @property
     def reader(self) -> str:
         """Where the token is now; without a serial it must be the only one there."""
-        return choose_reader(None, self.subject.serial)
+        return self.place.reader
 
     def ctap2(self) -> AbstractContextManager[Ctap2]:
         """The maker's own library on its authenticator."""
@@ -104,11 +99,27 @@ class Bench:
         code: int | None = 0,
         hook: Callable[[dict[str, Any]], None] = lambda event: None,
     ) -> Said:
-        """A command of tokenprov, with the operator doing what it asks for; None: any exit code."""
-        ears = Ears(self.operator, self.token, self.reinsert, hook)
-        said = self.station.tell(*command, listener=ears)
-        ears.ended()
-        return well(said, code)
+        """A command of tokenprov, with the operator doing what it asks for; None: any exit code.
+
+        Where a touch was asked for in vain it is told again, once: it goes on where it was.
+        """
+        for _ in range(ASKED):
+            ears = Ears(self.operator, self.place.token, self.place.reinsert, hook)
+            said = self.station.tell(*command, listener=ears)
+            ears.ended()
+            if said.code in (0, code) or not ears.in_vain:
+                return well(said, code)
+        self.place.abandon(f"{self.place.token} was not touched, asked twice to {ears.asked[-1]}")
+
+    def touched(self, reason: str, deed: Callable[[], _T], seconds: int = SHORT) -> _T:
+        """What a deed gives that waits for a touch. Raises `BenchError` where it fails twice."""
+        for _ in range(ASKED):
+            try:
+                with self.operator.touching(self.place.token, reason, seconds):
+                    return deed()
+            except (BenchError, CommandError, CtapError, TimeoutError) as error:
+                last = error
+        raise BenchError(f"asked twice for a touch to {reason}, and yet: {last}") from last
 
     def document(self, *command: str | Path, code: int | None = 0) -> Any:
         """What a command says in JSON."""
@@ -192,7 +203,7 @@ class Bench:
 
     def clear(self) -> None:
         """End what was begun with it, unless it was abandoned: another may be there now."""
-        if self._abandoned:
+        if self.place.abandoned:
             return
         if self.subject.serial is None:
             self._reset()
@@ -242,13 +253,13 @@ class Bench:
             if not ctap.info.options.get("clientPin"):
                 return
         before = self._known_by()
-        self.reinsert(self.reader)
-        self.await_there()
+        self.place.reinsert(self.reader)
+        self.place.await_there()
         if self._known_by() != before:
-            self._abandon("another token was put in, and was not reset")
+            self.place.abandon("another token was put in, and was not reset")
         with self.ctap2() as ctap:
             seconds = LONG if ctap.info.long_touch_for_reset else SHORT
-            with self.operator.touching(self.token, "reset FIDO2", seconds):
+            with self.operator.touching(self.place.token, "reset FIDO2", seconds):
                 ctap.reset()
 
     def _known_by(self) -> tuple[bytes, int, list[str]]:
@@ -257,41 +268,3 @@ class Bench:
         with self.ctap2() as ctap:
             tries = ClientPin(ctap).get_pin_retries()[0]
             return bytes(ctap.info.aaguid), tries, [one.get("mark", "") for one in audited]
-
-    # ---- the token's place ----
-
-    def reinsert(self, reader: str) -> None:
-        """Out of that reader and in again; whoever asked for it sees that it is in."""
-        self.operator.remove(self.token)
-        self._wait(lambda: reader not in filled(), f"{self.token} is not taken out")
-        self.operator.insert(self.token)
-
-    def pull(self) -> None:
-        """Take it out, now."""
-        self.operator.remove(self.token)
-
-    def push(self) -> None:
-        """Put it in, and wait until it can be used."""
-        self.operator.insert(self.token)
-        self.await_there()
-
-    def await_there(self) -> None:
-        """Wait until it can be used."""
-        self._wait(self._is_there, f"{self.token} is not put in")
-
-    def _is_there(self) -> bool:
-        try:
-            return bool(self.reader)
-        except TokenGone:
-            return False
-
-    def _wait(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + self._patience
-        while not condition():
-            if time.monotonic() > deadline:
-                self._abandon(f"{what} within {self._patience:.0f} s")
-            time.sleep(POLL)
-
-    def _abandon(self, why: str) -> NoReturn:
-        self._abandoned = True
-        raise Abandoned(f"{why}. {GO_ON}")

@@ -26,6 +26,7 @@ NOTHING_MUCH = {
     "otp": '[otp.slot2]\nkind = "hmac-sha1"\n',
     "oath": "[oath]\npassword = {}\n",
 }
+NOT_RUN = "not_run"  # set on pytest's report of a test whose fixture failed before
 SERIALS = re.compile(r"\b\d{6,}\b")  # in what the report says of a failure
 
 
@@ -61,6 +62,7 @@ class Run:
         self._began = datetime.now(UTC)
         self._outcomes: dict[str, Outcome] = {}
         self._items: dict[str, pytest.Item] = {}
+        self._first: dict[BaseException, str] = {}  # the test that each was raised in first
         self._told: list[str] = []
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -109,21 +111,37 @@ class Run:
         if item.nodeid in self._items:
             before = self._outcomes.get(item.nodeid)
             seconds = made.duration + (before.seconds if before else 0)
-            if call.excinfo is not None:
+            if call.excinfo is not None and call.excinfo.value in self._first:
+                reason = f"what it needs failed in {self._first[call.excinfo.value]}"
+                self._note(item, Result.NOT_RUN, seconds, reason)
+                made.outcome = "skipped"
+                made.longrepr = (str(item.path), item.location[1] or 0, reason)
+                setattr(made, NOT_RUN, True)
+            elif call.excinfo is not None:
                 reason = _kind(call.excinfo)
                 if not self.config.getoption("report_serial"):
                     reason = SERIALS.sub("…", reason)
                 self._note(item, Result.FAILED, seconds, reason)
+                self._first[call.excinfo.value] = item.nodeid
                 if isinstance(call.excinfo.value, Abandoned):
                     item.session.shouldfail = reason
             elif before is None or before.result is Result.PASSED:
                 self._note(item, Result.PASSED, seconds)
         return made
 
-    def pytest_sessionfinish(self) -> None:
+    def pytest_report_teststatus(
+        self, report: pytest.CollectReport | pytest.TestReport
+    ) -> tuple[str, str, str] | None:
+        """What is in the way of a test is one finding: the others are told to be not run."""
+        return (Result.NOT_RUN, "-", "NOT RUN") if hasattr(report, NOT_RUN) else None
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the report, where there is a token."""
         if self.subject is None or not self._items or self.config.option.collectonly:
             return
+        for item in session.items:
+            if item.nodeid in self._items and item.nodeid not in self._outcomes:
+                self._note(item, Result.NOT_RUN, reason="the run ended before it")
         made = report.make_report(
             self.subject,
             list(self._outcomes.values()),
@@ -145,12 +163,12 @@ class Run:
         self._told += made.get("findings", [])
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """What does not apply and why, and where the report is."""
+        """What does not apply or was not run and why, and where the report is."""
         if not self._told:
             return
-        terminalreporter.section("the token, and what does not apply to it")
+        terminalreporter.section("the token, and what was not run on it")
         for one in self._outcomes.values():
-            if one.result is Result.NOT_APPLICABLE:
+            if one.result in (Result.NOT_APPLICABLE, Result.NOT_RUN):
                 terminalreporter.write_line(f"{one.test}: {one.reason}")
         for line in self._told:
             terminalreporter.write_line(line)

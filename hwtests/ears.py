@@ -19,6 +19,7 @@ from hwtests.operators import LONG, SHORT, Operator
 from tests.stations import Said
 
 TEN_SECONDS = "ten seconds long"  # in the reason for a touch that resets some tokens
+AFTERWARDS = ("OrderFailed", "OrderWaits", "TokenGivenUp", "BatchPaused")  # what comes of it
 
 
 class Ears(io.StringIO):
@@ -33,6 +34,7 @@ class Ears(io.StringIO):
     ) -> None:
         super().__init__()
         self.asked: list[str] = []  # the reasons, in order
+        self.in_vain = False  # whether nothing was done since the last touch was asked for
         self._operator, self._token = operator, token
         self._reinsert, self._hook = reinsert, hook
         self._threads: list[threading.Thread] = []
@@ -47,6 +49,8 @@ class Ears(io.StringIO):
 
     def _hear(self, event: dict[str, Any]) -> None:
         self._hook(event)
+        if event["event"] not in AFTERWARDS:
+            self.in_vain = event["event"] == "TouchDone"
         match event["event"]:
             case "TouchWanted":
                 self._begin_touching(event["reader"], event["reason"])

@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from hwtests.errors import BenchError
+from hwtests.errors import Abandoned, BenchError
 
 TERMINAL = Path("/dev/tty")
 BELL = "\a"
@@ -151,6 +151,8 @@ class Robot:
                 asked.flush()
                 answer = answers.readline().strip()
             except OSError as error:
-                raise BenchError(f"the robot is gone at {line!r}: {error}") from error
+                raise Abandoned(f"the robot is gone at {line!r}: {error}") from error
+        if not answer:
+            raise Abandoned(f"the robot ended at {line!r}")
         if answer != "ok":
-            raise BenchError(f"the robot says {answer or 'nothing'!r} to {line!r}")
+            raise BenchError(f"the robot says {answer!r} to {line!r}")

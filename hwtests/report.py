@@ -33,6 +33,7 @@ class Result(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     NOT_APPLICABLE = "not applicable"
+    NOT_RUN = "not run"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,9 @@ class Outcome:
     conditions: Sequence[str]
     result: Result
     seconds: float = 0.0
-    reason: str = ""  # of a failure, its kind and place; else the conditions that do not hold
+    reason: str = (
+        ""  # a failure's kind and place, conditions that do not hold, or what was in the way
+    )
 
 
 def make_report(

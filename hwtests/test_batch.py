@@ -61,14 +61,14 @@ def test_pulled_in_the_middle_it_goes_on(nobodys: Bench, step: str) -> None:
 
     def at_the_step(event: dict[str, Any]) -> None:
         if event["event"] == "StepStarted" and event["step"] == step and not pulls:
-            pulls.append(threading.Thread(target=nobodys.pull))
+            pulls.append(threading.Thread(target=nobodys.place.pull))
             pulls[0].start()
 
     said = nobodys.tell(*command, code=None, hook=at_the_step)
     for pull in pulls:
         pull.join()
     assert pulls
-    nobodys.push()
+    nobodys.place.push()
     if said.code:  # it was out before the token was done
         nobodys.tell("batch", "run", said.document["batch"], *nobodys.leave, "--json")
     assert nobodys.entry()["order"]

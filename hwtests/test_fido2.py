@@ -78,8 +78,8 @@ def test_three_wrong_pins_want_a_re_plug(counted: Bench, pin: str) -> None:
     said = [refused(counted, WRONG) for _ in range(IN_A_ROW)]
     assert said == [CtapError.ERR.PIN_INVALID] * (IN_A_ROW - 1) + [CtapError.ERR.PIN_AUTH_BLOCKED]
     assert refused(counted, pin) is CtapError.ERR.PIN_AUTH_BLOCKED
-    counted.reinsert(counted.reader)
-    counted.await_there()
+    counted.place.reinsert(counted.reader)
+    counted.place.await_there()
     with counted.ctap2() as ctap:
         assert ClientPin(ctap).get_pin_token(pin)
 

@@ -10,7 +10,6 @@ from yubikit.yubiotp import SLOT
 from hwtests.bench import Bench
 from hwtests.conditions import application, numbered
 from hwtests.judges import fields
-from hwtests.operators import SHORT
 
 pytestmark = [numbered(), application("otp")]
 PROFILE = """
@@ -28,10 +27,13 @@ CHALLENGE = b"a challenge"
 
 def test_a_touched_slot_answers(issued: Bench) -> None:
     """The maker's library gets the answer of the sealed seed, once the token is touched."""
-    touching = issued.operator.touching(issued.serial, "challenge-response", SHORT)
-    with issued.otp() as session, touching:
-        said = session.calculate_hmac_sha1(SLOT.TWO, CHALLENGE)
+
+    def answer() -> bytes:
+        with issued.otp() as session:
+            return session.calculate_hmac_sha1(SLOT.TWO, CHALLENGE)
+
     seed = bytes.fromhex(issued.secrets()["otp/2/seed"])
+    said = issued.touched("challenge-response", answer)
     assert said == hmac.new(seed, CHALLENGE, hashlib.sha1).digest()
 
 

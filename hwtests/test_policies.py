@@ -10,7 +10,6 @@ from yubikit.piv import DEFAULT_MANAGEMENT_KEY, PIN_POLICY, TOUCH_POLICY, PivSes
 from hwtests.bench import ORDERS_LEFT, Bench
 from hwtests.conditions import application, fips, firmware, numbered
 from hwtests.judges import MAKER, fields
-from hwtests.operators import SHORT
 from tokenprov.device.pcsc import connected
 
 pytestmark = [numbered(), application("piv")]
@@ -59,12 +58,8 @@ def test_a_touched_key_signs(issued: Bench) -> None:
     tool = ("yubico-piv-tool", "--reader", issued.reader, "--stdin-input")
     pin = issued.secrets()["piv/pin"]
     (issued.folder / "9a.pem").write_text(pem)
-    with issued.operator.touching(issued.serial, "sign", SHORT):
-        said = issued.run(
-            *(*tool, "-a", "verify-pin", "-a", "test-signature", "-s", "9a", "-A", "ECCP256"),
-            *("-i", "9a.pem"),
-            input=f"{pin}\n",
-        )
+    sign = ("-a", "verify-pin", "-a", "test-signature", "-s", "9a", "-A", "ECCP256", "-i", "9a.pem")
+    said = issued.touched("sign", lambda: issued.run(*tool, *sign, input=f"{pin}\n"))
     assert "Successful ECDSA verification" in said
 
 

@@ -47,8 +47,8 @@ def test_its_pin_is_the_sealed_one(issued: Bench) -> None:
 
 def test_put_in_again_it_is_known(issued: Bench) -> None:
     """A second batch does not take it: it was issued before, and nothing is written to it."""
-    issued.reinsert(issued.reader)
-    issued.await_there()
+    issued.place.reinsert(issued.reader)
+    issued.place.await_there()
     said = issued.tell(*issued.batch("again", PROFILE), *issued.leave, code=ORDERS_LEFT)
     assert said.document["counts"]["issued"] == 0
     assert said.only("TokenReady")["label"] == issued.label

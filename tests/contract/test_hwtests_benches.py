@@ -75,10 +75,76 @@ def test_who_walks_away_goes_on_later(bench: VirtualBench, tmp_path: Path) -> No
     tests = ("hwtests/test_fido2.py", "-k", "wrong", "--wipe", str(serial), "--patience", "1")
     done = hwtests(bench, tmp_path, *tests, robot=careless(tmp_path, deeds))
     assert done.returncode == FAILED, done.stdout + done.stderr
-    assert f"{serial} is not put in within 1 s. Put the token in" in done.stdout
+    assert f"{serial} is not put in within 1 s. With the token in" in done.stdout
     bench.control.insert(serial)
     station = Station(home=tmp_path / "station", environment=bench.environment)
     assert station.run("token", "show", str(serial), "--json").document["used"] != []
     done = hwtests(bench, tmp_path, *tests)
     assert done.returncode == 0, done.stdout + done.stderr
     assert station.run("token", "show", str(serial), "--json").document["used"] == []
+
+
+def test_who_does_not_touch_is_one_finding(bench: VirtualBench, tmp_path: Path) -> None:
+    """Asked twice, the run ends with that alone; what did not begin is said to be not run.
+
+    The next run finishes what was begun, and leaves the token empty.
+    """
+    serial = bench.serials[0]
+    bench.control.set_touch(serial, "never", patience=1)
+    tests = ("hwtests/test_fido2.py", "hwtests/test_factory.py", "-k", "wrong or room")
+    wipe = ("--wipe", str(serial))
+    done = hwtests(bench, tmp_path, *tests, *wipe, robot=careless(tmp_path, "pass"))
+    assert done.returncode == FAILED, done.stdout + done.stderr
+    ended = [one for one in report(tmp_path)["tests"] if one["result"] != Result.NOT_APPLICABLE]
+    (failed,) = [one for one in ended if one["result"] == Result.FAILED]
+    others = [one for one in ended if one is not failed]
+    assert "was not touched, asked twice to make the credential" in failed["reason"]
+    assert len(others) >= 2
+    assert {(one["result"], one["reason"]) for one in others} == {
+        (Result.NOT_RUN, "the run ended before it")
+    }
+    done = hwtests(bench, tmp_path, *tests, *wipe)
+    assert done.returncode == 0, done.stdout + done.stderr
+    station = Station(home=tmp_path / "station", environment=bench.environment)
+    assert station.run("token", "show", str(serial), "--json").document["used"] == []
+
+
+def test_who_touches_when_asked_again_goes_on(bench: VirtualBench, tmp_path: Path) -> None:
+    """A touch is given only once the token has refused for want of it: nothing fails."""
+    serial = bench.serials[0]
+    bench.control.set_touch(serial, "never", patience=1)
+    refused = f"(0x87, 0x6982) in control.trace({serial})"  # a signature that waited in vain
+    deeds = f"late = globals().get('late') or {refused}\n    press = control.press if late else id"
+    deeds += "\n    hands = {'touch': press, 'remove': control.remove, 'insert': control.insert}"
+    deeds += f"\n    hands[deed]({serial})"
+    tests = ("hwtests/test_policies.py", "-k", "touched_key", "--wipe", str(serial))
+    done = hwtests(bench, tmp_path, *tests, robot=careless(tmp_path, deeds))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_a_token_does_not_take_is_one_finding(bench: VirtualBench, tmp_path: Path) -> None:
+    """Where the token cannot be issued, its first test fails; those after it are not run, and why.
+
+    The last one is told that the token is not empty, as no root of it is trusted.
+    """
+    serial = str(bench.serials[0])
+    command = ("hwtests/test_piv.py", "-k", "attested or costs", "--wipe", serial)
+    done = hwtests(bench, tmp_path, *command, trust=False)
+    assert done.returncode == FAILED, done.stdout + done.stderr
+    assert "2 not run" in done.stdout
+    ended = {one["test"]: one for one in report(tmp_path)["tests"]}
+    first = ended.pop("hwtests/test_piv.py::test_its_key_is_attested")
+    assert first["result"] == Result.FAILED
+    not_run = [one["reason"] for one in ended.values() if one["result"] == Result.NOT_RUN]
+    assert not_run == [f"what it needs failed in {first['test']}"]
+
+
+def test_a_robot_that_is_gone_ends_the_run(bench: VirtualBench, tmp_path: Path) -> None:
+    """It is said, and no test after it is tried."""
+    serial = str(bench.serials[0])
+    tests = ("hwtests/test_fido2.py", "-k", "wrong", "--wipe", serial)
+    done = hwtests(bench, tmp_path, *tests, robot=careless(tmp_path, "sys.exit()"))
+    assert done.returncode == FAILED, done.stdout + done.stderr
+    results = [one["result"] for one in report(tmp_path)["tests"]]
+    assert (results.count(Result.FAILED), results.count(Result.NOT_RUN)) == (1, 1)
+    assert "the robot ended at" in done.stdout
