@@ -46,7 +46,7 @@ from tokenprov.prompts import StationOperator
 from tokenprov.source import source_for
 from tokenprov.turns import Turns
 from tokenprov.unnumbered import Unnumbered
-from tokenprov.unseen import awaited, finish_unseen
+from tokenprov.unseen import awaited, emptied_before, finish_unseen
 from tokenprov.wipe import WipeFirst, clear, erasing, wipe
 
 RESETS = 3  # times that a token may be reset by another program, or move, and is taken up again
@@ -217,7 +217,7 @@ class Line:
         try:
             with (
                 self._unnumbered.named(
-                    token, lambda: self._welcome(token), lambda: self._was_emptied(token)
+                    token, lambda: self._welcome(token), lambda: self._emptied_by(token)
                 ),
                 self._work.order_for(token.id) as (order, begun),
             ):
@@ -238,17 +238,17 @@ class Line:
         self._work.refuse_idle(token.id)
         check_token(self._profile, token)
 
-    def _was_emptied(self, token: AnyToken) -> bool:
-        """Whether it is taken for one whose wipe was cut off; that is on the record then."""
+    def _emptied_by(self, token: AnyToken) -> str | None:
+        """The wipe that left it as it is, where it was named; recorded, where that was cut off."""
         permission, recording = self._work.permission, self._work.recording
         record = awaited(self._home, token, permission.covers)
-        if record is None:
-            return False
-        clearance = clear(self._home, record.token, permission)
-        index = finish_unseen(self._home, token, record, clearance, recording)
-        label = record.token.label
-        self._listener(events.TokenWiped(reader=token.reader, label=label, entry=index))
-        return True
+        if record is not None:
+            clearance = clear(self._home, record.token, permission)
+            index = finish_unseen(self._home, token, record, clearance, recording)
+            label = record.token.label
+            self._listener(events.TokenWiped(reader=token.reader, label=label, entry=index))
+        found = emptied_before(self._home, token, permission.covers)
+        return found.id if found is not None else None
 
     def _wipe(self, reader: str, wanted: WipeFirst, watch: Watch) -> str | None:
         """The reader in which the emptied token is; None where it was not, which was said."""
@@ -278,8 +278,6 @@ class Line:
         finally:
             self._wiping.discard(label)
         self._listener(events.TokenWiped(reader=back, label=label, entry=index))
-        if wanted.token.serial is None:
-            self._unnumbered.announce()
         return back
 
     def _make(self, token: AnyToken, order: Order, begun: bool, started: float) -> None:

@@ -5,7 +5,7 @@ Rules:
   alone.
 - The operator says how many are to come. One that nobody announced is left alone, and one more than
   were announced stops the line: somebody counted wrong, or it is somebody else's. One that was
-  emptied in this run was named for that, and comes beside those.
+  emptied because it was named is not counted: it comes beside those, once.
 - One that comes back is known by its mark (`directory.marks`), and goes on with its order. It does
   not count as another one.
 - A mark is made on a token that holds nothing, with a touch, before an order is begun with it: so a
@@ -47,12 +47,12 @@ class Unnumbered:
         self,
         token: AnyToken,
         welcome: Callable[[], None],
-        was_emptied: Callable[[], bool] = lambda: False,
+        emptied_by: Callable[[], str | None] = lambda: None,
     ) -> Iterator[None]:
         """The token by its serial, or alone and by its mark.
 
         A blank one without a mark gets one; `welcome` raises before that where nothing can be made
-        of it, and `was_emptied` says whether it is one that was named to be emptied. Raises
+        of it, and `emptied_by` gives the wipe that left it so, where it was named for that. Raises
         `TokenConflict` for one that is not taken, `StationError` for one more than were announced.
         """
         if token.id.serial is not None:
@@ -62,10 +62,15 @@ class Unnumbered:
         try:
             _fido(token)
             recognise(self._home, token)
-            if not token.id.mark and was_emptied():
-                self.announce()
-            name = token.id.mark or self._mark(token, welcome)
-            token.id = replace(token.id, mark=name)
+            if not token.id.mark:
+                wipe = emptied_by()
+                if wipe is None:
+                    name = self._mark(token, welcome)
+                else:
+                    welcome()
+                    name = mark(self._home, token)
+                    self._home.ledger.wipes.mark(wipe, name)
+                token.id = replace(token.id, mark=name)
             yield
         finally:
             self.done(token)
@@ -85,11 +90,6 @@ class Unnumbered:
         with self._changing:
             if self._one is token:
                 self._one = None
-
-    def announce(self) -> None:
-        """One more is to come, or is here: its mark went when it was emptied."""
-        self._announced += 1
-        self._left += 1
 
     def _mark(self, token: AnyToken, welcome: Callable[[], None]) -> str:
         """Give a blank token its mark, with a touch."""

@@ -49,6 +49,16 @@ def awaited(home: Home, token: AnyToken, covers: Callable[[TokenId], bool]) -> W
     return None
 
 
+def emptied_before(
+    home: Home, token: AnyToken, covers: Callable[[TokenId], bool]
+) -> WipeRecord | None:
+    """The wipe that left a token so, whose token `covers` names and that got no mark since."""
+    for record in home.ledger.wipes.unmarked() if token.id.serial is None else ():
+        if covers(record.token) and is_left(home, record.token, token):
+            return record
+    return None
+
+
 def finish_unseen(
     home: Home,
     token: AnyToken,

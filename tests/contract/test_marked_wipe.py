@@ -18,7 +18,7 @@ from tests.contract.test_marked_life import MODEL, Keys, keys, made
 from tests.peers.test_verifier_script import run_script
 from tests.stations import Said, Station
 from tests.stations import tell as plain
-from tokenprov import wipe
+from tokenprov import unnumbered, wipe
 from tokenprov.device.fido2 import Fido2
 
 __all__ = ["keys", "made"]
@@ -75,11 +75,13 @@ def is_blank(keys: Keys) -> bool:
     return not inside["pin_hash"] and not inside["credentials"]
 
 
-def issue(keys: Keys, *options: str) -> Said:
-    """A batch of one further key."""
+def issue(keys: Keys, *options: str, holders: int = 1) -> Said:
+    """A batch of one further key, or more."""
     profile = keys.station.home.with_name("passkeys.toml")
     profile.write_text('name = "pin"\ndescription = "a PIN"\n[fido2]\n', encoding="utf-8")
-    return tell(keys, *keys.station.batch(profile=profile, name="further"), *options)
+    return tell(
+        keys, *keys.station.batch(profile=profile, holders=holders, name="further"), *options
+    )
 
 
 def cut(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, run: Callable[[], Said]) -> None:
@@ -238,6 +240,24 @@ def test_in_a_batch_it_goes_on_with_a_blank_one(
     assert said.only("TokenWiped")["label"] == keys.primary
     assert said.only("TokenIssued")["label"] != keys.primary
     assert [one["unseen"] for one in keys.station.entries("wiped")] == [["fido2"]] * 2
+    assert verified(keys)
+
+
+def test_cut_off_between_its_wipe_and_its_next_mark(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was recorded as emptied: named again it goes on, once, and is not emptied again."""
+    keys.put_in(keys.primary)
+    assert give_back(keys, keys.primary).code == 0
+    named = ("--wipe", keys.primary, *WHY)
+    cut(monkeypatch, unnumbered, "mark", lambda: issue(keys, *named))
+    said = issue(keys, *named)
+    assert said.code == 0, said.err
+    assert said.only("TokenIssued")["label"] not in {keys.primary, keys.spare}
+    keys.blank()
+    more = issue(keys, *named, holders=2)
+    assert "none was announced" in more.only("TokenPassedOver")["reason"]
+    assert len(keys.station.entries("wiped")) == 1
     assert verified(keys)
 
 

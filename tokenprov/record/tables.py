@@ -148,6 +148,7 @@ resets = Table(  # of tokens that are known by nothing after it: it was about to
     metadata,
     Column("wipe", ForeignKey("wipes.id"), primary_key=True),
     Column("at", String, nullable=False),
+    Column("mark", String),  # that the token got next, where it went on in its batch
 )
 
 

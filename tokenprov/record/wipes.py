@@ -77,17 +77,32 @@ class WipeBook:
             connection.execute(delete(t.resets).where(t.resets.c.wipe == wipe_id))
             connection.execute(insert(t.resets).values(wipe=wipe_id, at=timestamp(at)))
 
+    def unmarked(self) -> list[WipeRecord]:
+        """Those that are finished and whose tokens got no mark yet, the last one first."""
+        with self._database.read() as connection:
+            mine = _WITH_RESET.where(
+                t.wipes.c.entry_index.is_not(None),
+                t.wipes.c.station == self._station,
+                t.resets.c.at.is_not(None),
+                t.resets.c.mark.is_(None),
+            )
+            rows = connection.execute(mine.order_by(t.wipes.c.entry_index.desc())).mappings()
+            return [_from_row(dict(row)) for row in rows]
+
+    def mark(self, wipe_id: str, mark: str) -> None:
+        """The token that was emptied goes on by another mark."""
+        mine = t.resets.c.wipe == wipe_id
+        with self._database.write() as connection:
+            connection.execute(update(t.resets).where(mine).values(mark=mark))
+
     def finish(self, wipe_id: str, entry_index: int) -> None:
         """Its entry is durable; a second call with the same index does nothing."""
         with self._database.write() as connection:
             _finish(connection, wipe_id, entry_index)
 
 
-_UNFINISHED = (
-    select(t.wipes, t.resets.c.at.label("sent"))
-    .select_from(t.wipes.outerjoin(t.resets))
-    .where(t.wipes.c.entry_index.is_(None))
-)
+_WITH_RESET = select(t.wipes, t.resets.c.at.label("sent")).select_from(t.wipes.outerjoin(t.resets))
+_UNFINISHED = _WITH_RESET.where(t.wipes.c.entry_index.is_(None))
 
 
 def open_wipe(label: str) -> Select[Any]:
