@@ -97,6 +97,20 @@ def sign_as_holder(
     return signature
 
 
+def is_certified(token: Token, slot: SLOT, certificate: bytes, random: RandomBytes) -> bool:
+    """Whether the key in a slot, one that asks for no PIN, is the certified one: it signs.
+
+    Raises `TokenError` for a token that does not answer.
+    """
+    certified, challenge = certified_key(certificate), random(CHALLENGE_SIZE)
+    algorithm = KEY_TYPE.from_public_key(load_der_public_key(certified))
+    try:
+        signature = _signature(token, slot, algorithm, challenge, TOUCH_POLICY.NEVER)
+    except (TokenRefused, NotSupported):
+        return False
+    return verify_signature(certified, signature, challenge)
+
+
 class _Proving:
     """One token, while its keys are proved."""
 

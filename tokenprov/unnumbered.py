@@ -14,10 +14,13 @@ Rules:
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+
+from yubikit.piv import SLOT
 
 from tokenprov.device.token import AnyToken
 from tokenprov.directory.credential import CredentialRecord
@@ -25,11 +28,14 @@ from tokenprov.directory.marks import RP_ID, Marks, proved
 from tokenprov.errors import EvidenceError, NotSupported, StationError, TokenConflict, WrongToken
 from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
-from tokenprov.model import TokenId
+from tokenprov.model import TokenId, TokenKind
 from tokenprov.naming import unnamed
+from tokenprov.policy.proofs import key_on_record
+from tokenprov.proof import is_certified
 from tokenprov.run import refuse_used
 from tokenprov.token import FidoApplet
 
+CARD_CERTIFICATE = f"piv/{SLOT.CARD_AUTH:02x}/certificate"
 LOOKED_FOR = 512  # marks that a token is asked for, the newest first
 
 
@@ -149,7 +155,11 @@ def recognise(home: Home, token: AnyToken, name: str = "") -> None:
 
 
 def only(home: Home, wanted: TokenId) -> Callable[[AnyToken], None]:
-    """Refuses every other token, before anything is sent to it but the question which it is."""
+    """Refuses every other token, before anything is sent to it but the question which it is.
+
+    A card of any maker says its GUID, which anybody may write to another one: where the record has
+    a certificate in 9e, whose key signs without a PIN (SP 800-73-4 part 1, 3.1.3), it proves that.
+    """
 
     def expect(there: AnyToken) -> None:
         if wanted.serial is None:
@@ -159,8 +169,23 @@ def only(home: Home, wanted: TokenId) -> Callable[[AnyToken], None]:
                 raise _another(there.id, wanted) from error
         if (there.id.maker, there.id.named or None) != (wanted.maker, wanted.named):
             raise _another(there.id, wanted)
+        if there.kind is TokenKind.PIV_CARD and not _is_the_card(home, there):
+            raise WrongToken(
+                f"the card says that it is {there.id.label}, and signs with another key in 9e",
+                remedy="Nothing was written to it. Set it aside, and replace the token:"
+                f" tokenprov replace {there.id.label}",
+            )
 
     return expect
+
+
+def _is_the_card(home: Home, there: AnyToken) -> bool:
+    """By its signature, where there is a key to prove it by."""
+    kept = key_on_record(home, there.id.named, CARD_CERTIFICATE)
+    certificate = home.manifest.blob(kept) if kept is not None else None
+    if certificate is None:
+        return True
+    return is_certified(there, SLOT.CARD_AUTH, certificate, secrets.token_bytes)
 
 
 def _another(there: TokenId, wanted: TokenId) -> WrongToken:

@@ -7,6 +7,7 @@ The cards are in this process, each taken through the product's own way from an 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,19 @@ from yubikit.piv import KEY_TYPE, OBJECT_ID, PIN_POLICY, TOUCH_POLICY
 
 from tests.in_process import READER, SELECT, Cut, Desk, Line
 from tokenprov.audit import audit
-from tokenprov.errors import NotSupported, StationError, TokenConflict, TokenprovError
+from tokenprov.device.sources import PcscSource
+from tokenprov.errors import (
+    NotSupported,
+    StationError,
+    TokenConflict,
+    TokenprovError,
+    WrongToken,
+)
 from tokenprov.model import Purpose
 from tokenprov.naming import name_card, unnamed
 from tokenprov.sim.token import VirtualToken
+from tokenprov.steps.piv.access import authenticate
+from tokenprov.unnumbered import only
 from tokenprov.wipe import Permission, WipeFirst, wipe
 
 CARDS = ("piv-card", "piv-card-t0")
@@ -35,6 +45,13 @@ certificate = { issuer = "local", subject = "{holder.name}", usages = ["email-pr
 slot = "9e"
 algorithm = "eccp256"
 attestation = "if-supported"
+"""
+CARD_KEY = """
+[[piv.keys]]
+slot = "9e"
+algorithm = "eccp256"
+attestation = "if-supported"
+certificate = { issuer = "local", subject = "{holder.name}", usages = ["client-auth"] }
 """
 STANDARD = frozenset({0x20, 0x24, 0x2C, 0x47, 0x87, 0xA4, 0xC0, 0xCB, 0xDB})  # part 2, table 2
 WRITES = frozenset({0x24, 0x47, 0xDB})
@@ -170,25 +187,50 @@ def test_a_used_card_is_left_as_it_is(made: Desk, tmp_path: Path, model: str) ->
         assert text in said
 
 
-def test_a_used_card_cannot_be_emptied(made: Desk, tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_used_card_cannot_be_emptied(made: Desk, tmp_path: Path) -> None:
     """The standard has no command for it: that is said before anything is promised."""
     desk = fresh(made, tmp_path, "piv-card")
     card = desk.connected(Line(desk.token))
     wanted = WipeFirst(card.id, ("slot 9a holds a key (unknown)",))
 
-    class Held:
-        def __enter__(self) -> Any:
-            return card
+    class Held(PcscSource):
+        def opened(self, *_: object, **__: object) -> Any:
+            return nullcontext(card)
 
-        def __exit__(self, *_: object) -> None:
-            """Nothing to do."""
-
-    monkeypatch.setattr("tokenprov.wipe.opened", lambda *_: Held())
     permission = Permission(serials=frozenset({card.id.label}), reason="r", operator="o")
     home = desk.home
     with pytest.raises(NotSupported, match="cannot be emptied: slot 9a holds a key"):
-        wipe(home, wanted, READER, desk.finger, permission, recording=home.working())  # type: ignore[arg-type]  # a finger is operator enough
+        wipe(
+            *(home, wanted, READER, desk.finger, permission),  # type: ignore[arg-type]  # a finger is operator enough
+            recording=home.working(),
+            source=Held(),
+        )
     assert home.ledger.wipes.open(card.id.label) is None
+
+
+@pytest.mark.parametrize("model", CARDS)
+def test_a_card_that_says_anothers_guid(made: Desk, tmp_path: Path, model: str) -> None:
+    """With a certificate in 9e a card proves which it is; a copy of what can be read does not."""
+    desk = fresh(made, tmp_path, model)
+    desk.run(PROFILE + CARD_KEY)
+    line = Line(desk.token)
+    card = desk.connected(line)
+    before = len(line.commands)
+    only(desk.home, card.id)(card)
+    assert [apdu[1] for apdu in line.commands[before:] if apdu[1] not in (0xA4, 0xC0)] == [0x87]
+    copy = fresh(made, tmp_path / "copy", model)
+    copy.token.load(desk.token.dump())
+    writer = copy.connected(Line(copy.token))
+    authenticate(writer)
+    writer.piv().generate_key(0x9E, KEY_TYPE.ECCP256, PIN_POLICY.DEFAULT, TOUCH_POLICY.DEFAULT)
+    there = copy.connected(Line(copy.token))
+    assert there.id == card.id
+    with pytest.raises(WrongToken, match="signs with another key in 9e"):
+        only(desk.home, card.id)(there)
+    unknown = fresh(made, tmp_path / "unknown", model)
+    unknown.run(PROFILE)
+    there = unknown.connected(Line(unknown.token))
+    only(unknown.home, there.id)(there)  # nothing to prove it by
 
 
 def test_a_locked_card_says_who_can_help(made: Desk, tmp_path: Path) -> None:
