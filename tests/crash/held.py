@@ -10,7 +10,8 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tests.crash.station import Sealed, Station
+from tests.crash.on_disk import Sealed
+from tests.crash.station import Station
 from tokenprov.model import Purpose
 from tokenprov.sim.applets.otp_frame import SlotConfig
 

@@ -6,6 +6,7 @@ knows nothing of it. A point is the moment before
     write, fsync, replace, link, ...    a call that changes the disk or waits for it
     commit                              a transaction of the ledger
     apdu                                a command to the token
+    module                              a request to a PKCS#11 module
     end                                 the program's end
 
 Between a point and the next one nothing is written: so the moment after a write is the next point,
@@ -31,6 +32,7 @@ from typing import Any
 from smartcard import scard
 from sqlalchemy.engine.default import DefaultDialect
 
+from tokenprov.pkcs11.process import ModuleProcess
 from tokenprov.record import files
 
 # What changes a file or a folder, and its arguments that are paths whose folders change.
@@ -66,6 +68,7 @@ _DRAWN = re.compile(
 # YubiHSM Auth's list and tries
 READS = {"a4", "c0", "cb", "87", "f7", "f9", "f8", "fd", "03", "1d", "ca", "f1", "a1", "05", "09"}
 CTAP_GET_INFO = "ctap-4"
+MODULE_READS = ("tokens", "mechanisms", "pin_lengths", "objects")  # requests that change nothing
 ANY = "*"  # as a name: every point counts
 
 
@@ -89,10 +92,17 @@ class Point:
         return self.name.startswith("apdu ")
 
     @property
+    def is_module(self) -> bool:
+        """Whether a request is about to go to a PKCS#11 module."""
+        return self.name.startswith("module ")
+
+    @property
     def writes(self) -> bool:
         """Whether what comes now may change disk or token."""
         _, _, what = self.name.partition(" ")
         reads = what[2:4] in READS or what.endswith(CTAP_GET_INFO)
+        if self.is_module:
+            return what not in MODULE_READS
         return not (self.is_apdu and reads) and self.name != "end"
 
 
@@ -122,6 +132,7 @@ class Points:
             DefaultDialect.do_commit
         )
         scard.SCardTransmit = self._transmit(scard.SCardTransmit)
+        ModuleProcess.ask = self._ask(ModuleProcess.ask)  # type: ignore[method-assign]  # that is the aim
 
     def passed(self, name: str) -> None:
         """The process is at this point."""
@@ -195,6 +206,13 @@ class Points:
             self.passed(f"apdu {'continued' if self._chained else describe(command)}")
             self._chained = bool(command[0] & CHAINING)
             return call(card, protocol, apdu)
+
+        return patched
+
+    def _ask(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def patched(process: Any, doing: str, operation: str, *arguments: Any) -> Any:
+            self.passed(f"module {operation}")
+            return call(process, doing, operation, *arguments)
 
         return patched
 

@@ -7,19 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import sqlite3
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
+from tests.crash.on_disk import OnDisk, private_keys
 from tests.crash.points import Point
 from tests.crash.program import Program, Run
-from tokenprov.model import Purpose
-from tokenprov.record.escrow import SealContext, load_private, open_envelope
 from tokenprov.sim.attestation import ROOTS_FOLDER
 from tokenprov.sim.bench import VirtualBench
 from tokenprov.sim.control import SimControl
@@ -29,16 +22,7 @@ NAMES = ("Ada Example", "Ben Muster")
 STATION = "bench"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sealed:
-    """An envelope in the ledger, opened by its custodian."""
-
-    context: SealContext
-    state: str
-    value: bytes
-
-
-class Station:
+class Station(OnDisk):
     """A bench, a station home for it, and the command that issues its tokens.
 
     `holders` rows are in the roster, with `kit` tokens each. `fresh` makes all as it was.
@@ -56,11 +40,9 @@ class Station:
     ) -> None:
         self.bench, self._program = bench, program
         self.folder = program.seen(folder)
-        self.home = self.folder / "station"
         self._template = self.folder / "template"
         self._told_home, self._told_roster = folder / "station", folder / "roster.csv"
         self._kit, self._profile = kit, str(profile)
-        self._secrets: dict[bytes, tuple[SealContext, bytes]] = {}  # by envelope, once opened
         made = program.run("init", str(folder / "template"), *self.init_options)
         if made.status != 0:
             raise RuntimeError(f"no station: {made.said}")
@@ -69,10 +51,7 @@ class Station:
             for n, name in enumerate(NAMES[:holders], start=1)
         ]
         (self.folder / "roster.csv").write_text("id,name,email,upn\n" + "".join(rows))
-        self._private = {
-            purpose: load_private(self._template / "custodians" / "private" / f"{purpose}.pem")
-            for purpose in Purpose
-        }
+        super().__init__(self.folder / "station", private_keys(self._template))
 
     @property
     def init_options(self) -> tuple[str, ...]:
@@ -135,51 +114,6 @@ class Station:
         options = ["--profile", self._profile, "--kit", str(self._kit), "--wait", str(wait)]
         batch = ("batch", "run", str(self._told_roster), *options, "--operator", "tester")
         return ("--home", str(self._told_home), *batch)
-
-    # --- what lies on the disk -------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def ledger(self) -> Iterator[sqlite3.Connection]:
-        """A copy of the ledger with what a killed process left in its log, by SQLite alone."""
-        with tempfile.TemporaryDirectory() as folder:
-            for path in self.home.glob("ledger.sqlite*"):
-                if not path.name.endswith("-shm"):
-                    shutil.copy(path, folder)
-            with contextlib.closing(sqlite3.connect(Path(folder) / "ledger.sqlite")) as connection:
-                connection.row_factory = sqlite3.Row
-                connection.execute("PRAGMA synchronous = OFF")  # of a copy nothing need last
-                yield connection
-
-    def rows(self, query: str, *values: object) -> list[Mapping[str, Any]]:
-        """Rows of the ledger; none where it was not made yet."""
-        with self.ledger() as connection:
-            return [dict(row) for row in connection.execute(query, values)]
-
-    def sealed(self, token: int | str) -> list[Sealed]:
-        """Every envelope for a token that custodians have, opened with the custodian's key."""
-        return [
-            self._opened(row["blob"], row["purpose"], row["state"])
-            for row in self.rows(
-                "SELECT blob, purpose, state FROM envelopes"
-                " WHERE token_label = ? AND purpose != 'station' ORDER BY id",
-                str(token),
-            )
-        ]
-
-    def open_blob(self, blob: bytes, purpose: str) -> Sealed:
-        """An envelope from the manifest, opened with its custodian's key."""
-        return self._opened(blob, purpose, "")
-
-    def key_of(self, purpose: str) -> ec.EllipticCurvePrivateKey:
-        """A custodian's private key."""
-        return self._private[Purpose(purpose)]
-
-    def _opened(self, blob: bytes, purpose: str, state: str) -> Sealed:
-        if blob not in self._secrets:
-            context, secret = open_envelope(blob, self.key_of(purpose))
-            self._secrets[blob] = context, secret.reveal()
-        context, value = self._secrets[blob]
-        return Sealed(context=context, state=state, value=value)
 
 
 @contextlib.contextmanager

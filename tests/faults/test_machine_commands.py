@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.crash.held import held, not_openable
 from tests.crash.judgement import State
-from tests.crash.station import Sealed, Station, station
+from tests.crash.on_disk import Sealed
+from tests.crash.station import Station, station
 from tests.crash.test_kill_lifecycle import ISSUED, batch, settled
 from tests.faults.power import CUT_OFF, MARKED, WAYS, Everything, Log, Moment, moments
 from tests.stations import tell
