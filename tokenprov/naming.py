@@ -27,6 +27,11 @@ def unnamed(token: Token) -> TokenConflict:
             "the card is blank: it has no CHUID that names it",
             remedy=f"Give it one: tokenprov token name --reader {token.reader!r}",
         )
+    if token.kind is TokenKind.PKCS11 and token.pkcs11().info().initialised:
+        return TokenConflict(
+            "its module gives the token no serial that it could be told from others by",
+            remedy="Use its maker's module, or a token whose serial number can be read.",
+        )
     if token.kind is TokenKind.PKCS11:
         return TokenConflict(
             "the token is blank, and its module gives it no serial before it is initialised",

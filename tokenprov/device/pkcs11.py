@@ -121,7 +121,7 @@ class Pkcs11Token(Alone):
             maker=info.maker or UNNAMED,
             model=info.model or "PKCS#11 token",
             firmware=info.firmware,
-            serial=info.serial or None,
+            serial=info.serial if info.serial.strip("0") else None,  # OpenSC: of zeros for some
         )
         super().__init__(token, reader, operator)
 

@@ -86,7 +86,11 @@ def _in_force(token: Token, candidates: Sequence[Secret]) -> Secret:
             raise _unknown(token, "its SO PIN is locked")
         if access.LAST in flags:
             raise _unknown(token, "its SO PIN has one try left, which is not spent")
-        if access.is_officer(token, one):
+        try:
+            right = access.is_officer(token, one)
+        except TokenRefused as error:  # as OpenSC does for a card that has none
+            raise _unknown(token, f"its module takes no SO PIN ({error.message})") from error
+        if right:
             return one
         tried.append(one.reveal())
     raise _unknown(token, "its SO PIN is none that is known here")
