@@ -1,9 +1,10 @@
-"""`python -m hwtests.compare A B`: what passes on the token of one report and fails on the other's.
+"""`python -m hwtests.compare A B`: what ended otherwise on the token of one of two reports.
 
 Between a virtual token and a real one of the same model and firmware, what passes on the virtual
-one and fails on the real one is a finding about the virtual one.
+one and fails on the real one is a finding about the virtual one. Between two firmwares of a model,
+what applies to one of them alone is told beside the findings, and is none.
 
-Exit code 1: there are differences; 2: the reports are not of the same model and firmware, or none.
+Exit code 1: there are findings; 2: the reports are not of the same model, or are none.
 """
 
 from __future__ import annotations
@@ -11,16 +12,26 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hwtests.report import FORMAT, Result
 
 DIFFERENT, UNUSABLE = 1, 2
+FACTS = ("formFactor", "fips", "transports", "fidoOver", "applications")  # of the token
 
 
 class NotComparable(Exception):
-    """The two are no reports, or not of the same kind of token."""
+    """The two are no reports, or not of the same model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A line for each difference; `notes` are those that two firmwares of a model may have."""
+
+    findings: Sequence[str]
+    notes: Sequence[str]
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -31,28 +42,46 @@ def read(path: Path) -> dict[str, Any]:
         raise NotComparable(f"{path} is no report: {error}") from error
     if not isinstance(report, dict) or report.get("format") != FORMAT:
         raise NotComparable(f"{path} is no report of format {FORMAT}")
+    if not isinstance(report.get("token"), dict) or not isinstance(report.get("tests"), list):
+        raise NotComparable(f"{path} is a report without a token or tests")
     return report
 
 
-def compare(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """A line for each test that ended otherwise. Raises `NotComparable`."""
-    kinds = [(report["token"]["model"], report["token"]["firmware"]) for report in (one, other)]
-    if kinds[0] != kinds[1]:
-        raise NotComparable(f"{' '.join(kinds[0])} and {' '.join(kinds[1])} are not the same")
-    results = [{test["test"]: test for test in report["tests"]} for report in (one, other)]
-    names = [_kind(report) for report in (one, other)]
-    found = []
+def compare(one: dict[str, Any], other: dict[str, Any]) -> Comparison:
+    """What ended otherwise. Raises `NotComparable`."""
+    reports = (one, other)
+    models = [report["token"]["model"] for report in reports]
+    if models[0] != models[1]:
+        raise NotComparable(f"{models[0]} and {models[1]} are not the same")
+    another = one["token"]["firmware"] != other["token"]["firmware"]
+    names = [_kind(report, by_firmware=another) for report in reports]
+    results = [{test["test"]: test for test in report["tests"]} for report in reports]
+    findings, notes = [], [*_facts(reports, names)] if another else []
     for test in sorted(results[0].keys() | results[1].keys()):
-        ended = [result[test]["result"] if test in result else "not run" for result in results]
+        ended = [result[test]["result"] if test in result else Result.NOT_RUN for result in results]
         if ended[0] != ended[1]:
             line = f"{test}: {ended[0]} on the {names[0]}, {ended[1]} on the {names[1]}"
-            found.append(line + _about(dict(zip(names, ended, strict=True))))
+            if another and Result.NOT_APPLICABLE in ended:
+                notes.append(line)
+            else:
+                findings.append(line + _about(dict(zip(names, ended, strict=True))))
+    return Comparison(findings=findings, notes=notes)
+
+
+def _facts(reports: Sequence[dict[str, Any]], names: Sequence[str]) -> list[str]:
+    """What the tokens say of themselves in another way."""
+    found = []
+    for fact in FACTS:
+        values = [json.dumps(report["token"].get(fact)) for report in reports]
+        if values[0] != values[1]:
+            found.append(f"{fact}: {values[0]} on the {names[0]}, {values[1]} on the {names[1]}")
     return found
 
 
-def _kind(report: dict[str, Any]) -> str:
+def _kind(report: dict[str, Any], by_firmware: bool) -> str:
     kinds = {True: "virtual token", False: "real token"}
-    return kinds.get(report["token"]["virtual"], "token of an unknown kind")
+    kind = kinds.get(report["token"]["virtual"], "token of an unknown kind")
+    return f"{kind} with {report['token']['firmware']}" if by_firmware else kind
 
 
 def _about(ended: dict[str, str]) -> str:
@@ -72,8 +101,10 @@ def main(arguments: Sequence[str]) -> int:
     except NotComparable as error:
         sys.stderr.write(f"{error}\n")
         return UNUSABLE
-    sys.stdout.writelines(f"{line}\n" for line in found or ["no difference"])
-    return DIFFERENT if found else 0
+    sys.stdout.writelines(f"{line}\n" for line in found.findings or ["no difference"])
+    if found.notes:
+        sys.stdout.writelines(f"{line}\n" for line in ("", "as the firmwares go:", *found.notes))
+    return DIFFERENT if found.findings else 0
 
 
 if __name__ == "__main__":

@@ -155,7 +155,10 @@ class Run:
         other = report.counterpart(path)
         if other.exists():
             try:
-                made |= {"comparedWith": other.name, "findings": compare(made, read(other))}
+                made |= {
+                    "comparedWith": other.name,
+                    "findings": compare(made, read(other)).findings,
+                }
             except NotComparable as error:
                 self._told.append(f"not compared: {error}")
         report.write(made, path)

@@ -181,6 +181,24 @@ def test_what_a_command_asks_for_is_done(tmp_path: Path) -> None:
         failing.ended()
 
 
+@pytest.mark.parametrize(
+    ("events", "in_vain"),
+    [
+        (["TouchWanted", "TouchDone", "OrderFailed", "BatchPaused"], True),
+        (["TouchWanted", "TouchDone", "StepStarted", "OrderFailed"], False),
+        (["StepStarted", "OrderFailed"], False),
+    ],
+    ids=["nobody touched", "it failed later", "none was wanted"],
+)
+def test_ears_know_a_touch_in_vain(tmp_path: Path, events: list[str], in_vain: bool) -> None:
+    """Where nothing was done between the touch and the failure, the touch did not come."""
+    ears = Ears(robot(tmp_path / "log"), "1001", lambda reader: None)
+    for event in events:
+        ears.write(json.dumps({"event": event, "reader": "r", "reason": "why"}) + "\n")
+    ears.ended()
+    assert ears.in_vain is in_vain
+
+
 def made_report(virtual: bool | None, **results: Result) -> dict[str, Any]:
     """A report of tests that ended so."""
     outcomes = [
@@ -198,18 +216,39 @@ def test_green_on_the_virtual_and_red_on_the_real_is_a_finding() -> None:
     virtual = made_report(True, a=Result.PASSED, b=Result.FAILED, c=Result.PASSED)
     real = made_report(False, a=Result.FAILED, b=Result.PASSED, c=Result.PASSED)
     for pair in ((virtual, real), (real, virtual)):
-        first, second = compare.compare(*pair)
+        first, second = compare.compare(*pair).findings
         assert first.startswith("a:")
         assert first.endswith("a finding about the virtual token")
         assert second.startswith("b:")
         assert "finding" not in second
-    assert compare.compare(virtual, copy.deepcopy(virtual)) == []
+    same = compare.compare(virtual, copy.deepcopy(virtual))
+    assert (same.findings, same.notes) == ([], [])
+
+
+def test_two_firmwares_are_compared() -> None:
+    """What applies to one alone is told beside what ended otherwise on both, which alone counts."""
+    older = made_report(False, a=Result.PASSED, b=Result.NOT_APPLICABLE, c=Result.PASSED)
+    newer = made_report(False, a=Result.PASSED, b=Result.PASSED, c=Result.PASSED)
+    newer["token"] |= {"firmware": "5.7.4", "applications": ["piv"]}
+    found = compare.compare(older, newer)
+    assert found.findings == []
+    said, test = found.notes
+    assert said.startswith("applications: ")
+    assert said.endswith('["piv"] on the real token with 5.7.4')
+    assert (
+        test
+        == "b: not applicable on the real token with 5.4.3, passed on the real token with 5.7.4"
+    )
+    newer["tests"][2]["result"] = Result.FAILED
+    assert compare.compare(older, newer).findings == [
+        "c: passed on the real token with 5.4.3, failed on the real token with 5.7.4"
+    ]
 
 
 def test_reports_of_different_tokens_are_not_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Another firmware, or a file that is no report, is exit code 2; findings are 1, none is 0."""
+    """Another model, or a file that is no report, is exit code 2; findings are 1, none is 0."""
     one, other = tmp_path / "one.json", tmp_path / "other.json"
     report.write(made_report(True, a=Result.PASSED), one)
     report.write(made_report(False, a=Result.FAILED), other)
@@ -217,7 +256,7 @@ def test_reports_of_different_tokens_are_not_compared(
     assert "a finding about the virtual token" in capsys.readouterr().out
     assert compare.main([str(one), str(one)]) == 0
     made = made_report(False, a=Result.PASSED)
-    made["token"]["firmware"] = "5.7.4"
+    made["token"]["model"] = "YubiKey 5 Nano"
     report.write(made, other)
     assert compare.main([str(one), str(other)]) == 2
     other.write_text("[]")
