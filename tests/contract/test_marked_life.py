@@ -162,11 +162,16 @@ def test_it_is_listed_and_rehearsed(keys: Keys) -> None:
     """`token list` names it, and a drill with the spare asks for that key."""
     (blank,) = keys.station.tell("token", "list", "--json").document
     assert (blank["serial"], blank["mark"], blank["trouble"]) == (None, None, "")
+    plan = ("plan", keys.station.roster(), "--profile", "security-key", "--json")
+    assert keys.station.tell(*plan).code == 0
     keys.put_in(keys.spare)
     (here,) = keys.station.tell("token", "list", "--json").document
     assert (here["serial"], here["mark"]) == (None, keys.spare)
     shown = keys.station.tell("token", "show", keys.spare, "--json")
     assert shown.document["recorded"]["holder"] == "Ada Okonkwo"
+    bound = keys.station.tell(*plan)
+    assert bound.code == 4
+    assert f"token {keys.spare} is bound to order" in bound.err
     said = keys.station.tell("drill", "spare", "--seed", "1", "--json")
     assert said.code == 0, said.err
     assert said.document["passed"] is True

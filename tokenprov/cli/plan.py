@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -17,10 +18,11 @@ from tokenprov.home import Home
 from tokenprov.model import Holder, Json, Order, TokenId
 from tokenprov.plan import Plan, check_token, plan_token, steps_on
 from tokenprov.profile import Profile, check_roster, load_profile
-from tokenprov.record.history import State
+from tokenprov.record.history import EMPTIED
 from tokenprov.record.rows import OrderRecord
 from tokenprov.roster import load_roster
 from tokenprov.source import source_for
+from tokenprov.unnumbered import recognise
 from tokenprov.wipe import Permission
 
 FACTORY = "as it leaves the factory"
@@ -64,12 +66,14 @@ def plan(
         profile=profile.name,
         profile_digest=profile.digest,
     )
+    know = partial(recognise, home)
     with (
         closing(source_for(profile)) as source,
-        source.opened(choose_reader(reader, serial, source), Nobody()) as token,
+        source.opened(choose_reader(reader, serial, source, know), Nobody()) as token,
     ):
+        know(token)
         left_out = check_token(profile, token)
-        if token.id.serial is not None:
+        if token.id.named:
             _refuse_known(home, token.id)
         steps = steps_on(token, profile, order, home, day=home.clock().date())
         wiped = Permission(serials=frozenset(serials)).covers(token.id)
@@ -197,4 +201,4 @@ def _was_given_back(home: Home, found: OrderRecord) -> bool:
     if found.entry_index is None:
         return False
     life = home.manifest.life(home.manifest.entry(found.entry_index)["token"])
-    return life is not None and life.state is State.STOCK
+    return life is not None and life.state in EMPTIED
