@@ -120,10 +120,12 @@ class Journal:
         """What was promised."""
         return dict(self.promised)
 
-    def promise(self, steps: Sequence[Step], *, ahead: bool) -> Mapping[str, Intent]:
+    def promise(
+        self, *, ahead: Sequence[Step] = (), due: Sequence[Step] = ()
+    ) -> Mapping[str, Intent]:
         """Draw and keep it."""
-        assert not self.promised.keys() & {step.id for step in steps}, "drawn twice"
-        made = promises(steps, ahead=ahead)
+        assert not self.promised.keys() & {step.id for step in (*ahead, *due)}, "drawn twice"
+        made = promises(ahead, due)
         self.promised |= made
         return made
 

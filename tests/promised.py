@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from tokenprov.step import Intent, Step
 
 
-def promises(steps: Sequence[Step], *, ahead: bool) -> dict[str, Intent]:
+def promises(ahead: Sequence[Step], due: Sequence[Step]) -> dict[str, Intent]:
     """The intents of steps, by step."""
-    drawn = {step.id: step.draw(secrets.token_bytes) for step in steps}
+    drawn = {step.id: step.draw(secrets.token_bytes) for step in (*ahead, *due)}
+    early = {step.id for step in ahead}
     return {
-        name: Intent(step=name, drawn=one.secrets, public=one.public, ahead=ahead)
+        name: Intent(step=name, drawn=one.secrets, public=one.public, ahead=name in early)
         for name, one in drawn.items()
     }

@@ -106,16 +106,29 @@ class OrderJournal:
 
         It goes on while the token is looked at; what it raises, `promise` raises.
         """
-        self._prepared = meanwhile(lambda: {step.id: self._sealed(step) for step in steps})
 
-    def promise(self, steps: Sequence[Step], *, ahead: bool) -> Mapping[str, Intent]:
+        def seal_all() -> Mapping[str, _Sealed]:
+            keys = self._keys()
+            return {step.id: self._sealed(step, keys) for step in steps}
+
+        self._prepared = meanwhile(seal_all)
+
+    def promise(
+        self, *, ahead: Sequence[Step] = (), due: Sequence[Step] = ()
+    ) -> Mapping[str, Intent]:
         """Durable when it returns; only then may the token be told."""
         prepared = self._prepared.result() if self._prepared is not None else {}
-        sealed = [self._current(prepared.get(step.id)) or self._sealed(step) for step in steps]
+        keys = self._keys()
+        sealed = [
+            _still(prepared.get(step.id), keys) or self._sealed(step, keys)
+            for step in (*ahead, *due)
+        ]
         if sealed and not self._kept:
             self._home.resume_keys.keep(self._key, self._own[0])
             self._kept = True
-        intents = [replace(one.intent, ahead=ahead) for one in sealed]
+        intents = [
+            replace(one.intent, ahead=number < len(ahead)) for number, one in enumerate(sealed)
+        ]
         promises = [
             (self._record(intent), one.envelopes)
             for intent, one in zip(intents, sealed, strict=True)
@@ -132,14 +145,10 @@ class OrderJournal:
             self._pair = private, CustodianKey(public=private.public_key())
         return self._pair
 
-    def _current(self, sealed: _Sealed | None) -> _Sealed | None:
-        """It, unless a custodian's key was replaced since."""
-        if sealed is None or all(
-            one.purpose == STATION or one.kid == self._home.custodians[Purpose(one.purpose)].kid
-            for one in sealed.envelopes
-        ):
-            return sealed
-        return None
+    def _keys(self) -> Mapping[str, CustodianKey]:
+        """What is sealed to, as it is now: by purpose."""
+        custodians = {str(purpose): key for purpose, key in self._home.custodians.items()}
+        return {**custodians, STATION: self._own[1]}
 
     def _record(self, intent: Intent) -> IntentRecord:
         return IntentRecord(
@@ -155,17 +164,17 @@ class OrderJournal:
             at=self._home.clock(),
         )
 
-    def _sealed(self, step: Step) -> _Sealed:
+    def _sealed(self, step: Step, keys: Mapping[str, CustodianKey]) -> _Sealed:
         """What it draws, for each who may open it: the station's own copies last."""
         drawn = step.draw(self._random)
         intent = Intent(step=step.id, drawn=drawn.secrets, public=drawn.public)
         envelopes = [
-            self._envelope(name, secret, purpose, self._home.custodians[purpose])
+            self._envelope(name, secret, purpose, keys[purpose])
             for name, secret in drawn.secrets.items()
             for purpose in dict.fromkeys((secret.kind.purpose, Purpose.BREAK_GLASS))
         ]
         mine = drawn.secrets.items()
-        envelopes += [self._envelope(name, one, STATION, self._own[1]) for name, one in mine]
+        envelopes += [self._envelope(name, one, STATION, keys[STATION]) for name, one in mine]
         return _Sealed(intent=intent, envelopes=envelopes)
 
     def _envelope(
@@ -192,3 +201,10 @@ class OrderJournal:
             sha256=hashlib.sha256(blob).hexdigest(),
             blob=blob,
         )
+
+
+def _still(sealed: _Sealed | None, keys: Mapping[str, CustodianKey]) -> _Sealed | None:
+    """It, unless a custodian's key was replaced since."""
+    if sealed is None or any(one.kid != keys[one.purpose].kid for one in sealed.envelopes):
+        return None
+    return sealed

@@ -4,7 +4,7 @@ Rules:
 - Before the first write to a token, every step looks at it; one conflict refuses the token whole.
 - No write without a promise: secrets sealed and the intent journalled, durably. What the first look
   finds to be written is promised all at once, before the first write; what could not be told from
-  somebody else's afterwards (`Finding.blind`) when its turn comes.
+  somebody else's afterwards (`Finding.blind`) when its turn comes, which the first one's has then.
 - Nothing counts that was not read back as MATCH after the write.
 - Resume is this loop run again: journalled intents come back, the token is looked at again.
 - A step is begun only when all before it were read back. So on resume all were begun up to the last
@@ -30,10 +30,12 @@ class Journal(Protocol):
         """What was promised before, by step."""
         ...
 
-    def promise(self, steps: Sequence[Step], *, ahead: bool) -> Mapping[str, Intent]:
-        """Draw for these steps, seal and journal it; durable when it returns.
+    def promise(
+        self, *, ahead: Sequence[Step] = (), due: Sequence[Step] = ()
+    ) -> Mapping[str, Intent]:
+        """Draw for these steps, seal and journal it, all at once; durable when it returns.
 
-        `ahead`: before the first write of the order, else when the turn of each has come.
+        The turn of those that are `due` has come; `ahead` is before the first write of the order.
         """
         ...
 
@@ -97,8 +99,11 @@ def provision(
         _remember(token, known)
     if not reached:
         findings = begin()
-        sure = [step for step in steps if _is_sure(findings[step.id])]
-        promised = journal.promise(sure, ahead=True)
+        absent = [step for step in steps if findings[step.id].state is State.ABSENT]
+        promised = journal.promise(
+            ahead=[step for step in absent if not findings[step.id].blind],
+            due=[step for step in absent[:1] if findings[step.id].blind],
+        )
     certain = _surely_begun(steps, promised)
     outcomes = []
     for number, step in enumerate(steps, start=1):
@@ -123,11 +128,6 @@ def provision(
     return tuple(outcomes)
 
 
-def _is_sure(finding: Finding) -> bool:
-    """Whether it is to be written, and can be told at any time from somebody else's."""
-    return finding.state is State.ABSENT and not finding.blind
-
-
 def _surely_begun(steps: Sequence[Step], promised: Mapping[str, Intent]) -> int:
     """How many steps, from the first on: up to the last that was promised when its turn came."""
     in_turn = {intent.step for intent in promised.values() if not intent.ahead}
@@ -142,7 +142,7 @@ def _is_anothers(promised: Intent | None, begun: Intent | None) -> bool:
 def _write(token: Token, step: Step, intent: Intent | None, journal: Journal) -> Finding:
     """Promise (unless it was), apply, and give what is then read back: MATCH or an error."""
     if intent is None:
-        intent = journal.promise([step], ahead=False)[step.id]
+        intent = journal.promise(due=[step])[step.id]
     _remember(token, intent)
     step.apply(token, intent)
     finding = step.observe(token, replace(intent, applied=True))

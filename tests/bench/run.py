@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import apdus, job, line, log, memory, plot, records, simulator, start
+from tests.bench import apdus, job, line, log, memory, plot, records, simulator, start, turn
 from tests.bench.figures import Figure, print_figures, write_figures
 
 RESULT = Path(__file__).parents[2] / "build" / "bench.json"
@@ -24,6 +24,7 @@ PARTS: dict[str, Callable[[Path], dict[str, Figure]]] = {
     "start": start.measure,
     "job": job.measure,
     "line": line.measure,
+    "turn": turn.measure,
     "commands": apdus.measure,
     "simulator": lambda folder: simulator.measure(),
     "records": records.measure,

@@ -53,9 +53,11 @@ class Memory:
         """What was promised."""
         return self.kept
 
-    def promise(self, steps: Sequence[Step], *, ahead: bool) -> Mapping[str, Intent]:
+    def promise(
+        self, *, ahead: Sequence[Step] = (), due: Sequence[Step] = ()
+    ) -> Mapping[str, Intent]:
         """Draw and keep it."""
-        made = promises(steps, ahead=ahead)
+        made = promises(ahead, due)
         self.kept |= made
         return made
 

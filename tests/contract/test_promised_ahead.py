@@ -123,7 +123,7 @@ def test_a_custodian_who_came_while_the_token_was_looked_at_can_open_it(tmp_path
         private, public = generate_custodian()
         write_durable(home.path / "custodians" / f"{Purpose.HELP_DESK}.pem", public)
         journal.claim(token, {})
-        promised = journal.promise([step], ahead=True)[step.id]
+        promised = journal.promise(ahead=[step])[step.id]
         assert promised.drawn.keys() == before.drawn.keys()
         (sealed,) = home.ledger.envelopes(purpose=Purpose.HELP_DESK)
         _, value = open_envelope(sealed.blob, private_from_pem(private))
