@@ -114,7 +114,7 @@ def _token(station: Station, token: int, factory: State) -> Iterator[str]:
     blobs = [station.open_blob(log.blob(s["sha256"]), s["purpose"]) for s in entry["secrets"]]
     yield from (f"manifest: {what} is lost" for what in not_openable(kept, blobs))
     yield from _certificate(station, entry, state)
-    yield from _credential(station, entry, state)
+    yield from credential_faults(station, entry, state)
 
 
 def _certificate(station: Station, entry: Entry, state: State) -> Iterator[str]:
@@ -137,7 +137,8 @@ def _certificate(station: Station, entry: Entry, state: State) -> Iterator[str]:
         yield "the certificate is for another key than the attested one"
 
 
-def _credential(station: Station, entry: Entry, state: State) -> Iterator[str]:
+def credential_faults(station: Station, entry: Entry, state: State) -> Iterator[str]:
+    """Where the relying party and a token in this state do not know the same passkey."""
     folder: Path = station.home / "relying-parties"
     party = RelyingParty(folder, RP_ID, "", anchors=Anchors.load(station.home / "trust"))
     registered = [one for one in party.credentials() if one.order_id == entry["order"]]

@@ -84,14 +84,18 @@ def entries(made: Station, kind: str) -> int:
     return sum(entry["kind"] == kind for entry in log.entries())
 
 
-def trial(made: Station, arguments: Sequence[str], kind: str, stop: Point) -> list[str]:
+def trial(
+    made: Station, arguments: Sequence[str], kind: str, stop: Point, world: str = ""
+) -> list[str]:
     """Kill it at a point, look, let it finish, and look again."""
     before = entries(made, kind)
-    run = made.run(*arguments, stop=stop)
+    run = made.run(*arguments, stop=stop, world=world)
+    if not made.control.token(made.serial)["present"]:  # killed between the hand's two moves
+        made.control.insert(made.serial)
     faults = [] if run.killed or run.status == 0 else [f"it was not killed: {run.said}"]
     faults += openable(made, made.serial, ISSUED)
     if entries(made, kind) == before:
-        again = made.run(*arguments)
+        again = made.run(*arguments, world=world)
         faults += [again.said] if again.status else []
     else:  # its entry was durable: the next command catches up
         made.run("--home", str(made.home), "batch", "retry", batch(made))
