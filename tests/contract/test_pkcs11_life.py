@@ -258,7 +258,7 @@ def test_a_token_that_came_blank(tmp_path: Path) -> None:
         assert said.code == 0, said.err
         with Module(made.module) as module:
             (token,) = [one for one in module.tokens() if one.serial == made.serial]
-        assert token.label == "given back, with no SO PIN"
+        assert token.label == "given back, SO PIN 12345678"
         again = made.station.tell(
             *("batch", "run", made.station.roster(2), "--profile", made.profile, "--json")
         )

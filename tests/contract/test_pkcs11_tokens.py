@@ -42,7 +42,8 @@ id = "04"
 label = "ssh"
 algorithm = "ed25519"
 """
-USER_PIN_LOCKED, SO_PIN_LOCKED, SO_PIN_COUNT_LOW = 0x40000, 0x400000, 0x100000  # CK_TOKEN_INFO
+# CK_TOKEN_INFO.flags
+USER_PIN_LOCKED, SO_PIN_LOCKED, SO_PIN_COUNT_LOW, KEYPAD = 0x40000, 0x400000, 0x100000, 0x100
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +250,7 @@ def test_a_blank_token_without_a_serial(hsm: SoftHsm, run: Callable[..., Said]) 
         (USER_PIN_LOCKED, "its user PIN is locked: whoever has its SO PIN can set it anew"),
         (SO_PIN_LOCKED, "its SO PIN is locked: nothing can be set on it any more"),
         (SO_PIN_COUNT_LOW, "its SO PIN has too few tries left to be tried"),
+        (KEYPAD, "its PINs are typed on a keypad, and not set by programs"),
     ],
 )
 def test_locked_tokens(

@@ -1,8 +1,9 @@
 """SIGKILL in what is done to a token behind a PKCS#11 module after its issue.
 
-Unblocking, rotation, renewal and return: killed before each request that writes to the token and at
-a sample of the writes of the disk, the same command finishes. After the kill the token's PINs are
-with the custodians, or are the published one; at the end those in force are the active ones.
+Unblocking, rotation, renewal and return, and the wipe of a used one on the line: killed before each
+request that writes to the token and at a sample of the writes of the disk, the same command
+finishes. After the kill the token's PINs are with the custodians, or are the published one; at the
+end those in force are the active ones.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from tests.crash.points import Point
 from tests.crash.program import Program, Run
 from tests.module_station import PUBLISHED, ModuleStation, issued_behind_a_module
 from tests.softhsm import SOFTHSM
+from tests.stations import HEADER
 from tokenprov.errors import AuthenticationFailed
 from tokenprov.model import Purpose
 from tokenprov.pkcs11 import Module, TokenInfo
@@ -30,6 +33,7 @@ from tokenprov.secret import Secret
 EVERY = 40  # of the writes of the disk that are in a sample
 PIN_FILE = "HOLDERS_PIN"  # environment: where the holder's PIN stands
 SO_PIN, USER_PIN = "pkcs11/token", "pkcs11/user-pin"
+USED, SOMEBODYS = "somebody's", "55555555"  # another token's label, and its user PIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +87,19 @@ class Desk:
         world = f"{__name__}:{holder_types.__name__}"
         return self._program.run(*home, *words, "--reason", "a test", stop=stop, world=world)
 
-    def known(self, name: str, *states: str) -> list[Secret]:
+    def wipe(self, serial: str, stop: Point | None = None) -> Run:
+        """A batch that may wipe that token, killed at a point."""
+        roster = self.disk.home.with_name("another.csv")
+        roster.write_text(f"{HEADER}\nE9,Nia Example,nia@example.test,nia@corp.example.test\n")
+        batch = ("batch", "run", str(roster), "--profile", str(self.made.profile), "--wait", "0")
+        options = ("--wipe", serial, "--reason", "a test", "--operator", "tester")
+        return self._program.run("--home", str(self.disk.home), *batch, *options, stop=stop)
+
+    def known(self, name: str, *states: str, serial: str = "") -> list[Secret]:
         """What custodians can open of that name; the last one was sealed last."""
         return [
             Secret(one.value)
-            for one in self.disk.sealed(self.made.serial)
+            for one in self.disk.sealed(serial or self.made.serial)
             if one.context.name == name and (not states or one.state in states)
         ]
 
@@ -154,6 +166,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """A station whose one token behind a module is somebody's."""
     folder = tmp_path_factory.mktemp("module")
     made = issued_behind_a_module(folder)
+    made.hsm.deliver(USED, PUBLISHED, SOMEBODYS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOFTHSM2_CONF", made.environment["SOFTHSM2_CONF"])
         patch.setenv(PIN_FILE, str(folder / "pin"))
@@ -188,3 +201,41 @@ def test_the_same_command_finishes_what_was_cut_off(desk: Desk, name: str) -> No
     assert any(point.is_module for point in points)
     found = [one for point in points for one in desk.trial(act, point)]
     assert not found, "\n".join(found)
+
+
+def test_a_wipe_on_the_line_is_finished(desk: Desk) -> None:
+    """A used token is erased once more, or is found erased; then it is made, and no PIN is lost."""
+    desk.fresh()
+    with Module(SOFTHSM) as module:
+        (serial,) = {one.serial for one in module.tokens() if one.label == USED}
+    whole = desk.wipe(serial)
+    assert (whole.status, wiped_and_made(desk, serial)) == (0, []), whole.said
+    writes = [point for point in whole.points if point.is_module and point.writes]
+    erasing = list(takewhile(lambda point: point.name != "module set_pin", writes))
+    found: list[str] = []
+    for point in erasing:
+        desk.fresh()
+        run = desk.wipe(serial, point)
+        again = desk.wipe(serial)
+        wrong = [] if run.killed else [f"it was not killed: {run.said}"]
+        wrong += [again.said] if again.status else []
+        wrong += wiped_and_made(desk, serial)
+        found += [f"killed before {point}: {one}" for one in wrong]
+    assert any("initialise" in point.name for point in erasing)
+    assert not found, "\n".join(found)
+
+
+def wiped_and_made(desk: Desk, serial: str) -> list[str]:
+    """What is wrong with a used token that was to be wiped and issued."""
+    log = Manifest.open(desk.disk.home / "manifest")
+    mine = [
+        str(one["kind"]) for one in log.entries() if one.get("token", {}).get("serial") == serial
+    ]
+    wrong = [] if mine == ["wiped", "issued"] else [f"its entries are {mine}"]
+    with Module(SOFTHSM) as module:
+        (token,) = [one for one in module.tokens() if one.serial == serial]
+        for name, log_in in ((SO_PIN, module.log_in_officer), (USER_PIN, module.log_in)):
+            active = desk.known(name, "active", serial=serial)
+            opens = any(_takes(log_in, token, one) for one in active)
+            wrong += [] if opens else [f"{name} is lost"]
+    return wrong + [str(one) for one in verify_manifest(desk.disk.home / "manifest").findings]

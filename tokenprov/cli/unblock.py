@@ -57,8 +57,9 @@ def unblock(
 
     Behind a PKCS#11 module token administration's key opens the SO PIN, which sets it.
 
-    The new PIN is sealed to the help desk: tokenprov escrow open SERIAL --name piv/pin. A FIDO2 PIN
-    has no PUK: with --fido2 the token is put in again and touched, and no key is needed.
+    The new PIN is sealed to the help desk: tokenprov escrow open SERIAL --name piv/pin (behind a
+    module: --name pkcs11/user-pin). A FIDO2 PIN has no PUK: with --fido2 the token is put in again
+    and touched, and no key is needed.
     """
     if fido2 is (key_given is not None):
         raise InputError(

@@ -8,7 +8,8 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-LABEL_SIZE = 32  # bytes of CK_TOKEN_INFO.label, padded with spaces (3.1)
+from tokenprov.pkcs11.values import LABEL_SIZE
+
 GET_TOKEN_INFO, INIT_TOKEN = 6, 9  # places in CK_FUNCTION_LIST (3.6)
 NAMES = {  # return values (3.1, 5.1) by the names that python-pkcs11 has for them
     0x30: "DeviceError",

@@ -27,6 +27,9 @@ from tokenprov.errors import TokenRefused
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
 
+LABEL_SIZE = 32  # bytes of CK_TOKEN_INFO.label, padded with spaces (3.1)
+
+
 class Algorithm(StrEnum):
     """Keys that are made and used, by their names in profiles."""
 

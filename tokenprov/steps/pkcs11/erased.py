@@ -4,7 +4,7 @@ C_InitToken (PKCS #11 3.1, 5.5.8) takes the SO PIN that is in force, and leaves 
 escrow opens the token until the one that the maker published takes its place. Where a maker has
 published none, as blank tokens have none, it is one that stands here: there is nothing to guard on
 an empty token, and a PIN that only a custodian has would keep it from its next holder. Its label
-says which of the two it is.
+tells that one.
 
 Cut off in between it holds one of two SO PINs that are both known; it is erased again then.
 """
@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tokenprov.errors import NotSupported, NotVerified, TokenConflict, TokenRefused
+from tokenprov.pkcs11.values import LABEL_SIZE
 from tokenprov.secret import Secret
 from tokenprov.steps.pkcs11 import access
 from tokenprov.token import Token
 
-_AS_DELIVERED, _BARE = "given back", "given back, with no SO PIN"  # labels
+_LABEL, _BARE = "given back", "given back, SO PIN "  # the second one with it behind
 _BARE_SO_PIN = "12345678"
 
 
@@ -34,11 +35,12 @@ class Delivered:
 def as_delivered(token: Token, published: str | None) -> Delivered:
     """What a token is to be like afterwards; `published` is the SO PIN of its maker."""
     if published is not None:
-        return Delivered(label=_AS_DELIVERED, so_pin=Secret(published))
+        return Delivered(label=_LABEL, so_pin=Secret(published))
     least, most = token.pkcs11().pin_lengths()
     size = max(len(_BARE_SO_PIN), least)
     fitting = (_BARE_SO_PIN * size)[: min(size, most or size)]
-    return Delivered(label=_BARE, so_pin=Secret(fitting))
+    label = f"{_BARE}{fitting}"[:LABEL_SIZE]
+    return Delivered(label=label, so_pin=Secret(fitting))
 
 
 def known_so_pin(token: Token, published: str | None) -> Secret | None:
