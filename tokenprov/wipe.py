@@ -155,12 +155,12 @@ def wipe(
         with source.opened(reader, operator, expect, watch) as token:
             return finish(home, emptied(home, token, record, done), clearance, recording), reader
 
-    def sending() -> None:
+    def sent(maybe: bool) -> None:
         if record.token.serial is None:
-            home.ledger.wipes.send(record.id, home.clock())
+            home.ledger.wipes.send(record.id, home.clock() if maybe else None)
 
     with fido2_reset(
-        wanted.token, reader, operator, expect=expect, sending=sending, watch=watch
+        wanted.token, reader, operator, expect=expect, sent=sent, watch=watch
     ) as token:
         entry = emptied(home, token, record, (*done, FIDO2))
         return finish(home, entry, clearance, recording), token.reader

@@ -203,6 +203,23 @@ def test_cut_off_behind_its_reset(keys: Keys, monkeypatch: pytest.MonkeyPatch) -
     assert verified(keys)
 
 
+def test_one_that_was_not_touched(keys: Keys) -> None:
+    """It said so, each time: it was not reset, and no blank key is taken for it."""
+    keys.put_in(keys.primary)
+    keys.bench.control.set_touch(0, "never", patience=0.1)
+    said = give_back(keys, keys.primary)
+    keys.bench.control.set_touch(0, "auto")
+    assert said.code == 4, said.err
+    assert [one["event"] for one in said.events].count("ReinsertWanted") == 3
+    keys.blank()
+    gone = give_back(keys, keys.primary)
+    assert "no such token" in gone.err
+    keys.put_in(keys.primary)
+    assert give_back(keys, keys.primary).code == 0
+    assert keys.station.entries("wiped")[0]["reset"] == ["fido2"]
+    assert verified(keys)
+
+
 def test_one_that_was_not_reset_after_all(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     """It turns up and proves its mark: it is refused by that, and emptied once it is named."""
     keys.put_in(keys.primary)

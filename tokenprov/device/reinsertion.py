@@ -70,7 +70,7 @@ def fido2_reset(
     operator: Operator,
     *,
     expect: Callable[[AnyToken], None] | None = None,
-    sending: Callable[[], None] = lambda: None,
+    sent: Callable[[bool], None] = lambda maybe: None,
     passing: Time | None = None,
     patience: float = PATIENCE,
     watch: Watch | None = None,
@@ -78,7 +78,8 @@ def fido2_reset(
     """Reset the FIDO2 applet of that token, which is in that reader and on no connection now.
 
     Gives the token on the connection of its reset. `expect` refuses another one by what it says or
-    proves, `sending` is called before each reset, `watch` hears of each command. Raises
+    proves, `sent` is told True before each reset, and False where the token did not do it, `watch`
+    hears of each command. Raises
     `NotSupported` for a token in a reader that could be any, `TouchTimeout` when it was not put in
     again or not touched, and every other `TokenError`.
     """
@@ -98,14 +99,16 @@ def fido2_reset(
         ) as here:
             reader = here.token.reader
             fido = here.token.fido2()
-            sending()
+            sent(True)
             left = max(0.0, RESET_WINDOW - (passing.clock() - here.at))
             hold = ", ten seconds long," if fido.info.long_touch_for_reset else ""
             try:
                 fido.reset(f"touch it{hold} within {left:.0f} s to reset FIDO2")
             except TouchTimeout as error:
+                sent(False)
                 failed = error
             except TokenRefused as error:
+                sent(False)
                 if error.code not in _TOO_LATE:
                     raise
                 failed = error

@@ -137,9 +137,9 @@ def _reset(home: Home, begun: Work, bench: Bench, before: Sequence[str | None]) 
         noted.update(more)
         home.ledger.works.note(begun.record.id, noted)
 
-    def sending() -> None:
+    def sent(maybe: bool) -> None:
         if token.serial is None:
-            note(**{_SENT: True})
+            note(**{_SENT: maybe})
 
     was = [one or "" for one in before]
     if noted.get(_SENT):
@@ -149,7 +149,7 @@ def _reset(home: Home, begun: Work, bench: Bench, before: Sequence[str | None]) 
                 note(**{_RESET: was, _UNSEEN: True})
                 return bench
     with fido2_reset(
-        token, bench.reader, bench.operator, expect=only(home, token), sending=sending
+        token, bench.reader, bench.operator, expect=only(home, token), sent=sent
     ) as here:
         if token.serial is None:
             mark(home, here, token.mark)

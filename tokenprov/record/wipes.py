@@ -71,11 +71,12 @@ class WipeBook:
             rows = connection.execute(mine.order_by(t.resets.c.at)).mappings()
             return [_from_row(dict(row)) for row in rows]
 
-    def send(self, wipe_id: str, at: datetime) -> None:
-        """The reset that ends the token's mark is about to be sent, perhaps again."""
+    def send(self, wipe_id: str, at: datetime | None) -> None:
+        """The reset that ends the token's mark is about to be sent; None: it was not done."""
         with self._database.write() as connection:
             connection.execute(delete(t.resets).where(t.resets.c.wipe == wipe_id))
-            connection.execute(insert(t.resets).values(wipe=wipe_id, at=timestamp(at)))
+            if at is not None:
+                connection.execute(insert(t.resets).values(wipe=wipe_id, at=timestamp(at)))
 
     def unmarked(self) -> list[WipeRecord]:
         """Those that are finished and whose tokens got no mark yet, the last one first."""
