@@ -10,8 +10,6 @@ Rules:
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -28,16 +26,23 @@ from yubikit.yubiotp import YubiOtpSession
 from hwtests.connections import ctap2, otp
 from hwtests.ears import Ears, well
 from hwtests.errors import BenchError
+from hwtests.judges import asked
 from hwtests.operators import LONG, SHORT, Operator
 from hwtests.place import Place
-from hwtests.subject import Subject
+from hwtests.subject import Subject, keyboards
 from tests.stations import HEADER, Said, Station, tell
 
 YKMAN = str(Path(sys.executable).with_name("ykman"))  # the stock one of this environment
 REASON = "hwtests"
 WHO = "hwtests"
-PROGRAM_SECONDS = 120.0
 ASKED = 2  # times that a touch is asked for
+# By application, a profile that any token with it takes: what it sets is not what a test is about.
+NOTHING_MUCH = {
+    "piv": "[piv]\n",
+    "fido2": "[fido2]\n",
+    "otp": '[otp.slot2]\nkind = "hmac-sha1"\n',
+    "oath": "[oath]\npassword = {}\n",
+}
 ORDERS_LEFT, CLOSED = 8, 2  # exit codes of a run: it did not take the token; it is closed
 LEFT = ("open", "working", "failed")  # orders of a batch that is not done
 _T = TypeVar("_T")
@@ -58,15 +63,30 @@ class Bench:
         """`patience`: seconds that the operator has to take the token out or put it in."""
         self.subject, self.operator = subject, operator
         self.place = Place(subject.serial, operator, patience)
+        self._trust, self._patience = trust, patience
         self.station, self.folder = Station(home=home), home.parent
         if not (home / "station.toml").exists():
             home.parent.mkdir(parents=True, exist_ok=True)
             roots = [f"--trust={path}" for path in trust]
             well(tell("init", home, "--name", "bench", *roots))
         if subject.serial is not None:
-            stock = home.with_name("stock.txt")
-            stock.write_text(f"{subject.serial}\n")
-            self.tell("stock", "import", stock)
+            self.stock(subject.serial)
+
+    def elsewhere(self, name: str) -> Bench:
+        """The token at another station, which is new."""
+        return self.beside(f"{name}-{token_hex(4)}", self.subject)
+
+    def beside(self, name: str, subject: Subject | None) -> Bench:
+        """A token at another station, in a folder beside this one's."""
+        assert subject is not None
+        home = self.folder / name / self.station.home.name
+        return Bench(subject, self.operator, home, self._trust, self._patience)
+
+    def stock(self, serial: str) -> None:
+        """The station may take this token."""
+        file = self.folder / "stock.txt"
+        file.write_text(f"{serial}\n")
+        self.tell("stock", "import", file)
 
     @property
     def serial(self) -> str:
@@ -84,6 +104,11 @@ class Bench:
     def reader(self) -> str:
         """Where the token is now; without a serial it must be the only one there."""
         return self.place.reader
+
+    @property
+    def keyboards(self) -> Sequence[Path]:
+        """The event nodes of what it types."""
+        return keyboards(self.serial)
 
     def ctap2(self) -> AbstractContextManager[Ctap2]:
         """The maker's own library on its authenticator."""
@@ -136,23 +161,7 @@ class Bench:
 
         Secrets go to it by `input`, or by its environment, where it takes them in no other way.
         """
-        done = subprocess.run(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            input=input,
-            timeout=PROGRAM_SECONDS,
-            cwd=self.folder,
-            env={**os.environ, **(secrets or {}), "COLUMNS": "200"},
-            check=False,
-        )
-        if code is not None and done.returncode != code:
-            error = BenchError(f"{Path(command[0]).name} gave {done.returncode}, not {code}")
-            error.add_note(done.stdout)  # for the screen: the report has no output of programs
-            raise error
-        return done.stdout
+        return asked(command, self.folder, code=code, input=input, secrets=secrets or {})
 
     def ykman(self, *command: str, code: int | None = 0, input: str = "") -> str:
         """The maker's program on this token; gives what it said. None: any exit code."""
@@ -190,6 +199,14 @@ class Bench:
         if self.subject.is_card and self.last_kind() == "issued":
             return None
         return self.tell(*self.batch(name, profile), *self.leave)
+
+    def make_nobodys(self) -> None:
+        """Empty it as it left the factory; what is on it is wiped, whoever's it is."""
+        self.clear()
+        if self.used():
+            has = self.subject.applications
+            self.issue("wiped", next(text for name, text in NOTHING_MUCH.items() if name in has))
+            self.give_back()
 
     def entry(self) -> dict[str, Any]:
         """The entry that issued it last."""

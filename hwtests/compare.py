@@ -19,7 +19,7 @@ from typing import Any
 from hwtests.report import FORMAT, Result
 
 DIFFERENT, UNUSABLE = 1, 2
-FACTS = ("formFactor", "fips", "transports", "fidoOver", "applications")  # of the token
+FACTS = ("formFactor", "fips", "transports", "fidoOver", "keyboard", "applications")  # of the token
 
 
 class NotComparable(Exception):

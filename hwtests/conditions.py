@@ -66,6 +66,11 @@ def fido_over(*names: str) -> pytest.MarkDecorator:
     return _mark(f"FIDO2 over {_any(names)}", lambda subject: bool(subject.fido_over & set(names)))
 
 
+def keyboard() -> pytest.MarkDecorator:
+    """What it types comes to this machine: its OTP interface is on this machine's USB."""
+    return _mark("a keyboard on USB", lambda subject: subject.has_keyboard)
+
+
 def form_factor(*names: str) -> pytest.MarkDecorator:
     """It is one of these: `usb-a-keychain`, `usb-c-nano` and so on."""
     return _mark(f"form factor {_any(names)}", lambda subject: subject.form_factor in names)
@@ -97,6 +102,11 @@ def card(is_card: bool = True) -> pytest.MarkDecorator:
         "a PIV card" if is_card else "a YubiKey",
         lambda subject: subject.is_card is is_card,
     )
+
+
+def with_spare() -> pytest.MarkDecorator:
+    """Another token that may be wiped is there."""
+    return _mark("a second token (--spare)", lambda subject: subject.spare is not None)
 
 
 def conditions_of(marks: Iterable[pytest.Mark]) -> list[Condition]:

@@ -16,16 +16,9 @@ from hwtests.conditions import MARK, conditions_of
 from hwtests.errors import Abandoned, BenchError
 from hwtests.operators import Operator, Person, Robot
 from hwtests.report import FOLDER, Outcome, Result
-from hwtests.subject import Subject, find_subject
+from hwtests.subject import Subject, find_subjects
 from tokenprov.errors import TokenprovError
 
-# By application, a profile that any token with it takes: what it sets is not what a test is about.
-NOTHING_MUCH = {
-    "piv": "[piv]\n",
-    "fido2": "[fido2]\n",
-    "otp": '[otp.slot2]\nkind = "hmac-sha1"\n',
-    "oath": "[oath]\npassword = {}\n",
-}
 NOT_RUN = "not_run"  # set on pytest's report of a test whose fixture failed before
 SERIALS = re.compile(r"\b\d{6,}\b")  # in what the report says of a failure
 
@@ -36,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add = group.addoption
     add("--wipe", metavar="SERIAL", help="the token that may be wiped; without it, none is touched")
     add("--wipe-only-token", action="store_true", help="the one that is there and has no serial")
+    add("--spare", metavar="SERIAL", help="another that may be wiped, to replace the first")
     add("--operator-command", metavar="COMMAND", help="a robot (hwtests/operators.py)")
     add("--trust", action="append", default=[], metavar="PEM", help="a root besides the maker's")
     add("--bench-home", metavar="FOLDER", help=f"the station's home [{FOLDER}/SERIAL/station]")
@@ -73,7 +67,8 @@ class Run:
             return
         option = self.config.getoption
         try:
-            self.subject = find_subject(option("wipe"), option("wipe_only_token"))
+            names = (option("wipe"), option("wipe_only_token"), option("spare"))
+            self.subject = find_subjects(*names)
         except (BenchError, TokenprovError) as error:
             raise pytest.UsageError(f"{error}\nNothing was touched.") from error
         left_out = [item for item in ours if self._unmet(item)]
@@ -210,9 +205,18 @@ def bench(run: Run, operator: Operator) -> Iterator[Bench]:
     """The bench; the token is emptied when the tests are done."""
     assert run.subject is not None
     option = run.config.getoption
-    home = option("bench_home") or FOLDER / (run.subject.serial or run.subject.name) / "station"
+    folder = FOLDER / (run.subject.serial or run.subject.name)
+    home = Path(option("bench_home") or folder / "station")
     trust = [Path(path) for path in option("trust")]
-    made = Bench(run.subject, operator, Path(home), trust, option("patience"))
+    made = Bench(run.subject, operator, home, trust, option("patience"))
+    yield made
+    made.clear()
+
+
+@pytest.fixture(scope="session")
+def spare(bench: Bench) -> Iterator[Bench]:
+    """The other token that may be wiped, at a station of its own; emptied in the end."""
+    made = bench.beside("spare", bench.subject.spare)
     yield made
     made.clear()
 
@@ -230,9 +234,5 @@ def issued(bench: Bench, run: Run, request: pytest.FixtureRequest) -> Iterator[B
 @pytest.fixture
 def nobodys(bench: Bench) -> Bench:
     """The token as it left the factory: what is on it is wiped."""
-    bench.clear()
-    if bench.used():
-        has = bench.subject.applications
-        bench.issue("wiped", next(text for name, text in NOTHING_MUCH.items() if name in has))
-        bench.give_back()
+    bench.make_nobodys()
     return bench

@@ -4,6 +4,7 @@ A robot is a program that is started with the tests. It reads a line a command a
 a line, `ok` or `error TEXT`, when the deed is done:
 
     touch TOKEN SECONDS     press it for so many seconds; sent again while it waits
+    type TOKEN SLOT         press it once though it does not wait, so that this slot types
     remove TOKEN            take it out
     insert TOKEN            put it in again where it was
 
@@ -15,7 +16,8 @@ from __future__ import annotations
 import shlex
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -26,6 +28,9 @@ TERMINAL = Path("/dev/tty")
 BELL = "\a"
 UNNUMBERED = "-"
 BETWEEN_TOUCHES = 0.3  # seconds; a token may begin to wait a moment after it was said to
+POLL = 0.1  # seconds
+TYPING_SECONDS = 10  # that a person has for a touch that nobody may see
+STROKES_SECONDS = 5  # that keystrokes take at most to come
 SHORT, LONG = 1, 11  # seconds of a touch; the long one resets a token that wants ten
 
 
@@ -36,6 +41,13 @@ class Operator(Protocol):
 
     def touching(self, token: str, reason: str, seconds: int) -> AbstractContextManager[None]:
         """While entered, the token waits to be touched, for `seconds` each time."""
+        ...
+
+    def type(self, token: str, slot: int, heard: Callable[[], bool]) -> None:
+        """Touch it once though it does not wait, so that this slot types, or ask for that.
+
+        `heard`: whether it was seen to be done; it may be that nobody can see it.
+        """
         ...
 
     def remove(self, token: str) -> None:
@@ -70,6 +82,15 @@ class Person:
         how = "" if seconds == SHORT else f" for {seconds} seconds"
         self._say(f"{BELL}>>> touch {token}{how} now ({reason})")
         yield
+        self._say("    thank you, no longer")
+
+    def type(self, token: str, slot: int, heard: Callable[[], bool]) -> None:
+        """Asked for; a moment is given for it, as it may be that nobody sees that it is done."""
+        how = {1: "briefly", 2: "for three seconds"}[slot]
+        self._say(f"{BELL}>>> touch {token} {how}, once, in the next {TYPING_SECONDS} seconds")
+        until = time.monotonic() + TYPING_SECONDS
+        while time.monotonic() < until and not heard():
+            time.sleep(POLL)
         self._say("    thank you, no longer")
 
     def remove(self, token: str) -> None:
@@ -128,6 +149,13 @@ class Robot:
             thread.join()
         if failed:
             raise failed[0]
+
+    def type(self, token: str, slot: int, heard: Callable[[], bool]) -> None:
+        """Pressed when it returns; the keystrokes have a moment to come."""
+        self._do(f"type {token} {slot}")
+        until = time.monotonic() + STROKES_SECONDS
+        while time.monotonic() < until and not heard():
+            time.sleep(POLL)
 
     def remove(self, token: str) -> None:
         """Done when it returns."""

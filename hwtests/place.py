@@ -49,15 +49,16 @@ class Place:
         self._operator.insert(self.token)
         self.await_there()
 
-    def await_there(self) -> None:
-        """Wait until it can be used."""
-        self._wait(self._is_there, f"{self.token} is not put in")
+    def await_there(self, reader: str = "") -> None:
+        """Wait until it can be used; in that reader where one is named."""
+        self._wait(lambda: self._is_there(reader), f"{self.token} is not put in")
 
-    def _is_there(self) -> bool:
+    def _is_there(self, reader: str) -> bool:
         try:
-            return bool(self.reader)
+            here = self.reader
         except TokenGone:
             return False
+        return not reader or here == reader
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + self._patience

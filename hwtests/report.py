@@ -67,6 +67,7 @@ def make_report(
         "fips": subject.fips,
         "transports": sorted(subject.transports),
         "fidoOver": sorted(subject.fido_over),
+        "keyboard": subject.has_keyboard,
         "applications": sorted(subject.applications),
         "virtual": virtual,
     }

@@ -10,18 +10,21 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from yubikit.core import TRANSPORT, ApplicationNotAvailableError
+from yubikit.core import TRANSPORT, ApplicationNotAvailableError, CommandError
 from yubikit.core.fido import SmartCardCtapDevice
 from yubikit.management import CAPABILITY, DeviceInfo
+from yubikit.yubiotp import YubiOtpSession
 
 from hwtests.errors import NoSubject
 from tokenprov.cli.readers import Nobody, seen
-from tokenprov.device.hid import over_hid, plugged_in
+from tokenprov.device.hid import OtpNode, over_hid, plugged_in
 from tokenprov.device.pcsc import connected
 from tokenprov.device.token import opened
-from tokenprov.errors import NotSupported
+from tokenprov.errors import NotSupported, TokenError
 from tokenprov.model import TokenId, TokenKind
 
 CARD = "piv-card"  # what a card of another maker has in place of applications
@@ -39,7 +42,9 @@ class Subject:
     fips: bool
     transports: frozenset[str]  # "ccid", "hid", "nfc"
     fido_over: frozenset[str]  # of these, those that lead to FIDO2
+    has_keyboard: bool  # whether it can type here
     applications: frozenset[str]  # those that are on: "otp", "piv"
+    spare: Subject | None = None  # another token that may be wiped, too
 
     @property
     def is_card(self) -> bool:
@@ -74,6 +79,16 @@ def named(found: Seen, serial: str | None, only: bool) -> tuple[str, TokenId]:
     return meant[0]
 
 
+def find_subjects(serial: str | None, only: bool, spare: str | None) -> Subject:
+    """The token that is meant, with its spare if there is one. Raises as `find_subject`."""
+    found = find_subject(serial, only)
+    if spare is None:
+        return found
+    if only or spare == serial:
+        raise NoSubject(f"--spare {spare} wants another token than the one that --wipe names")
+    return replace(found, spare=find_subject(spare, False))
+
+
 def find_subject(serial: str | None, only: bool) -> Subject:
     """The token that is meant, asked what it is. Raises `NoSubject`; `TokenError` when it fails."""
     if (serial is None) is not only:
@@ -101,6 +116,7 @@ def find_subject(serial: str | None, only: bool) -> Subject:
         fips=bool(info.is_fips),
         transports=_transport(reader, on_hid) | fido_over,
         fido_over=fido_over,
+        has_keyboard=bool(keyboards(token_id.serial)),
         applications=_enabled(info),
     )
 
@@ -115,6 +131,7 @@ def _card(token: TokenId) -> Subject:
         fips=False,
         transports=frozenset({"ccid"}),
         fido_over=frozenset(),
+        has_keyboard=False,
         applications=frozenset({CARD}),
     )
 
@@ -153,3 +170,18 @@ def _fido_over(reader: str, token: TokenId, on_hid: bool, info: DeviceInfo) -> f
         except NotSupported:
             pass
     return frozenset(found)
+
+
+def keyboards(serial: str | None) -> tuple[Path, ...]:
+    """The keyboards of the token with that serial on this machine's USB, by its slots' word."""
+    for usb in plugged_in():
+        if usb.otp is None or serial is None:
+            continue
+        try:
+            with closing(OtpNode(usb)) as node:
+                said = YubiOtpSession(node).get_serial()
+        except (CommandError, TokenError, TimeoutError):  # in use, gone, or it hides its serial
+            continue
+        if str(said) == serial:
+            return usb.keyboards
+    return ()

@@ -16,7 +16,7 @@ UNNUMBERED = "-"
 
 def do(control: SimControl, line: str) -> None:
     """One line. Raises `BenchError` or `ValueError` when it cannot be done."""
-    deed, name, *_ = line.split()
+    deed, name, *rest = line.split()
     tokens = [one for one in control.tokens() if str(one["serial"] or UNNUMBERED) == name]
     if len(tokens) != 1:
         raise ValueError(f"{len(tokens)} tokens are {name}")
@@ -24,6 +24,8 @@ def do(control: SimControl, line: str) -> None:
     match deed:
         case "touch":
             control.press(token)
+        case "type":
+            control.type_slot(token, int(rest[0]))
         case "remove":
             control.remove(token)
         case "insert":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -142,8 +143,10 @@ def test_what_fails_is_red(two_keys: VirtualBench, tmp_path: Path) -> None:
         (["--wipe", "12345678"], "no token 12345678 is plugged in"),
         (["--wipe-only-token"], "wants one token and no other"),
         (["--wipe", "30000001", "-n", "2"], "run in one process"),
+        (["--wipe", "30000001", "--spare", "30000001"], "wants another token"),
+        (["--wipe", "30000001", "--spare", "30000003"], "no token 30000003 is plugged in"),
     ],
-    ids=["nobody is named", "another serial", "not the only one", "several processes"],
+    ids=["nobody", "another serial", "not the only one", "processes", "its own spare", "no spare"],
 )
 def test_without_its_name_no_token_is_touched(
     two_keys: VirtualBench, tmp_path: Path, options: list[str], says: str
@@ -167,21 +170,32 @@ def commands_of_the_page() -> list[str]:
 @pytest.mark.parametrize("command", commands_of_the_page())
 def test_the_page_shows_what_works(two_keys: VirtualBench, tmp_path: Path, command: str) -> None:
     """Each command as it stands there; of tests, the way up to the first, as a person is wanted."""
-    serial = str(two_keys.serials[0])
-    shown = command.replace("12345678", serial)
+    with contextlib.ExitStack() as benches:
+        bench = two_keys
+        if "--wipe-only-token" in command:
+            bench = benches.enter_context(VirtualBench(model="security-key-5.7", touch="never"))
+        done = given(command, bench, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    wanted = "::test_" if command.startswith("pytest") else str(two_keys.serials[0])
+    assert wanted in done.stdout or "no difference" in done.stdout
+
+
+def given(command: str, bench: VirtualBench, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Give it on a bench, with the serials of that and reports in the folder."""
+    for shown, serial in zip(("12345678", "12345679"), bench.serials, strict=False):
+        command = command.replace(shown, str(serial))
     if command.startswith("pytest"):
-        shown += " -p no:cacheprovider --collect-only -q"
+        command += " -p no:cacheprovider --collect-only -q"
     else:
-        (tmp_path / "build/hwtests").mkdir(parents=True)
-        reports = [word for word in command.split() if word.endswith(".json")]
-        for name in reports:
-            (tmp_path / name).write_text(json.dumps(A_REPORT), encoding="utf-8")
-    done = subprocess.run(
-        ["bash", "-c", shown],
-        cwd=ROOT if command.startswith("pytest") else tmp_path,
+        (folder / "build/hwtests").mkdir(parents=True)
+        for name in (word for word in command.split() if word.endswith(".json")):
+            (folder / name).write_text(json.dumps(A_REPORT), encoding="utf-8")
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=ROOT if command.startswith("pytest") else folder,
         env={
             **os.environ,
-            **two_keys.environment,
+            **bench.environment,
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         },
         capture_output=True,
@@ -189,9 +203,6 @@ def test_the_page_shows_what_works(two_keys: VirtualBench, tmp_path: Path, comma
         timeout=SECONDS,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    wanted = "::test_" if command.startswith("pytest") else serial
-    assert wanted in done.stdout or "no difference" in done.stdout
 
 
 def test_they_are_not_among_the_tests_of_the_project() -> None:

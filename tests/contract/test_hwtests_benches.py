@@ -148,3 +148,21 @@ def test_a_robot_that_is_gone_ends_the_run(bench: VirtualBench, tmp_path: Path) 
     results = [one["result"] for one in report(tmp_path)["tests"]]
     assert (results.count(Result.FAILED), results.count(Result.NOT_RUN)) == (1, 1)
     assert "the robot ended at" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "models",
+    [("yubikey-5.7.4", "yubikey-5.7.4"), ("yubikey-4.3.7", "yubikey-5.2.7")],
+    ids=["of one kind", "by a newer one"],
+)
+def test_a_token_is_replaced_by_its_spare(tmp_path: Path, models: tuple[str, str]) -> None:
+    """With a second token named, `replace` is done to its end; both are empty afterwards."""
+    with VirtualBench(tokens=2, model=models, touch="never") as bench:
+        serial, spare = map(str, bench.serials)
+        tests = ("hwtests/test_replace.py", "--wipe", serial)
+        done = hwtests(bench, tmp_path, *tests, "--spare", spare)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert report(tmp_path)["counts"][Result.PASSED] == 1
+        station = Station(home=tmp_path / "station", environment=bench.environment)
+        for one in (serial, spare):
+            assert station.run("token", "show", one, "--json").document["used"] == []

@@ -31,6 +31,7 @@ SUBJECT = Subject(
     form_factor="usb-c-nano",
     fips=False,
     transports=frozenset({"ccid", "hid"}),
+    has_keyboard=False,
     fido_over=frozenset({"hid"}),
     applications=frozenset({"piv", "fido2"}),
 )
@@ -120,13 +121,14 @@ def test_a_robot_is_told_by_lines(tmp_path: Path) -> None:
     hands = robot(log)
     hands.remove("1001")
     hands.insert("1001")
+    hands.type("1001", 2, lambda: True)
     with hands.touching("1001", "to log in", SHORT):
         while log.read_text().count("touch 1001 1\n") < 2:
             pass
     hands.close()
     heard = log.read_text().splitlines()
-    assert heard[:2] == ["remove 1001", "insert 1001"]
-    assert set(heard[2:]) == {"touch 1001 1"}
+    assert heard[:3] == ["remove 1001", "insert 1001", "type 1001 2"]
+    assert set(heard[3:]) == {"touch 1001 1"}
 
 
 @pytest.mark.parametrize("answer", ["error the arm is stuck", "yes"])
@@ -155,8 +157,14 @@ def test_a_person_is_asked_on_the_terminal() -> None:
     person.insert("1001")
     with person.touching("1001", "to reset", LONG):
         pass
+    person.type("1001", 1, lambda: True)
     said = terminal.getvalue()
-    for words in ("take 1001 out", "put 1001 in again", "touch 1001 for 11 seconds now (to reset)"):
+    for words in (
+        "touch 1001 briefly, once",
+        "take 1001 out",
+        "put 1001 in again",
+        "touch 1001 for 11 seconds now (to reset)",
+    ):
         assert words in said
 
 
