@@ -286,6 +286,9 @@ def test_a_holders_key_and_one_that_is_never_touched(keys: Keys) -> None:
     assert "was issued to Ada Okonkwo" in said.only("TokenPassedOver")["reason"]
     never = keys.station.tell("stock", "never", keys.primary, "--reason", "evidence")
     assert never.code == 0, never.err
+    told = tell(keys, "unblock", keys.primary, "--fido2", *WHY)
+    assert told.code == 4
+    assert "is never to be touched" in told.err
     refused = give_back(keys, keys.primary)
     assert refused.code == 4
     assert "is never to be touched" in refused.err

@@ -217,6 +217,20 @@ def test_another_key_on_the_token_is_told_before_anything_is_promised(
     assert station.entries("rotated") == []
 
 
+def test_one_that_is_never_to_be_touched(
+    station: Station, token: TokenUnderTest, issued: str
+) -> None:
+    """It is told nothing, though its holder has it; what relies on it can still be held."""
+    assert station.tell("stock", "never", issued, "--reason", "evidence").code == 0
+    before = token.state()
+    said = rotate(station, Purpose.BREAK_GLASS, issued)
+    assert said.code == 4
+    assert "is never to be touched: evidence" in said.err
+    assert token.state() == before
+    assert station.entries("rotated") == []
+    assert station.tell("suspend", issued, *WHY).code == 0
+
+
 def test_all_that_come_by(station: Station, bench: VirtualBench) -> None:
     """With --all each token that is a holder's here is done, and others are passed over."""
     mine = fresh_token(bench, "yubikey-5.7.4", 0)

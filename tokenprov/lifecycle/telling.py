@@ -1,7 +1,8 @@
 """A token that is somebody's is told something again: sealed, journalled, written, read back.
 
 Rules:
-- Only the token that is meant, as it says on the connection that writes.
+- Only the token that is meant, as it says or proves on the connection that writes; none that is
+  never to be touched.
 - The order that issued the token is told a further generation of its secrets; what was sealed
   before stays active until the entry is durable, and is kept.
 - What is in force on the token comes out of escrow by a custodian's key, on the record, and is
@@ -39,6 +40,7 @@ from tokenprov.secret import RandomBytes, Secret
 from tokenprov.step import Finding, Operator, State, Step
 from tokenprov.token import Token
 from tokenprov.unnumbered import only
+from tokenprov.wipe import refuse_forbidden
 
 MakeSteps = Callable[[Token, Mapping[str, Secret]], Sequence[Step]]
 
@@ -135,6 +137,7 @@ def tell(
     then goes on.
     """
     begun = work.record
+    refuse_forbidden(home, work.token.token)
     journal = OrderJournal(
         home,
         begun.order,
