@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from tests.contract.test_pkcs11_tokens import objects
 from tests.contract.test_standing import revoked
 from tests.module_station import (
     PUBLISHED,
@@ -124,10 +125,11 @@ def test_the_help_desk_has_no_so_pin(made: ModuleStation) -> None:
         (f"flags {SO_PIN_COUNT_LOW}", "its SO PIN has too few tries left to be tried"),
         (f"flags {KEYPAD}", "its PINs are typed on a keypad"),
         ("pins 6", "its PINs have 4 to 6 characters, and its user PIN is to have 8"),
+        (f"crash {INIT_PIN} 0", "the PKCS#11 module shim.so crashed (signal 11)"),
         (f"refuse {INIT_PIN} {NOT_SUPPORTED:x}", "Its user PIN is as it was. Replace the token"),
         (f"refuse {LOGIN} {SESSION_EXISTS:x}", "another program has a session with it"),
     ],
-    ids=["locked", "few tries", "keypad", "short PINs", "no C_InitPIN", "in use"],
+    ids=["locked", "few tries", "keypad", "short PINs", "crash", "no C_InitPIN", "in use"],
 )
 def test_what_keeps_a_pin_from_being_set_is_told(made: ModuleStation, how: str, says: str) -> None:
     """The token is as it was, and the same command does it once that is mended."""
@@ -191,6 +193,23 @@ def test_a_new_certificate_beside_the_key(
     assert tell(made, "renew", "--within", "5000", "--pin").code == 0  # and once more
     assert len(certificates(made)) == 1
     assert made.station.tell("manifest", "verify").code == 0
+
+
+def test_a_dry_run_opens_and_changes_nothing(made: ModuleStation) -> None:
+    """Each command shows what it would do, without a PIN of the token."""
+    before = objects(made.hsm)
+    for what, by, shows in (
+        ("unblock", Purpose.TOKEN_ADMINISTRATION, "PKCS#11 user PIN, by the SO PIN"),
+        ("rotate", Purpose.TOKEN_ADMINISTRATION, "PKCS#11 SO PIN"),
+        ("renew", None, "certificate of login"),
+        ("return", None, "open its SO PIN, by token administration's key"),
+    ):
+        within = ("--within", "5000") if what == "renew" else ()
+        said = tell(made, what, *within, "--dry-run", by=by)
+        assert said.code == 0, said.err
+        assert shows in said.out
+    assert made.station.entries("opened") == []
+    assert objects(made.hsm) == before
 
 
 def test_given_back_it_is_the_next_holders(made: ModuleStation) -> None:

@@ -68,7 +68,8 @@ _DRAWN = re.compile(
 # YubiHSM Auth's list and tries
 READS = {"a4", "c0", "cb", "87", "f7", "f9", "f8", "fd", "03", "1d", "ca", "f1", "a1", "05", "09"}
 CTAP_GET_INFO = "ctap-4"
-MODULE_READS = ("tokens", "mechanisms", "pin_lengths", "objects")  # requests that change nothing
+# Requests to a module that change nothing (a right PIN leaves the tries as they are)
+MODULE_READS = ("tokens", "mechanisms", "pin_lengths", "objects", "login", "sign", "derive")
 ANY = "*"  # as a name: every point counts
 
 

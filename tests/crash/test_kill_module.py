@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 import pytest
@@ -174,11 +174,18 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
             yield Desk(made, program, folder)
 
 
+def token_writes(points: Sequence[Point]) -> list[Point]:
+    """Each request that writes to the token, and what comes after it: it was carried out then."""
+    pairs = pairwise(points)
+    found = [two for one, two in pairs if one.is_module and one.writes and two.name != "end"]
+    before = [point for point in points if point.is_module and point.writes]
+    return list(dict.fromkeys([*before, *found]))
+
+
 def sample(points: Sequence[Point]) -> list[Point]:
-    """Each write of the token, and some of the disk's."""
-    writes = [point for point in points if point.writes]
-    disk = [point for point in writes if not point.is_module]
-    return [*(point for point in writes if point.is_module), *disk[::EVERY]]
+    """The writes of the token, and some of the disk's."""
+    disk = [point for point in points if point.writes and not point.is_module]
+    return list(dict.fromkeys([*token_writes(points), *disk[::EVERY]]))
 
 
 def _takes(log_in: object, token: TokenInfo, pin: Secret) -> bool:
@@ -210,8 +217,8 @@ def test_a_wipe_on_the_line_is_finished(desk: Desk) -> None:
         (serial,) = {one.serial for one in module.tokens() if one.label == USED}
     whole = desk.wipe(serial)
     assert (whole.status, wiped_and_made(desk, serial)) == (0, []), whole.said
-    writes = [point for point in whole.points if point.is_module and point.writes]
-    erasing = list(takewhile(lambda point: point.name != "module set_pin", writes))
+    until = takewhile(lambda point: point.name != "module init_pin", whole.points)
+    erasing = token_writes(list(until))
     found: list[str] = []
     for point in erasing:
         desk.fresh()
