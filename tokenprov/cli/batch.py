@@ -110,7 +110,8 @@ def new(
     "serials",
     multiple=True,
     metavar="SERIAL",
-    help="Empty this token first if it is in use; can be given again. It is recorded.",
+    help="Empty this token, by serial or mark, first if it is in use; can be given again. It is"
+    " recorded.",
 )
 @click.option("--reason", default="", help="Why they may be wiped.")
 @click.option(

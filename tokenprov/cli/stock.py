@@ -51,7 +51,7 @@ def import_(home_path: Path, file: Path, operator: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def never(home_path: Path, what: str, reason: str, operator: str, as_json: bool) -> None:
-    """Never touch these tokens, whatever is asked: a serial, a range, or a file of them."""
+    """Never touch these tokens, whatever is asked: a serial or a mark, a range, or a file."""
     if not reason.strip():
         raise InputError(
             "no token is forbidden without a reason",
