@@ -106,6 +106,11 @@ class Bench:
         return self.place.reader
 
     @property
+    def behind(self) -> Sequence[str]:
+        """What leads commands that look at it to its module, if it is behind one."""
+        return ("--module", self.subject.module) if self.subject.module else ()
+
+    @property
     def keyboards(self) -> Sequence[Path]:
         """The event nodes of what it types."""
         return keyboards(self.serial)
@@ -243,7 +248,7 @@ class Bench:
 
     def used(self) -> list[str]:
         """What somebody put on it, in words."""
-        found: list[str] = self.document("token", "show", self.serial)["used"]
+        found: list[str] = self.document("token", "show", self.serial, *self.behind)["used"]
         return found
 
     def facts(self, step: str) -> dict[str, Any]:
@@ -254,7 +259,7 @@ class Bench:
 
     def last_kind(self) -> str | None:
         """What the manifest's last entry for it is."""
-        (one,) = self.document("token", "audit", self.serial, code=None)["tokens"]
+        (one,) = self.document("token", "audit", self.serial, *self.behind, code=None)["tokens"]
         kind: str | None = one["kind"]
         return kind
 

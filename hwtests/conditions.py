@@ -100,8 +100,13 @@ def card(is_card: bool = True) -> pytest.MarkDecorator:
     """It is a PIV card of another maker, or is a YubiKey."""
     return _mark(
         "a PIV card" if is_card else "a YubiKey",
-        lambda subject: subject.is_card is is_card,
+        lambda subject: subject.is_card is is_card and subject.module is None,
     )
+
+
+def behind_a_module() -> pytest.MarkDecorator:
+    """It is reached through a PKCS#11 module."""
+    return _mark("a PKCS#11 module (--module)", lambda subject: subject.module is not None)
 
 
 def with_spare() -> pytest.MarkDecorator:

@@ -16,7 +16,7 @@ from hwtests.conditions import MARK, conditions_of
 from hwtests.errors import Abandoned, BenchError
 from hwtests.operators import Operator, Person, Robot
 from hwtests.report import FOLDER, Outcome, Result
-from hwtests.subject import Subject, find_subjects
+from hwtests.subject import Subject, find_behind, find_subjects
 from tokenprov.errors import TokenprovError
 
 NOT_RUN = "not_run"  # set on pytest's report of a test whose fixture failed before
@@ -30,6 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--wipe", metavar="SERIAL", help="the token that may be wiped; without it, none is touched")
     add("--wipe-only-token", action="store_true", help="the one that is there and has no serial")
     add("--spare", metavar="SERIAL", help="another that may be wiped, to replace the first")
+    add("--module", metavar="MODULE", help="the PKCS#11 module that the token is reached through")
+    add("--so-pin", default="", metavar="PIN", help="that its maker published; with --module")
     add("--operator-command", metavar="COMMAND", help="a robot (hwtests/operators.py)")
     add("--trust", action="append", default=[], metavar="PEM", help="a root besides the maker's")
     add("--bench-home", metavar="FOLDER", help=f"the station's home [{FOLDER}/SERIAL/station]")
@@ -67,8 +69,11 @@ class Run:
             return
         option = self.config.getoption
         try:
-            names = (option("wipe"), option("wipe_only_token"), option("spare"))
-            self.subject = find_subjects(*names)
+            if option("module"):
+                self.subject = find_behind(option("module"), option("wipe"), option("so_pin"))
+            else:
+                names = (option("wipe"), option("wipe_only_token"), option("spare"))
+                self.subject = find_subjects(*names)
         except (BenchError, TokenprovError) as error:
             raise pytest.UsageError(f"{error}\nNothing was touched.") from error
         left_out = [item for item in ours if self._unmet(item)]
@@ -225,7 +230,8 @@ def spare(bench: Bench) -> Iterator[Bench]:
 def issued(bench: Bench, run: Run, request: pytest.FixtureRequest) -> Iterator[Bench]:
     """The token, issued by the profile that the module has as PROFILE; given back afterwards."""
     name = request.module.__name__.rpartition(".")[2].removeprefix("test_").replace("_", "-")
-    bench.issue(name, request.module.PROFILE)
+    profile = request.module.PROFILE
+    bench.issue(name, profile(bench.subject) if callable(profile) else profile)
     run.virtual = bench.entry()["token"].get("virtual")
     yield bench
     bench.clear()

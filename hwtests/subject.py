@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from yubikit.core import TRANSPORT, ApplicationNotAvailableError, CommandError
@@ -23,9 +23,11 @@ from hwtests.errors import NoSubject
 from tokenprov.cli.readers import Nobody, seen
 from tokenprov.device.hid import OtpNode, over_hid, plugged_in
 from tokenprov.device.pcsc import connected
+from tokenprov.device.sources import source_of
 from tokenprov.device.token import opened
 from tokenprov.errors import NotSupported, TokenError
 from tokenprov.model import TokenId, TokenKind
+from tokenprov.pkcs11.find import find_module
 
 CARD = "piv-card"  # what a card of another maker has in place of applications
 Seen = Sequence[tuple[str, TokenId | None, str]]  # reader, token, and why it could not be asked
@@ -44,6 +46,8 @@ class Subject:
     fido_over: frozenset[str]  # of these, those that lead to FIDO2
     has_keyboard: bool  # whether it can type here
     applications: frozenset[str]  # those that are on: "otp", "piv"
+    module: str | None = None  # the PKCS#11 module that it is reached through
+    so_pin: str = field(default="", repr=False)  # that its maker published
     spare: Subject | None = None  # another token that may be wiped, too
 
     @property
@@ -87,6 +91,27 @@ def find_subjects(serial: str | None, only: bool, spare: str | None) -> Subject:
     if only or spare == serial:
         raise NoSubject(f"--spare {spare} wants another token than the one that --wipe names")
     return replace(found, spare=find_subject(spare, False))
+
+
+def find_behind(module: str, serial: str | None, so_pin: str) -> Subject:
+    """The token that is meant, among those of a PKCS#11 module. Raises `NoSubject`."""
+    if serial is None:
+        raise NoSubject("a token behind a module is meant by its serial: --wipe SERIAL")
+    with closing(source_of(module)) as source:
+        _, token = named(seen(source), serial, False)
+    return Subject(
+        serial=token.serial,
+        model=f"{token.model} {token.maker}",
+        firmware=(),
+        form_factor="token",
+        fips=False,
+        transports=frozenset({"pkcs11"}),
+        fido_over=frozenset(),
+        has_keyboard=False,
+        applications=frozenset({"pkcs11"}),
+        module=str(find_module(module)),
+        so_pin=so_pin,
+    )
 
 
 def find_subject(serial: str | None, only: bool) -> Subject:

@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,19 @@ def hwtests(
     """Start the tests as a person does, with the simulator as the robot."""
     roots = Path(bench.environment["TOKENPROV_SIM_ROOTS"])
     trusted = [f"--trust={roots / name}" for name in ("root.pem", "chain.pem")] if trust else []
+    return started(bench.environment, folder, *arguments, *trusted, robot=robot)
+
+
+def started(
+    environment: Mapping[str, str], folder: Path, *arguments: str, robot: str
+) -> subprocess.CompletedProcess[str]:
+    """Start them before the tokens that the environment leads to."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
     where = ["--bench-home", str(folder / "station"), "--report", str(folder / "report.json")]
     return subprocess.run(
-        [*command, "--operator-command", robot, *trusted, *where],
+        [*command, "--operator-command", robot, *where],
         cwd=ROOT,
-        env={**os.environ, **bench.environment},
+        env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
