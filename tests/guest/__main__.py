@@ -11,6 +11,7 @@ where a machine ends by itself, which is told after what it had said.
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from tests.guest.monitor import MachineError
 from tokenprov.sim.bench import VirtualBench
 
 TOOK_TOO_LONG, BROKE = 124, 125
+SECONDS = BUILD / "seconds.json"  # by file (tests/guest/tests/conftest.py)
 MODELS = ("yubikey-5.7.4", "security-key-5.7-hid", "yubikey-5.4.3")
 
 
@@ -50,6 +52,34 @@ def guest(number: int, command: Sequence[str], models: Sequence[str], seconds: f
     return TOOK_TOO_LONG if code is None else code
 
 
+def deal(files: Sequence[Path], among: int) -> list[list[str]]:
+    """A share for each guest: the longest file first, to the one that has the least to do yet.
+
+    A file takes what it took the last time, and all take the same where that is not known.
+    """
+    seconds: dict[str, float] = {}
+    with contextlib.suppress(FileNotFoundError):
+        seconds = json.loads(SECONDS.read_text(encoding="utf-8"))
+    known = [seconds[str(file)] for file in files if str(file) in seconds]
+    unknown = sum(known) / len(known) if known else 1.0
+    shares: list[list[str]] = [[] for _ in range(among)]
+    work = [0.0] * among
+    for file in sorted(files, key=lambda one: (-seconds.get(str(one), unknown), one)):
+        least = work.index(min(work))
+        shares[least].append(str(file))
+        work[least] += seconds.get(str(file), unknown)
+    return shares
+
+
+def remember(among: int) -> None:
+    """Keep how long the files took, beside what is known of others."""
+    seconds: dict[str, float] = {}
+    for path in (SECONDS, *(BUILD / "out" / str(number) / SECONDS.name for number in range(among))):
+        with contextlib.suppress(FileNotFoundError):
+            seconds |= json.loads(path.read_text(encoding="utf-8"))
+    SECONDS.write_text(json.dumps(seconds, indent=1, sort_keys=True), encoding="utf-8")
+
+
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option(
     "--model", "models", multiple=True, default=MODELS, help="The tokens, in their order."
@@ -70,7 +100,7 @@ def main(
         subprocess.run(["bash", f"tests/guest/{script}"], cwd=ROOT, check=True)
     snapshot.keep()
     among = max(1, min(guests, len(files)))
-    shares = [[*command, *map(str, sorted(files)[number::among])] for number in range(among)]
+    shares = [[*command, *share] for share in deal(files, among)]
     with ThreadPoolExecutor(among) as pool:
         running = [
             pool.submit(guest, number, share, models, seconds)
@@ -81,6 +111,7 @@ def main(
             codes.append(one.result())
             sys.stdout.buffer.write((BUILD / "out" / str(number) / "output.txt").read_bytes())
             sys.stdout.buffer.flush()
+    remember(among)
     sys.exit(max(codes))
 
 

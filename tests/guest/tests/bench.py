@@ -6,10 +6,13 @@ import itertools
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 from ykman._cli.__main__ import main as ykman_main
 
@@ -34,7 +37,7 @@ class Bench:
         return port if line["serial"] is None else int(line["serial"])
 
     def usb(self, port: int) -> UsbToken:
-        """The kernel's view of it, once it has all its nodes."""
+        """The kernel's view of it, once it has all its nodes; udev may still be at them."""
         found: list[UsbToken] = []
 
         def there() -> bool:
@@ -42,7 +45,6 @@ class Bench:
             return bool(found) and all(node.exists() for node in found[0].nodes)
 
         wait_for(there)
-        shell("udevadm settle")
         return found[0]
 
     def pull(self, port: int) -> None:
@@ -53,6 +55,11 @@ class Bench:
     def insert(self, port: int) -> UsbToken:
         """Put it back."""
         self.control.insert(self.serial(port))
+        return self._settled(port)
+
+    def _settled(self, port: int) -> UsbToken:
+        self.usb(port)
+        subprocess.run(["udevadm", "settle"], check=True)
         return self.usb(port)
 
     def renew(self, port: int = KEY) -> int:
@@ -62,7 +69,7 @@ class Bench:
         self.control.replace(port, serial=serial)
         wait_for(lambda: self.usb(port).number != before)
         self.control.set_touch(self.serial(port), "auto")
-        self.usb(port)
+        self._settled(port)
         return self.serial(port)
 
 
@@ -106,34 +113,63 @@ def wait_for(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
         time.sleep(0.2)
 
 
-def ykman(*arguments: str) -> str:
-    """What ykman says, by its own entry point, in a fork: to load it anew takes seconds here.
+def started(function: Callable[[], object], streams: Sequence[int] = ()) -> int:
+    """Call it in a process that has loaded what this one has; the process's id.
 
-    Raises `AssertionError` where it fails.
+    To start Python anew takes seconds here. The streams become the standard ones, in their order.
     """
-    read, write = os.pipe()
     child = os.fork()
-    if child == 0:
-        code: object = 1
+    if child:
+        return child
+    code: object = 1
+    try:
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+        sys.stdin = os.fdopen(0, closefd=False)
+        sys.stdout, sys.stderr = (os.fdopen(one, "w", closefd=False) for one in (1, 2))
         try:
-            for stream in (1, 2):
-                os.dup2(write, stream)
-            sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
-            sys.argv = ["ykman", *arguments]
-            try:
-                ykman_main()  # type: ignore[no-untyped-call]  # ykman has no types there
-            except SystemExit as ended:
-                code = ended.code or 0
+            function()
+            code = 0
+        except SystemExit as ended:
+            code = ended.code or 0
+        finally:
+            if sys.exc_info()[0] is not None:
+                traceback.print_exc()
             sys.stdout.flush()
             sys.stderr.flush()
-        finally:
-            os._exit(code if isinstance(code, int) else 1)
-    os.close(write)
-    with os.fdopen(read, encoding="utf-8") as answer:
-        said = answer.read()
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert status == 0, f"ykman {' '.join(arguments)}: {status}\n{said}"
-    return said
+    finally:
+        os._exit(code if isinstance(code, int) else 1)
+
+
+def ended(child: int) -> int:
+    """The exit code of a process that was started here, waited for."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def program(main: Callable[[], object], *words: str | Path) -> Callable[[], None]:
+    """That program with those words, by its own entry point."""
+
+    def run() -> None:
+        sys.argv = [str(word) for word in words]
+        main()
+
+    return run
+
+
+def told(main: Callable[[], object], *words: str | Path) -> str:
+    """What a program says. Raises `AssertionError` where it fails."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as said, open(os.devnull) as nothing:
+        streams = (nothing.fileno(), said.fileno(), said.fileno())
+        code = ended(started(program(main, *words), streams))
+        said.seek(0)
+        text = said.read()
+    assert code == 0, f"{' '.join(map(str, words))}: {code}\n{text}"
+    return text
+
+
+def ykman(*arguments: str) -> str:
+    """What ykman says. Raises `AssertionError` where it fails."""
+    return told(ykman_main, "ykman", *arguments)
 
 
 def shell(command: str, code: int = 0, text: str = "") -> str:

@@ -5,6 +5,7 @@ The ports hold a YubiKey 5.7.4, a Security Key and a YubiKey 5.4.3 (tests/guest/
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import pwd
@@ -20,6 +21,7 @@ from tests.guest.tests.bench import SEATED, USERS, Bench, shell, wait_for
 from tokenprov.device.usb import usb_tokens
 from tokenprov.sim.control import CONTROL_VARIABLE, SimControl
 
+OUT = Path("/tmp/out")  # a folder of the machine outside
 T = TypeVar("T")
 
 
@@ -71,8 +73,26 @@ def as_user(users: dict[str, int]) -> Callable[[str, Callable[[], T]], T]:
     return run
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Keep what the machine said, where a test failed."""
-    if report.failed:
-        log = subprocess.run(["journalctl", "-b", "--no-pager"], capture_output=True, check=False)
-        Path(f"/tmp/out/journal-{int(time.time())}.txt").write_bytes(log.stdout)
+class Seconds:
+    """How long each file takes, by which the next run deals them out (tests/guest/__main__.py)."""
+
+    def __init__(self) -> None:
+        self._by_file: dict[str, float] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add what a test took, and keep what the machine said, where one failed."""
+        file = report.location[0]
+        self._by_file[file] = self._by_file.get(file, 0.0) + report.duration
+        if report.failed:
+            log = subprocess.run(["journalctl", "-b", "--no-pager"], capture_output=True)
+            OUT.joinpath(f"journal-{int(time.time())}.txt").write_bytes(log.stdout)
+
+    def pytest_sessionfinish(self) -> None:
+        """Write it down."""
+        text = json.dumps({file: round(took, 1) for file, took in self._by_file.items()})
+        OUT.joinpath("seconds.json").write_text(text, encoding="utf-8")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have it listen."""
+    config.pluginmanager.register(Seconds(), "guest-seconds")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,20 @@ from fido2.hid import CtapHidDevice
 from yubikit.core import TRANSPORT
 from yubikit.management import CAPABILITY, DeviceConfig, ManagementSession
 
-from tests.guest.tests.bench import KEY, OLDER_KEY, SECURITY_KEY, Bench, Operator, shell, wait_for
+from tests.guest.tests.bench import (
+    KEY,
+    OLDER_KEY,
+    SECURITY_KEY,
+    Bench,
+    Operator,
+    ended,
+    program,
+    shell,
+    started,
+    wait_for,
+)
 from tests.stations import Station, make_station
+from tokenprov.cli import main
 from tokenprov.device.hid import FidoNode
 from tokenprov.errors import TokenGone
 from tokenprov.sim.attestation import ROOTS_FOLDER
@@ -32,11 +45,6 @@ usb = {usb}
 pin = {{ length = 8 }}
 """
 TERMINAL = 4
-ON_TERMINAL = """head -n 1 >before
-{python} -m tokenprov --home {home} batch run {roster} --profile security-key --scan --json \\
-    >said 2>events
-head -n 1 >after
-"""
 
 
 class Hands(io.StringIO):
@@ -152,6 +160,22 @@ def switch(bench: Bench, enabled: CAPABILITY) -> None:
     wait_for(lambda: bench.usb(KEY).number != usb.number)
 
 
+def on_terminal(folder: Path, command: list[str | Path]) -> None:
+    """As a shell there: take a line, run the command, take another line."""
+    os.setsid()
+    terminal = os.open(f"/dev/tty{TERMINAL}", os.O_RDWR)  # it controls the session from now on
+    for stream in range(3):
+        os.dup2(terminal, stream)
+    os.chdir(folder)
+    with Path("before").open("wb") as before:
+        subprocess.run(["head", "-n", "1"], stdout=before, check=True)
+    with Path("said").open("wb") as said, Path("events").open("wb") as events:
+        streams = (terminal, said.fileno(), events.fileno())
+        ended(started(program(main, "tokenprov", *command), streams))
+    with Path("after").open("wb") as after:
+        subprocess.run(["head", "-n", "1"], stdout=after, check=True)
+
+
 @pytest.mark.parametrize("only", [KEY], indirect=True)
 def test_what_a_touched_slot_types_goes_nowhere(
     station: Station, bench: Bench, only: int, tmp_path: Path
@@ -161,12 +185,11 @@ def test_what_a_touched_slot_types_goes_nowhere(
     bench.control.set_touch(serial, "never", patience=120)
     roster = station.roster(name="typing")
     roster.write_text(roster.read_text().replace("E1,", "E9,"))  # a batch of its own
-    script = ON_TERMINAL.format(python=sys.executable, home=station.home, roster=roster)
-    (tmp_path / "script").write_text(script)
+    command = ["--home", station.home, "batch", "run", roster]
+    command += ["--profile", "security-key", "--scan", "--json"]
     before, after, events = (tmp_path / name for name in ("before", "after", "events"))
-    terminal = subprocess.Popen(
-        ["openvt", "-f", "-c", str(TERMINAL), "-s", "-w", "--", "bash", "script"], cwd=tmp_path
-    )
+    shell(f"chvt {TERMINAL}")
+    child = started(partial(on_terminal, tmp_path, command))
     try:
         wait_for(before.exists)
         begun = time.monotonic()
@@ -178,12 +201,13 @@ def test_what_a_touched_slot_types_goes_nowhere(
         time.sleep(2 * takes)  # nobody sees that it is typed
         while not after.exists():
             bench.control.press(serial)
-            assert terminal.poll() is None, events.read_text()
+            assert os.waitpid(child, os.WNOHANG) == (0, 0), events.read_text()
         typed = bench.control.type_slot(serial, 1)
         wait_for(lambda: after.read_text() == typed)
-        assert terminal.wait(30) == 0
+        assert ended(child) == 0
     finally:
-        terminal.kill()
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
         shell("chvt 2")
     told = [json.loads(line)["event"] for line in events.read_text().splitlines()]
     assert "TokenIssued" in told

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import grp
 import os
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.guest.tests.bench import KEY, MEMBER, SEATED, SECURITY_KEY, USERS, Bench, shell, wait_for
+from tests.guest.tests.bench import (
+    KEY,
+    MEMBER,
+    SEATED,
+    SECURITY_KEY,
+    USERS,
+    Bench,
+    shell,
+    told,
+    wait_for,
+)
+from tokenprov.cli import main
 from tokenprov.doctor.rules import GROUP, UDEV_RULES
 
 AsUser = Callable[[str, Callable[[], bool]], bool]
@@ -65,7 +75,7 @@ def test_without_the_rules_the_seat_has_fido_alone(
 
 def test_with_the_rules_group_and_seat_have_all(bench: Bench, as_user: AsUser) -> None:
     """Installed by the program, they count at once, and for a token that is plugged in later."""
-    shell(f"{Path(sys.executable).parent / 'tokenprov'} doctor --install-udev", code=0)
+    told(main, "tokenprov", "doctor", "--install-udev")
     shell(f"usermod -aG {GROUP} {MEMBER}")
     everything = dict.fromkeys(("fido", "otp", "keyboard", "security key"), {MEMBER, SEATED})
     assert rights(bench, as_user) == everything
