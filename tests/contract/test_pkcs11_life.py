@@ -32,7 +32,7 @@ from tokenprov.secret import Secret
 WHY = ("--reason", "a test", "--operator", "olga", "--json")
 SO_PIN_LOCKED, SO_PIN_COUNT_LOW, USER_PIN_LOCKED, KEYPAD = 0x400000, 0x100000, 0x40000, 0x100
 INIT_TOKEN, INIT_PIN, LOGIN = 9, 10, 18  # places in CK_FUNCTION_LIST
-NOT_SUPPORTED, SESSION_EXISTS = 0x54, 0xB6  # CKR_
+NOT_SUPPORTED, PIN_LOCKED, SESSION_EXISTS = 0x54, 0xA4, 0xB6  # CKR_
 
 
 @pytest.fixture(scope="module")
@@ -123,13 +123,23 @@ def test_the_help_desk_has_no_so_pin(made: ModuleStation) -> None:
     [
         (f"flags {SO_PIN_LOCKED}", "its SO PIN is locked"),
         (f"flags {SO_PIN_COUNT_LOW}", "its SO PIN has too few tries left to be tried"),
+        (f"refuse {LOGIN} {PIN_LOCKED:x}", "the PIN is locked"),
         (f"flags {KEYPAD}", "its PINs are typed on a keypad"),
         ("pins 6", "its PINs have 4 to 6 characters, and its user PIN is to have 8"),
         (f"crash {INIT_PIN} 0", "the PKCS#11 module shim.so crashed (signal 11)"),
         (f"refuse {INIT_PIN} {NOT_SUPPORTED:x}", "Its user PIN is as it was. Replace the token"),
         (f"refuse {LOGIN} {SESSION_EXISTS:x}", "another program has a session with it"),
     ],
-    ids=["locked", "few tries", "keypad", "short PINs", "crash", "no C_InitPIN", "in use"],
+    ids=[
+        "locked",
+        "few tries",
+        "locked, and not shown",
+        "keypad",
+        "short PINs",
+        "crash",
+        "no C_InitPIN",
+        "in use",
+    ],
 )
 def test_what_keeps_a_pin_from_being_set_is_told(made: ModuleStation, how: str, says: str) -> None:
     """The token is as it was, and the same command does it once that is mended."""

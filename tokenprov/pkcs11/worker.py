@@ -218,13 +218,10 @@ class Worker:
 
     def remove_certificate(self, serial: str, pin: str, id: str, value: str) -> None:
         """Remove that certificate from under that id; nothing where it is not there."""
-        wanted = {
-            Attribute.CLASS: ObjectClass.CERTIFICATE,
-            Attribute.ID: bytes.fromhex(id),
-            Attribute.VALUE: bytes.fromhex(value),
-        }
+        wanted = {Attribute.CLASS: ObjectClass.CERTIFICATE, Attribute.ID: bytes.fromhex(id)}
         for one in list(self._open(serial, user_pin=pin).get_objects(wanted)):
-            one.destroy()
+            if bytes(read(one, Attribute.VALUE) or b"") == bytes.fromhex(value):
+                one.destroy()
 
     def _key(self, serial: str, pin: str, id: str, label: str) -> Any:
         wanted: dict[Attribute, Any] = {Attribute.CLASS: ObjectClass.PRIVATE_KEY}

@@ -5,7 +5,7 @@ PKCS #11 tells no number of tries, only that few are left (CK_TOKEN_INFO.flags; 
 
 from __future__ import annotations
 
-from tokenprov.errors import AuthenticationFailed, NotSupported
+from tokenprov.errors import AuthenticationBlocked, AuthenticationFailed, NotSupported
 from tokenprov.secret import Secret
 from tokenprov.step import Finding, State
 from tokenprov.token import Token
@@ -34,9 +34,11 @@ def require_settable(token: Token, what: str, length: int) -> None:
 
 
 def is_officer(token: Token, so_pin: Secret) -> bool:
-    """Whether that is the SO PIN; spends a try when it is not."""
+    """Whether that is the SO PIN; spends a try when it is not. Raises `AuthenticationBlocked`."""
     try:
         token.pkcs11().log_in_officer(so_pin)
+    except AuthenticationBlocked:
+        raise
     except AuthenticationFailed:
         return False
     return True
