@@ -20,6 +20,7 @@ from tests.crash.station import Station
 from tests.faults.machine import SCRATCH, Machine, Record, Survives, build, read_log
 
 MARKED = "tests.faults.recording:marked"  # the world of a run that is recorded
+SYNCS, CHANGES = "sa", "cwtrlum"  # kinds of records (machine.c)
 CUT_OFF = {"pending"}  # what may be found in a manifest whose append was cut off
 
 
@@ -127,8 +128,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def moments(recorded: Recorded) -> Iterator[tuple[int, Machine, Moment]]:
-    """Every moment at which something was just told to a token, or is about to be synced."""
+def moments(recorded: Recorded, before: str = SYNCS) -> Iterator[tuple[int, Machine, Moment]]:
+    """Every moment at which something was just told to a token, or is about to be synced.
+
+    Or to be done of other kinds, `before` which the moments are then.
+    """
     machine = copy.deepcopy(recorded.machine)
     moment = Moment(tokens=dict(recorded.factory))
     after: dict[int, deque[State]] = {token: deque() for token in recorded.factory}
@@ -136,7 +140,7 @@ def moments(recorded: Recorded) -> Iterator[tuple[int, Machine, Moment]]:
         if record.kind == "q":
             after[record.offset].append(json.loads(record.data))
     for number, record in enumerate(recorded.records):
-        if record.kind in "sa":
+        if record.kind in before:
             yield number, machine, moment
         if record.kind == "p":
             state = after[record.offset].popleft()
