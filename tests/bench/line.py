@@ -168,8 +168,12 @@ class LineBench:
                 feeder.hear(line, pool)
                 if '"TokenIssued"' in line:
                     feeder.run.peaks.append(peak_memory(process.pid))
+        feeder.refuse_failed()
         if process.wait() != 0:
-            raise CommandFailed(f"the batch for {readers} readers ended with {process.returncode}")
+            raise CommandFailed(
+                f"the batch for {readers} readers ended with {process.returncode}; put in and not"
+                f" issued: {feeder.waiting or 'nothing'}"
+            )
         after = _ticks()
         feeder.run.busy = 1 - (after[0] - idle) / (after[1] - total)
         return feeder.run
@@ -240,6 +244,8 @@ class _Feeder:
         self._path, self._serials = bench.control.path, serials
         self._left = dict.fromkeys(self._number, each - 1)
         self._began: dict[str, float] = {}
+        self._moves: list[Future[None]] = []  # what the hands did
+        self.waiting: dict[str, int] = {}  # by reader, tokens that were put in since and not issued
         self.run = Run()
 
     def hear(self, line: str, hands: ThreadPoolExecutor) -> None:
@@ -249,8 +255,9 @@ class _Feeder:
             case "TokenSeen" if event["reader"] not in self._began:
                 self._began[event["reader"]] = now
             case "TokenIssued":
-                hands.submit(self._next, event["reader"], now).add_done_callback(_raise)
-            case "OrderFailed" | "TokenPassedOver":
+                self.waiting.pop(event["reader"], None)
+                self._moves.append(hands.submit(self._next, event["reader"], now))
+            case "OrderFailed" | "TokenPassedOver" | "TokenGivenUp":
                 raise CommandFailed(f"{event['label']}: {event['reason']}")
 
     def _next(self, reader: str, ended: float) -> None:
@@ -262,8 +269,14 @@ class _Feeder:
             )
             if self._left[reader]:
                 self._left[reader] -= 1
-                control.replace(number, model=DEFAULT_MODEL, serial=next(self._serials))
+                self.waiting[reader] = next(self._serials)
+                control.replace(number, model=DEFAULT_MODEL, serial=self.waiting[reader])
                 self._began[reader] = time.perf_counter()
+
+    def refuse_failed(self) -> None:
+        """Raises what kept a token from being put in, where there was anything."""
+        for move in self._moves:
+            move.result()
 
 
 def _ticks() -> tuple[int, int]:
@@ -276,7 +289,3 @@ def _ticks() -> tuple[int, int]:
 def _expect(lines: IO[str], word: str) -> None:
     if (said := lines.readline().strip()) != word:
         raise CommandFailed(f"the replay says {said!r} and not {word!r}")
-
-
-def _raise(done: Future[None]) -> None:
-    done.result()
