@@ -138,8 +138,15 @@ class Bench:
             said = self.station.tell(*command, listener=ears)
             ears.ended()
             if said.code in (0, code) or not ears.in_vain:
-                return well(said, code)
-        self.place.abandon(f"{self.place.token} was not touched, asked twice to {ears.asked[-1]}")
+                break
+        else:
+            self.place.abandon(
+                f"{self.place.token} was not touched, asked twice to {ears.asked[-1]}"
+            )
+        in_a_reader = self.subject.module is None
+        if code not in (None, said.code) and in_a_reader and not self.place.is_there():
+            self.place.abandon(f"{self.place.token} is gone{self.place.instead()}")
+        return well(said, code)
 
     def touched(self, reason: str, deed: Callable[[], _T], seconds: int = SHORT) -> _T:
         """What a deed gives that waits for a touch. Raises `BenchError` where it fails twice."""
@@ -153,7 +160,8 @@ class Bench:
 
     def document(self, *command: str | Path, code: int | None = 0) -> Any:
         """What a command says in JSON."""
-        return self.tell(*command, "--json", code=code).document
+        said = self.tell(*command, "--json", code=code)
+        return (said if said.out else well(said)).document
 
     def run(
         self,

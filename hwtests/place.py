@@ -9,7 +9,7 @@ from typing import NoReturn
 from hwtests.connections import filled
 from hwtests.errors import Abandoned
 from hwtests.operators import UNNUMBERED, Operator
-from tokenprov.cli.readers import choose_reader
+from tokenprov.cli.readers import choose_reader, seen
 from tokenprov.errors import TokenGone
 
 POLL = 0.1  # seconds
@@ -51,9 +51,10 @@ class Place:
 
     def await_there(self, reader: str = "") -> None:
         """Wait until it can be used; in that reader where one is named."""
-        self._wait(lambda: self._is_there(reader), f"{self.token} is not put in")
+        self._wait(lambda: self.is_there(reader), f"{self.token} is not put in")
 
-    def _is_there(self, reader: str) -> bool:
+    def is_there(self, reader: str = "") -> bool:
+        """Whether it can be used now; in that reader where one is named."""
         try:
             here = self.reader
         except TokenGone:
@@ -64,8 +65,13 @@ class Place:
         deadline = time.monotonic() + self._patience
         while not condition():
             if time.monotonic() > deadline:
-                self.abandon(f"{what} within {self._patience:.0f} s")
+                self.abandon(f"{what} within {self._patience:.0f} s{self.instead()}")
             time.sleep(POLL)
+
+    def instead(self) -> str:
+        """What is there, in words; none of it is touched."""
+        there = [token.label if token else reader for reader, token, _ in seen()]
+        return f"; there is {' and '.join(there)}, which is not touched" if there else ""
 
     def abandon(self, why: str) -> NoReturn:
         """The run ends. Raises `Abandoned`."""

@@ -68,6 +68,35 @@ def test_another_token_that_is_put_in_is_not_reset(tmp_path: Path) -> None:
         assert after["pin_hash"] == "00" * 16
 
 
+@pytest.mark.parametrize(
+    ("test", "says"),
+    [
+        (
+            "three_wrong",
+            "30000001 is not put in within 1 s; there is 30000002, which is not touched",
+        ),
+        ("middle and puk", "30000001 is not put in within 1 s; there is 30000002, which is not"),
+    ],
+    ids=["at a re-plug", "in the middle of a batch"],
+)
+def test_another_key_that_is_put_in_is_not_touched(tmp_path: Path, test: str, says: str) -> None:
+    """Of two YubiKeys the other comes back: the run ends with that alone, and it is as it was."""
+    with VirtualBench(tokens=2, touch="never") as bench:
+        serial, other = bench.serials
+        bench.control.remove(other)
+        before = bench.control.snapshot(other)
+        deeds = f"{{'touch': control.press, 'remove': control.remove}}.get(deed, id)({serial})"
+        deeds += f"\n    deed == 'insert' and control.insert({other})"
+        tests = ("hwtests/test_fido2.py", "hwtests/test_batch.py", "-k", test)
+        tests += ("--wipe", str(serial), "--patience", "1")
+        done = hwtests(bench, tmp_path, *tests, robot=careless(tmp_path, deeds))
+        assert done.returncode == FAILED, done.stdout + done.stderr
+        assert says in done.stdout
+        assert "1 failed" in done.stdout
+        assert "error" not in done.stdout.splitlines()[-1]
+        assert bench.control.snapshot(other) == before
+
+
 def test_who_walks_away_goes_on_later(bench: VirtualBench, tmp_path: Path) -> None:
     """A token that does not come back ends the run at once; the next one leaves it empty."""
     serial = bench.serials[0]
