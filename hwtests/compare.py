@@ -19,6 +19,7 @@ from typing import Any
 from hwtests.report import FORMAT, Result
 
 DIFFERENT, UNUSABLE = 1, 2
+UNJUDGED = frozenset({Result.NOT_RUN, Result.NOT_APPLICABLE})
 FACTS = ("formFactor", "fips", "transports", "fidoOver", "keyboard", "applications")  # of the token
 
 
@@ -59,7 +60,7 @@ def compare(one: dict[str, Any], other: dict[str, Any]) -> Comparison:
     findings, notes = [], [*_facts(reports, names)] if another else []
     for test in sorted(results[0].keys() | results[1].keys()):
         ended = [result[test]["result"] if test in result else Result.NOT_RUN for result in results]
-        if ended[0] != ended[1]:
+        if ended[0] != ended[1] and not UNJUDGED.issuperset(ended):
             line = f"{test}: {ended[0]} on the {names[0]}, {ended[1]} on the {names[1]}"
             if another and Result.NOT_APPLICABLE in ended:
                 notes.append(line)

@@ -171,6 +171,7 @@ def test_what_a_token_does_not_take_is_one_finding(bench: VirtualBench, tmp_path
 def test_a_robot_that_is_gone_ends_the_run(bench: VirtualBench, tmp_path: Path) -> None:
     """It is said, and no test after it is tried."""
     serial = str(bench.serials[0])
+    bench.control.set_touch(bench.serials[0], "never", patience=1)
     tests = ("hwtests/test_fido2.py", "-k", "wrong", "--wipe", serial)
     done = hwtests(bench, tmp_path, *tests, robot=careless(tmp_path, "sys.exit()"))
     assert done.returncode == FAILED, done.stdout + done.stderr

@@ -248,6 +248,7 @@ def test_two_firmwares_are_compared() -> None:
         == "b: not applicable on the real token with 5.4.3, passed on the real token with 5.7.4"
     )
     newer["tests"][2]["result"] = Result.FAILED
+    newer["tests"].append({"test": "d", "result": Result.NOT_APPLICABLE})  # of a later release
     assert compare.compare(older, newer).findings == [
         "c: passed on the real token with 5.4.3, failed on the real token with 5.7.4"
     ]
