@@ -13,7 +13,7 @@ from tokenprov.cli.signing import agreed
 from tokenprov.custodians import words
 from tokenprov.custody import Reason
 from tokenprov.errors import InputError
-from tokenprov.home import Home
+from tokenprov.home import Home, clear_cut_off, making
 from tokenprov.policy import Agreement
 from tokenprov.record.escrow import (
     CustodianKey,
@@ -22,7 +22,7 @@ from tokenprov.record.escrow import (
     load_private,
     load_public,
 )
-from tokenprov.record.files import create_durable, make_folder
+from tokenprov.record.files import create_durable
 from tokenprov.signing import ask_unseen
 
 
@@ -117,8 +117,10 @@ def split(
 ) -> None:
     """Split a custodian's key into SLIP-39 words, of which THRESHOLD shares open again.
 
-    Who split which key, and into how many shares, is recorded before the first one is written.
+    Who split which key, and into how many shares, is recorded before the first one is written. The
+    folder is there with all of them or not at all.
     """
+    clear_cut_off(out)
     if out.exists():
         raise InputError(f"{out} is there already", remedy="Name a folder that is not there yet.")
     phrase = ask_unseen("Passphrase: ") if passphrase else None
@@ -127,11 +129,11 @@ def split(
     made = words.split(private, threshold, shares)
     why = Reason(operator=operator, text=reason, agreement=agreement)
     resealing.record_split(Home.open(home_path), kid, threshold, shares, why)
-    make_folder(out, 0o700)
-    for number, share in enumerate(made, 1):
-        head = f"# Share {number} of {shares} of key {kid}; {threshold} of them give the key.\n"
-        content = head.encode() + share.reveal() + b"\n"
-        create_durable(out / f"share-{number}.txt", content, 0o600)
+    with making(out) as folder:
+        for number, share in enumerate(made, 1):
+            head = f"# Share {number} of {shares} of key {kid}; {threshold} of them give the key.\n"
+            content = head.encode() + share.reveal() + b"\n"
+            create_durable(folder / f"share-{number}.txt", content, 0o600)
     click.echo(
         f"Key {kid} is in {shares} shares in {out}, {threshold} of which give it. Print each for"
         f" its holder, try them (tokenprov escrow join), then remove {out} and {key_file}.",
