@@ -25,14 +25,18 @@ help:
 setup:
 	@bash .ci/setup
 
+# In virtual machines, which have the files among them; ARGS run in one.
+in_guests = $(PYTHON_HERE) -m tests.guest --seconds $(LIMIT) $(if $(ARGS),,$(addprefix --each ,$(wildcard $(1)))) -- \
+	python -m $(2) -p no:cacheprovider $(ARGS)
+
 usb-test: setup
 	@bash .ci/setup-usb
-	$(PYTHON_HERE) -m tests.guest --seconds $(LIMIT) $(if $(ARGS),,$(addprefix --each ,$(filter-out %/test_hwtests.py,$(wildcard tests/guest/tests/test_*.py)))) -- \
-		python -m pytest -p no:cacheprovider $(ARGS)
+	$(call in_guests,tests/guest/tests/test_*.py,pytest)
 
-# hwtests/ on a virtual token, in a machine as above; a target of its own because it takes minutes.
-usb-hwtests: ARGS := tests/guest/tests/test_hwtests.py
-usb-hwtests: usb-test
+# hwtests/ on virtual tokens; a target of its own because it takes minutes.
+usb-hwtests: setup
+	@bash .ci/setup-usb
+	$(call in_guests,hwtests/test_*.py,tests.guest.hwtests)
 
 demo: setup
 	@.venv/bin/tokenprov demo $(ARGS)

@@ -15,7 +15,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -52,32 +52,25 @@ def guest(number: int, command: Sequence[str], models: Sequence[str], seconds: f
     return TOOK_TOO_LONG if code is None else code
 
 
-def deal(files: Sequence[Path], among: int) -> list[list[str]]:
+def deal(files: Sequence[str], among: int, seconds: Mapping[str, float]) -> list[list[str]]:
     """A share for each guest: the longest file first, to the one that has the least to do yet.
 
-    A file takes what it took the last time, and all take the same where that is not known.
+    A file takes what it took the last time; where that is not known, as much as the others do.
     """
-    seconds: dict[str, float] = {}
-    with contextlib.suppress(FileNotFoundError):
-        seconds = json.loads(SECONDS.read_text(encoding="utf-8"))
-    known = [seconds[str(file)] for file in files if str(file) in seconds]
-    unknown = sum(known) / len(known) if known else 1.0
+    known = [seconds[file] for file in files if file in seconds]
+    takes = dict.fromkeys(files, sum(known) / len(known) if known else 1.0) | seconds
     shares: list[list[str]] = [[] for _ in range(among)]
-    work = [0.0] * among
-    for file in sorted(files, key=lambda one: (-seconds.get(str(one), unknown), one)):
-        least = work.index(min(work))
-        shares[least].append(str(file))
-        work[least] += seconds.get(str(file), unknown)
+    for file in sorted(files, key=lambda one: (-takes[one], one)):
+        min(shares, key=lambda share: sum(takes[one] for one in share)).append(file)
     return shares
 
 
-def remember(among: int) -> None:
-    """Keep how long the files took, beside what is known of others."""
-    seconds: dict[str, float] = {}
-    for path in (SECONDS, *(BUILD / "out" / str(number) / SECONDS.name for number in range(among))):
-        with contextlib.suppress(FileNotFoundError):
-            seconds |= json.loads(path.read_text(encoding="utf-8"))
-    SECONDS.write_text(json.dumps(seconds, indent=1, sort_keys=True), encoding="utf-8")
+def took(path: Path) -> dict[str, float]:
+    """What is written there about files; nothing where nothing is."""
+    found: dict[str, float] = {}
+    with contextlib.suppress(FileNotFoundError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -100,7 +93,8 @@ def main(
         subprocess.run(["bash", f"tests/guest/{script}"], cwd=ROOT, check=True)
     snapshot.keep()
     among = max(1, min(guests, len(files)))
-    shares = [[*command, *share] for share in deal(files, among)]
+    known = took(SECONDS)
+    shares = [[*command, *share] for share in deal([*map(str, files)], among, known)]
     with ThreadPoolExecutor(among) as pool:
         running = [
             pool.submit(guest, number, share, models, seconds)
@@ -111,7 +105,9 @@ def main(
             codes.append(one.result())
             sys.stdout.buffer.write((BUILD / "out" / str(number) / "output.txt").read_bytes())
             sys.stdout.buffer.flush()
-    remember(among)
+    for number in range(among):
+        known |= took(BUILD / "out" / str(number) / SECONDS.name)
+    SECONDS.write_text(json.dumps(known, indent=1, sort_keys=True), encoding="utf-8")
     sys.exit(max(codes))
 
 

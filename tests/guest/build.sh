@@ -64,7 +64,7 @@ for deb in "$out"/debs/*.deb; do  # they may be newer than what is here
         --exclude='./boot/System.map*' "${DRIVERS[@]/#/--exclude=*/kernel/drivers/}"
 done
 sed 's/:.*/:*:19000:0:99999:7:::/' /etc/passwd >"$layer/etc/shadow"  # nobody logs in by a password
-mkdir -p "$layer"/{proc,sys,dev,run,tmp,root,var/tmp,var/log,home}
+mkdir -p "$layer"/{proc,sys,dev,run,tmp,root,var/tmp,var/log,home,{etc,usr/share}/polkit-1/rules.d}
 chmod 755 "$layer"/{etc,usr/share}/polkit-1/rules.d  # all is owned by root there, and polkitd is not root
 
 # Python, where it is here, with the libraries of Debian that its modules want
