@@ -66,7 +66,7 @@ def test_what_tokens_hold_is_never_lost(
             judged += 1
             found += [f"{number}, {way}: {one}" for one in breaches(recorded, moment)]
     record_property("faults", [f"power cut: {judged} states judged", f"breaches: {len(found)}"])
-    assert judged > 400
+    assert judged > 300  # fewer where both tokens are ready under one checkpoint
     assert not found, "\n".join(found)
 
 
@@ -86,7 +86,7 @@ def test_from_there_the_same_command_finishes(
         tried += 1
         found += [f"{number}, {way}: {one}" for one in finished(made, recorded.factory)]
     record_property("faults", [f"power cut: {tried} times gone on", f"breaches: {len(found)}"])
-    assert tried > 30
+    assert tried > 25
     assert not found, "\n".join(found)
 
 
