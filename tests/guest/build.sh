@@ -19,6 +19,13 @@ UNUSED=(pip mypy 'mypyc*' '*mypyc*' numpy 'numpy.libs' matplotlib fontTools ruff
 
 say() { printf 'guest: %s\n' "$*"; }
 
+case "$(pwd -P)/" in
+/tmp/* | /run/*)
+    say "the machine has a /tmp and a /run of its own: check the project out elsewhere" >&2
+    exit 1
+    ;;
+esac
+
 fingerprint() { { pwd -P; cat -- "${inputs[@]}"; } | sha256sum | cut -d' ' -f1; }
 if [[ -f $stamp && $(<"$stamp") == "$(fingerprint)" ]]; then exit 0; fi
 
