@@ -60,6 +60,11 @@ class Finding:
     blind: bool = False  # ABSENT; once begun it could not be told from what is somebody else's
 
 
+def conflict(reason: str) -> Finding:
+    """Something that is not ours."""
+    return Finding(state=State.CONFLICT, reason=reason)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnSecret:
     """A secret that a step will write, and who may open it."""

@@ -22,7 +22,16 @@ from tokenprov.errors import AuthenticationFailed, TokenReset, TouchTimeout
 from tokenprov.model import Json, SecretKind
 from tokenprov.profile.hsmauth import MAX_CREDENTIALS
 from tokenprov.secret import LETTERS_AND_DIGITS, RandomBytes, draw_bytes, draw_text
-from tokenprov.step import PROBE_RESERVE, Drawn, DrawnSecret, Evidence, Finding, Intent, State
+from tokenprov.step import (
+    PROBE_RESERVE,
+    Drawn,
+    DrawnSecret,
+    Evidence,
+    Finding,
+    Intent,
+    State,
+    conflict,
+)
 from tokenprov.steps.hsmauth.hsm import CONTEXT_SIZE, KEY_SIZE, Hsm, session_keys
 from tokenprov.steps.hsmauth.management_key import in_force
 from tokenprov.token import Token
@@ -62,14 +71,14 @@ class CredentialStep:
         if found is None:
             room = MAX_CREDENTIALS - len(listed)
             if room < self._still:
-                return _conflict(
+                return conflict(
                     f"there is room for {room} YubiHSM Auth credentials, not for {self._still}"
                 )
             return Finding(state=State.ABSENT)
         if intent is None:
-            return _conflict(f"{self.title} is there already: it is somebody's")
+            return conflict(f"{self.title} is there already: it is somebody's")
         if (found.algorithm, found.touch) != (self._algorithm, self._touch):
-            return _conflict(f"{self.title} is not what was written")
+            return conflict(f"{self.title} is not what was written")
         if found.tries <= PROBE_RESERVE:
             return Finding(
                 state=State.UNKNOWN,
@@ -82,9 +91,9 @@ class CredentialStep:
         try:
             opens = self._opens(token, intent)
         except AuthenticationFailed:
-            return _conflict(f"{self.title} has a password that is not ours")
+            return conflict(f"{self.title} has a password that is not ours")
         if not opens:
-            return _conflict(f"{self.title} does not hold our keys")
+            return conflict(f"{self.title} does not hold our keys")
         if self._symmetric:
             return Finding(state=State.MATCH, facts=facts)
         key = (
@@ -136,7 +145,3 @@ class CredentialStep:
                 self._label, answer.context, password, hsm=hsm.public_key, receipt=answer.receipt
             )
         return hmac.compare_digest(keys, expected)
-
-
-def _conflict(reason: str) -> Finding:
-    return Finding(state=State.CONFLICT, reason=reason)

@@ -20,7 +20,7 @@ from tokenprov.errors import NotVerified, TokenReset, TouchTimeout
 from tokenprov.model import Json, SecretKind
 from tokenprov.profile.oath_limits import room_for_accounts
 from tokenprov.secret import RandomBytes, draw_bytes
-from tokenprov.step import Drawn, DrawnSecret, Finding, Intent, State
+from tokenprov.step import Drawn, DrawnSecret, Finding, Intent, State, conflict
 from tokenprov.steps.oath.access import unlocked
 from tokenprov.token import OathApplet, Token
 
@@ -79,19 +79,19 @@ class AccountStep:
         """Listed as it is wanted, and making of our seed what we make of it."""
         oath, wanted = unlocked(token) if intent is not None else token.oath(), self._wanted
         if oath.locked:
-            return _conflict("its OATH application has a password")
+            return conflict("its OATH application has a password")
         accounts = oath.accounts()
         found = next((one for one in accounts if one.id == self._account), None)
         if found is None:
             room = room_for_accounts(oath.version) - len(accounts)
             if room < self._still:
-                return _conflict(f"there is room for {room} OATH accounts, not for {self._still}")
+                return conflict(f"there is room for {room} OATH accounts, not for {self._still}")
             return Finding(state=State.ABSENT, blind=wanted.kind is OATH_TYPE.HOTP)
         if intent is None:
-            return _conflict(f"{self.title} is there already: it is somebody's")
+            return conflict(f"{self.title} is there already: it is somebody's")
         touch = found.touch if found.touch is not None else wanted.touch
         if (found.kind, found.algorithm, touch) != (wanted.kind, wanted.algorithm, wanted.touch):
-            return _conflict(f"{self.title} is not what was written")
+            return conflict(f"{self.title} is not what was written")
         facts: dict[str, Json] = {**wanted.public, "proved": True}
         if wanted.kind is OATH_TYPE.HOTP:
             if not intent.applied:
@@ -100,7 +100,7 @@ class AccountStep:
                 state=State.MATCH, facts=facts, unread=("seed", "digits", "counter", "touch")
             )
         if not self._proves(token, oath, intent, CHALLENGE):
-            return _conflict(f"{self.title} does not hold our seed")
+            return conflict(f"{self.title} does not hold our seed")
         return Finding(state=State.MATCH, facts=facts)
 
     def apply(self, token: Token, intent: Intent) -> None:
@@ -136,7 +136,3 @@ class AccountStep:
         expected = hmac.digest(seed, challenge, self._wanted.algorithm.name.lower())
         same = hmac.compare_digest(response.hmac, expected)
         return same and response.digits == self._wanted.digits
-
-
-def _conflict(reason: str) -> Finding:
-    return Finding(state=State.CONFLICT, reason=reason)

@@ -33,7 +33,7 @@ from tokenprov.attestation.openpgp import verify_openpgp_attestation
 from tokenprov.errors import NotSupported
 from tokenprov.model import Json
 from tokenprov.secret import RandomBytes
-from tokenprov.step import Drawn, Evidence, Finding, Intent, State
+from tokenprov.step import Drawn, Evidence, Finding, Intent, State, conflict
 from tokenprov.steps.openpgp.access import verify_admin, verify_user
 from tokenprov.steps.openpgp.fingerprint import fingerprint
 from tokenprov.token import Token
@@ -71,22 +71,22 @@ class KeyStep:
         state = openpgp.state()
         if intent is None:
             if self._holds_key(token, state):
-                return _conflict(f"slot {self._slot.name} of OpenPGP holds a key")
+                return conflict(f"slot {self._slot.name} of OpenPGP holds a key")
             if not self._certificate_is_of(token, None):
-                return _conflict(f"slot {self._slot.name} of OpenPGP holds a certificate")
+                return conflict(f"slot {self._slot.name} of OpenPGP holds a certificate")
             return Finding(state=State.ABSENT)
         key = openpgp.public_key(self._slot)
         if key is None:
             return Finding(state=State.ABSENT)
         if state.key_information.get(self._slot) is KEY_STATUS.IMPORTED:
-            return _conflict(f"the {self.title} was imported, not generated on the token")
+            return conflict(f"the {self.title} was imported, not generated on the token")
         time = int(intent.public["time"])
         if not self._is_named(state, key, time):
             if any(state.fingerprints[self._slot]):
-                return _conflict(f"the {self.title} has a fingerprint that is not ours")
+                return conflict(f"the {self.title} has a fingerprint that is not ours")
             return Finding(state=State.UNKNOWN, reason=f"the {self.title} was made and not named")
         if not self._is_algorithm(state):
-            return _conflict(f"the {self.title} has another algorithm")
+            return conflict(f"the {self.title} has another algorithm")
         if self._touch_there(state) is not self._touch:
             return Finding(state=State.UNKNOWN, reason=f"the {self.title} has another touch policy")
         return self._observe_attestation(token, key, time)
@@ -179,7 +179,3 @@ class KeyStep:
 
     def _touch_there(self, state: DiscretionaryDataObjects) -> UIF:
         return state.get_uif(self._slot) or UIF.OFF
-
-
-def _conflict(reason: str) -> Finding:
-    return Finding(state=State.CONFLICT, reason=reason)

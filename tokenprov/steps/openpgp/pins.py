@@ -10,7 +10,7 @@ from yubikit.openpgp import DEFAULT_ADMIN_PIN, DEFAULT_USER_PIN
 from tokenprov.errors import AuthenticationFailed
 from tokenprov.model import Json, SecretKind
 from tokenprov.secret import RandomBytes, draw_digits
-from tokenprov.step import PROBE_RESERVE, Drawn, DrawnSecret, Finding, Intent, State
+from tokenprov.step import PROBE_RESERVE, Drawn, DrawnSecret, Finding, Intent, State, conflict
 from tokenprov.steps.openpgp.access import first_that_fits, verify_admin
 from tokenprov.token import OpenPgpApplet, Token
 from tokenprov.token.openpgp import PIN_POLICY
@@ -39,7 +39,7 @@ class TriesStep:
         }
         for name, left in (("user", status.attempts_user), ("admin", status.attempts_admin)):
             if left == 0:
-                return _conflict(f"its OpenPGP {name} PIN is blocked")
+                return conflict(f"its OpenPGP {name} PIN is blocked")
         if (status.attempts_user, status.attempts_admin) != (self._user, self._admin):
             return Finding(state=State.ABSENT, facts=facts)
         if status.attempts_reset not in (0, self._reset):  # 0: there is no reset code yet
@@ -118,7 +118,7 @@ class PinStep:
                 state=State.UNKNOWN, reason=f"its {self.title} has too few tries left to be tried"
             )
         whose = "the factory's" if ours is None else "the factory's, nor ours"
-        return _conflict(f"its {self.title} is not {whose}")
+        return conflict(f"its {self.title} is not {whose}")
 
     def apply(self, token: Token, intent: Intent) -> None:
         """From the factory's to ours, in one command."""
@@ -151,7 +151,7 @@ class ResetCodeStep:
         if tries == 0:
             return Finding(state=State.ABSENT)
         if intent is None:
-            return _conflict("it has an OpenPGP reset code")
+            return conflict("it has an OpenPGP reset code")
         pin = token.keyring.get(SecretKind.OPENPGP_USER_PIN)
         if tries <= PROBE_RESERVE or pin is None:
             return Finding(
@@ -160,7 +160,7 @@ class ResetCodeStep:
         try:
             openpgp.reset_user_pin(intent.secret(self.id).reveal_text(), pin.reveal_text())
         except AuthenticationFailed:
-            return _conflict("its OpenPGP reset code is not ours")
+            return conflict("its OpenPGP reset code is not ours")
         return Finding(state=State.MATCH, facts={"length": self._length, "triesLeft": tries})
 
     def apply(self, token: Token, intent: Intent) -> None:
@@ -193,7 +193,3 @@ class SignaturePinStep:
         """One command, with the admin PIN."""
         verify_admin(token)
         token.openpgp().set_signature_pin(self._policy)
-
-
-def _conflict(reason: str) -> Finding:
-    return Finding(state=State.CONFLICT, reason=reason)

@@ -19,12 +19,12 @@ from tokenprov.issuer import CertificateRequest, CertificateSettings, Issuer
 from tokenprov.model import Holder, Json
 from tokenprov.profile.piv_certificate import CardNames
 from tokenprov.secret import RandomBytes
-from tokenprov.step import Drawn, Evidence, Finding, Intent, State
+from tokenprov.step import Drawn, Evidence, Finding, Intent, State, conflict
 from tokenprov.steps.piv.access import authenticate
 from tokenprov.steps.piv.key import Clock
 from tokenprov.steps.piv.objects import read_identifiers
 from tokenprov.steps.piv.signature import with_csr
-from tokenprov.steps.piv.slot_key import SlotKey, certified_key, conflict
+from tokenprov.steps.piv.slot_key import SlotKey, certified_key
 from tokenprov.token import Token
 
 MAX_CERTIFICATE = 3052  # bytes that an object holds, compressed or not (Yubico, PIV "Slots")

@@ -18,11 +18,11 @@ from yubikit.piv import KEY_TYPE, OBJECT_ID, SLOT
 
 from tokenprov.model import Json
 from tokenprov.secret import RandomBytes, Secret
-from tokenprov.step import Drawn, Finding, Intent, State, Step
+from tokenprov.step import Drawn, Finding, Intent, State, Step, conflict
 from tokenprov.steps.piv.certificate import found_certificate, put_certificate
 from tokenprov.steps.piv.imported_key import ImportedKeyStep, load_private
 from tokenprov.steps.piv.objects import ObjectStep
-from tokenprov.steps.piv.slot_key import SlotKey, conflict
+from tokenprov.steps.piv.slot_key import SlotKey
 from tokenprov.token import Token
 
 RETIRED_SLOTS = tuple(slot for slot in SLOT if SLOT.RETIRED1 <= slot <= SLOT.RETIRED20)

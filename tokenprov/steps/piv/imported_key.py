@@ -28,9 +28,9 @@ from tokenprov.attestation.signature import verify_signature
 from tokenprov.errors import NotSupported, NotVerified, TokenRefused
 from tokenprov.model import Json, SecretKind
 from tokenprov.secret import RandomBytes, Secret
-from tokenprov.step import Drawn, DrawnSecret, Evidence, Finding, Intent, State
+from tokenprov.step import Drawn, DrawnSecret, Evidence, Finding, Intent, State, conflict
 from tokenprov.steps.piv.access import authenticate
-from tokenprov.steps.piv.slot_key import SlotKey, conflict, digest
+from tokenprov.steps.piv.slot_key import SlotKey, digest
 from tokenprov.token import Token
 from tokenprov.token.piv import PrivateKey
 

@@ -20,9 +20,9 @@ from tokenprov.attestation.signature import verify_signature
 from tokenprov.errors import AttestationError, NotSupported, NotVerified
 from tokenprov.model import Json
 from tokenprov.secret import RandomBytes
-from tokenprov.step import Drawn, Evidence, Finding, Intent, State
+from tokenprov.step import Drawn, Evidence, Finding, Intent, State, conflict
 from tokenprov.steps.piv.access import authenticate
-from tokenprov.steps.piv.slot_key import SlotKey, certified_key, conflict, digest
+from tokenprov.steps.piv.slot_key import SlotKey, certified_key, digest
 from tokenprov.token import KeyState, Token
 
 Clock = Callable[[], datetime]

@@ -26,7 +26,7 @@ from yubikit.piv import MANAGEMENT_KEY_TYPE, OBJECT_ID
 from tokenprov.errors import NotSupported, NotVerified, TokenRefused, TokenReset
 from tokenprov.model import Json, SecretKind
 from tokenprov.secret import RandomBytes, Secret, draw_bytes
-from tokenprov.step import Drawn, DrawnSecret, Finding, Intent, State
+from tokenprov.step import Drawn, DrawnSecret, Finding, Intent, State, conflict
 from tokenprov.steps.piv.access import (
     authenticate,
     factory_management_key,
@@ -93,7 +93,7 @@ class ManagementKeyStep:
             return self._factory(token, intent)
         if intent is not None and self._touch:
             raise not_touched(token)
-        return _conflict("its PIV management key is not the factory's")
+        return conflict("its PIV management key is not the factory's")
 
     def apply(self, token: Token, intent: Intent) -> None:
         """The token keeps the old key until it has the new one."""
@@ -115,9 +115,9 @@ class ManagementKeyStep:
         elif opens(token, factory_management_key(token)):
             given = None
         elif given is not None:
-            return _conflict("its PIV management key is not the one that the station was given")
+            return conflict("its PIV management key is not the one that the station was given")
         else:
-            return _conflict("its PIV management key is not the published one")
+            return conflict("its PIV management key is not the published one")
         return Finding(
             state=State.SKIPPED,
             reason="a PIV card keeps the management key that its maker set",
@@ -128,13 +128,13 @@ class ManagementKeyStep:
         """The key is the factory's; before a promise, nothing may stand where its copy goes."""
         if intent is None and self._protected:
             if token.piv().object(ADMIN_DATA) is not None:
-                return _conflict("another program keeps its own data on the PIV application")
+                return conflict("another program keeps its own data on the PIV application")
             try:
                 there = read_object(token, OBJECT_ID.PRINTED)
             except TokenReset:  # a FIPS token in its factory state
                 return Finding(state=State.ABSENT, unread=("printed information",))
             if there is not None:
-                return _conflict("it holds printed information")
+                return conflict("it holds printed information")
         return Finding(state=State.ABSENT)
 
     def ours(self, token: Token, key: Secret) -> Finding:
@@ -142,13 +142,13 @@ class ManagementKeyStep:
         piv = token.piv()
         algorithm = piv.management_key_type
         if self._algorithm not in (None, algorithm):
-            return _conflict(f"its management key is {algorithm.name}")
+            return conflict(f"its management key is {algorithm.name}")
         facts: dict[str, Json] = {"algorithm": algorithm.name.lower()}
         unread: tuple[str, ...] = ()
         if self._touch:
             waits = piv.management_key_touch()
             if waits is False:
-                return _conflict("its management key works without a touch")
+                return conflict("its management key works without a touch")
             facts |= {"touch": True}
             unread = ("touch policy",) if waits is None else ()
         if self._protected:
@@ -157,7 +157,7 @@ class ManagementKeyStep:
             if copy is None or flag is None:
                 return Finding(state=State.ABSENT, facts=facts)
             if copy != protected_copy(key) or flag != MARK:
-                return _conflict("the copy of its management key is not ours")
+                return conflict("the copy of its management key is not ours")
             facts |= {"pinProtected": True}
         return Finding(state=State.MATCH, facts=facts, unread=unread)
 
@@ -199,7 +199,3 @@ class ManagementKeyStep:
 def protected_copy(key: Secret) -> bytes:
     """The key as the maker's programs look for it in the printed information."""
     return bytes(Tlv(TAG_PROTECTED, Tlv(TAG_KEY, key.reveal())))
-
-
-def _conflict(reason: str) -> Finding:
-    return Finding(state=State.CONFLICT, reason=reason)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from tokenprov.errors import AuthenticationFailed
 from tokenprov.model import SecretKind
 from tokenprov.secret import RandomBytes, draw_digits
-from tokenprov.step import Drawn, DrawnSecret, Finding, Intent, State
+from tokenprov.step import Drawn, DrawnSecret, Finding, Intent, State, conflict
 from tokenprov.steps.piv.access import (
     affordable,
     authenticate,
@@ -39,7 +39,7 @@ class TriesStep:
         piv = token.piv()
         pin, puk = piv.pin_tries(), piv.puk_tries()
         if pin.remaining == 0:
-            return _conflict("its PIN is blocked: whoever has its PUK can unblock it")
+            return conflict("its PIN is blocked: whoever has its PUK can unblock it")
         if not piv.has_extensions:
             reason = "a PIV card keeps the numbers of tries that its maker set"
             facts = {"pinTriesLeft": pin.remaining}
@@ -60,7 +60,7 @@ class TriesStep:
             reason = "a token with a fingerprint reader keeps its own numbers of tries"
             return Finding(state=State.SKIPPED, reason=reason, facts=facts)
         if intent is None and not (pin.is_default and puk.is_default):
-            return _conflict("its PIN or PUK is not the factory's")
+            return conflict("its PIN or PUK is not the factory's")
         return Finding(state=State.ABSENT, facts=facts)
 
     def apply(self, token: Token, intent: Intent) -> None:
@@ -94,7 +94,7 @@ class PinStep:
         if tries.is_default is True:
             return Finding(state=State.ABSENT)
         if intent is None and tries.is_default is False:
-            return _conflict("its PIN is not the factory's")
+            return conflict("its PIN is not the factory's")
         remaining = tries.remaining
         if intent is not None:
             if not affordable(remaining):
@@ -106,13 +106,13 @@ class PinStep:
             else:
                 return Finding(state=State.MATCH, facts=facts)
             if tries.is_default is False:
-                return _conflict("its PIN is neither the factory's nor ours")
+                return conflict("its PIN is neither the factory's nor ours")
         if not affordable(remaining):
             return _unaffordable("PIN")
         try:
             piv.verify_pin(factory_pin(token))
         except AuthenticationFailed:
-            return _conflict("its PIN is not the factory's")
+            return conflict("its PIN is not the factory's")
         return Finding(state=State.ABSENT, blind=True)
 
     def apply(self, token: Token, intent: Intent) -> None:
@@ -144,7 +144,7 @@ class PukStep:
             return Finding(state=State.ABSENT)
         if intent is None:
             if tries.is_default is False:
-                return _conflict("its PUK is not the factory's")
+                return conflict("its PUK is not the factory's")
             # no command of the standard tells; changing it from the factory's will
             return Finding(state=State.ABSENT, unread=("PUK",), blind=True)
         if not affordable(tries.remaining):
@@ -158,7 +158,7 @@ class PukStep:
                 return _unaffordable("PUK")
             if refusal_of_puk(piv, factory_puk(token)) is None:
                 return Finding(state=State.ABSENT)
-        return _conflict("its PUK is neither the factory's nor ours")
+        return conflict("its PUK is neither the factory's nor ours")
 
     def apply(self, token: Token, intent: Intent) -> None:
         """From the factory's to ours, in one command."""
@@ -178,10 +178,6 @@ def _publish(token: Token, kind: SecretKind, value: str | None) -> None:
     """On a card of another maker; a YubiKey comes with the usual value."""
     if value is not None and not token.piv().has_extensions:
         token.keyring.published[kind] = value
-
-
-def _conflict(reason: str) -> Finding:
-    return Finding(state=State.CONFLICT, reason=reason)
 
 
 def _unaffordable(what: str) -> Finding:

@@ -7,10 +7,9 @@ certificate, and the request, which that key signs, proves that it is there.
 from __future__ import annotations
 
 from tokenprov.secret import RandomBytes
-from tokenprov.step import Drawn, Finding, Intent, State
+from tokenprov.step import Drawn, Finding, Intent, State, conflict
 from tokenprov.steps.piv.certificate import CertificateStep
 from tokenprov.steps.piv.key import KeyStep
-from tokenprov.steps.piv.slot_key import conflict
 from tokenprov.token import Token
 
 

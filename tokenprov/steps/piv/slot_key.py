@@ -13,7 +13,7 @@ from yubikit.piv import KEY_TYPE, PIN_POLICY, SLOT, TOUCH_POLICY
 
 from tokenprov.attestation import PivAttestation
 from tokenprov.errors import NotSupported
-from tokenprov.step import Evidence, Finding, State
+from tokenprov.step import Evidence
 from tokenprov.steps.piv.access import verify_pin
 from tokenprov.token import KeyState, Token
 
@@ -101,8 +101,3 @@ def certified_key(certificate: bytes) -> bytes:
 def digest(public_key: bytes) -> str:
     """The SHA-256 of a public key, as entries have it."""
     return hashlib.sha256(public_key).hexdigest()
-
-
-def conflict(reason: str) -> Finding:
-    """Something that is not ours."""
-    return Finding(state=State.CONFLICT, reason=reason)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tokenprov.errors import AuthenticationBlocked, AuthenticationFailed, NotSupported
 from tokenprov.secret import Secret
-from tokenprov.step import Finding, State
+from tokenprov.step import Finding, conflict
 from tokenprov.token import Token
 
 KEYPAD = "PROTECTED_AUTHENTICATION_PATH"
@@ -48,13 +48,9 @@ def officer_refused(token: Token, so_pin: Secret) -> Finding | None:
     """Why nothing can be done with that SO PIN, which is tried; None where it is in force."""
     flags = token.pkcs11().info().flags
     if LOCKED in flags:
-        return _conflict("its SO PIN is locked")
+        return conflict("its SO PIN is locked")
     if flags & FEW_TRIES:
-        return _conflict("its SO PIN has too few tries left to be tried")
+        return conflict("its SO PIN has too few tries left to be tried")
     if not is_officer(token, so_pin):
-        return _conflict("its SO PIN is not the one in escrow")
+        return conflict("its SO PIN is not the one in escrow")
     return None
-
-
-def _conflict(reason: str) -> Finding:
-    return Finding(state=State.CONFLICT, reason=reason)

@@ -18,7 +18,7 @@ from yubikit.piv import KEY_TYPE
 from tokenprov.issuer import CertificateRequest, CertificateSettings, IssuedCertificate, Issuer
 from tokenprov.model import Holder, Json
 from tokenprov.secret import RandomBytes
-from tokenprov.step import Drawn, Evidence, Finding, Intent, State
+from tokenprov.step import Drawn, Evidence, Finding, Intent, State, conflict
 from tokenprov.steps.piv.signature import with_csr
 from tokenprov.steps.piv.slot_key import certified_key
 from tokenprov.steps.pkcs11.key import KeyStep
@@ -62,12 +62,12 @@ class CertificateStep:
         if not there:
             return Finding(state=State.ABSENT)
         if intent is None:
-            return _conflict(f"it holds a certificate {self.key.label}")
+            return conflict(f"it holds a certificate {self.key.label}")
         issued = self.issued(intent)
         if issued is None or there != [issued.der]:
-            return _conflict(f"the certificate of {self.key.label} is not the one in force")
+            return conflict(f"the certificate of {self.key.label} is not the one in force")
         if certified_key(issued.der) != self.key.public_key(token):
-            return _conflict(f"the certificate of {self.key.label} is for another key")
+            return conflict(f"the certificate of {self.key.label} is for another key")
         shown = {one.value for one in found.of(CERTIFICATE)}
         if not shown.issuperset(issued.chain):
             return Finding(state=State.ABSENT, reason="certificates above it are missing")
@@ -122,7 +122,3 @@ class CertificateStep:
 
 def _name(der: bytes) -> str:
     return x509.load_der_x509_certificate(der).subject.rfc4514_string()
-
-
-def _conflict(reason: str) -> Finding:
-    return Finding(state=State.CONFLICT, reason=reason)

@@ -17,7 +17,7 @@ from tokenprov.model import Json
 from tokenprov.pkcs11 import Stored
 from tokenprov.pkcs11.values import Algorithm, PublicKey, algorithm_of
 from tokenprov.secret import RandomBytes
-from tokenprov.step import Drawn, Finding, Intent, State
+from tokenprov.step import Drawn, Finding, Intent, State, conflict
 from tokenprov.steps.pkcs11.user_pin import USER_PIN, held
 from tokenprov.token import Token
 
@@ -51,7 +51,7 @@ class KeyStep:
         if intent is None:
             there = applet.objects().objects
             mine = [one for one in there if one.id == self.key_id]
-            return _conflict(f"it holds a key {self.label}") if mine else _ABSENT
+            return conflict(f"it holds a key {self.label}") if mine else _ABSENT
         found = applet.objects(held(token, USER_PIN))
         private = found.of("PRIVATE_KEY", self.key_id)
         if not private:
@@ -59,10 +59,10 @@ class KeyStep:
         public = _public(found.of("PUBLIC_KEY", self.key_id))
         wrong = self._wrong(private, public)
         if wrong or public is None:
-            return _conflict(f"the key {self.label} {wrong}")
+            return conflict(f"the key {self.label} {wrong}")
         challenge = os.urandom(CHALLENGE)
         if not verify_signature(_spki(public), self.sign(token, challenge), challenge):
-            return _conflict(f"the key {self.label} signs what does not verify")
+            return conflict(f"the key {self.label} signs what does not verify")
         facts: dict[str, Json] = {
             "algorithm": str(self.algorithm),
             "publicKey": hashlib.sha256(_spki(public)).hexdigest(),
@@ -118,7 +118,3 @@ def _public(found: tuple[Stored, ...]) -> PublicKey | None:
 
 def _spki(public: PublicKey) -> bytes:
     return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def _conflict(reason: str) -> Finding:
-    return Finding(state=State.CONFLICT, reason=reason)

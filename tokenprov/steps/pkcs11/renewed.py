@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tokenprov.errors import AuthenticationFailed
 from tokenprov.secret import RandomBytes
-from tokenprov.step import Drawn, Finding, Intent, State
+from tokenprov.step import Drawn, Finding, Intent, State, conflict
 from tokenprov.steps.pkcs11.certificate import CERTIFICATE, CertificateStep
 from tokenprov.steps.pkcs11.user_pin import USER_PIN, held
 from tokenprov.token import Token
@@ -33,7 +33,7 @@ class RenewedModuleCertificateStep:
         there = [one.value for one in applet.objects().of(CERTIFICATE, self._step.key.key_id)]
         if intent is None:
             if not there:
-                return _conflict(f"there is no {self.title} any more")
+                return conflict(f"there is no {self.title} any more")
             if LAST in applet.info().flags:
                 raise AuthenticationFailed(
                     f"token {token.id.label}: its user PIN has one try left, which is not spent",
@@ -58,7 +58,3 @@ class RenewedModuleCertificateStep:
         for der in there:
             if der != new.der:
                 applet.remove_certificate(held(token, USER_PIN), der, id)
-
-
-def _conflict(reason: str) -> Finding:
-    return Finding(state=State.CONFLICT, reason=reason)

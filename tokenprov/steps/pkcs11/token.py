@@ -10,7 +10,7 @@ from __future__ import annotations
 from tokenprov.model import SecretKind
 from tokenprov.pkcs11 import TokenInfo
 from tokenprov.secret import RandomBytes, draw_digits
-from tokenprov.step import Drawn, DrawnSecret, Finding, Intent, State
+from tokenprov.step import Drawn, DrawnSecret, Finding, Intent, State, conflict
 from tokenprov.steps.pkcs11 import access
 from tokenprov.steps.pkcs11.erased import known_so_pin
 from tokenprov.token import Token
@@ -42,7 +42,7 @@ class TokenStep:
         if not info.initialised:
             return Finding(state=State.ABSENT)
         if access.LOCKED in info.flags:
-            return _conflict("its SO PIN is locked")
+            return conflict("its SO PIN is locked")
         if intent is not None:
             if info.flags & access.FEW_TRIES:
                 return _unaffordable()
@@ -53,17 +53,17 @@ class TokenStep:
 
     def _ours(self, info: TokenInfo) -> Finding:
         if info.label != self._label:
-            return _conflict(f"its label is {info.label!r}, not {self._label!r}")
+            return conflict(f"its label is {info.label!r}, not {self._label!r}")
         return Finding(state=State.MATCH, facts={"label": info.label})
 
     def _delivered(self, token: Token, info: TokenInfo) -> Finding:
         known = known_so_pin(token, self._published)
         if known is None:
-            return _conflict("it is initialised already, and the profile names no published SO PIN")
+            return conflict("it is initialised already, and the profile names no published SO PIN")
         if info.flags & access.FEW_TRIES:
             return _unaffordable()
         if not access.is_officer(token, known):
-            return _conflict("its SO PIN is not the one that its maker published")
+            return conflict("its SO PIN is not the one that its maker published")
         return Finding(state=State.ABSENT)
 
     def apply(self, token: Token, intent: Intent) -> None:
@@ -76,10 +76,6 @@ class TokenStep:
         assert known is not None  # or it was no token to write to
         applet.initialise(self._label, known)
         applet.change_so_pin(known, ours)
-
-
-def _conflict(reason: str) -> Finding:
-    return Finding(state=State.CONFLICT, reason=reason)
 
 
 def _unaffordable() -> Finding:
