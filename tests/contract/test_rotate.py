@@ -22,6 +22,7 @@ from tests.contract.conftest import fresh_token
 from tests.contract.test_unblock import key_of
 from tests.stations import Said, Station
 from tests.token_under_test import TokenUnderTest
+from tokenprov.home import Home
 from tokenprov.model import Purpose
 from tokenprov.sim.bench import VirtualBench
 
@@ -220,14 +221,17 @@ def test_another_key_on_the_token_is_told_before_anything_is_promised(
 def test_one_that_is_never_to_be_touched(
     station: Station, token: TokenUnderTest, issued: str
 ) -> None:
-    """It is told nothing, though its holder has it; what relies on it can still be held."""
+    """Nothing is opened, promised or told, though its holder has it; it can still be suspended."""
     assert station.tell("stock", "never", issued, "--reason", "evidence").code == 0
     before = token.state()
     said = rotate(station, Purpose.BREAK_GLASS, issued)
     assert said.code == 4
     assert "is never to be touched: evidence" in said.err
     assert token.state() == before
-    assert station.entries("rotated") == []
+    assert station.entries("rotated") == station.entries("opened") == []
+    home = Home.open(station.home)
+    assert home.ledger.works.unfinished(issued) == []
+    home.ledger.close()
     assert station.tell("suspend", issued, *WHY).code == 0
 
 

@@ -41,7 +41,7 @@ from tokenprov.step import Finding, Step
 from tokenprov.step import State as StepState
 from tokenprov.token import Token
 from tokenprov.unnumbered import mark, only
-from tokenprov.wipe import FIDO2, refuse_forbidden
+from tokenprov.wipe import FIDO2
 
 PARAMETER = "fido2"  # of the work, by which it differs from unblocking a PIV PIN
 _RESET, _SENT, _UNSEEN = "reset", "sent", "unseen"
@@ -132,7 +132,6 @@ def is_left(home: Home, token: Issued, there: AnyToken) -> bool:
 def _reset(home: Home, begun: Work, bench: Bench, before: Sequence[str | None]) -> Bench:
     """Reset it and note that, with the passkeys of before; gives where it is then."""
     token, noted = begun.token.token, dict(begun.record.parameters)
-    refuse_forbidden(home, token)
 
     def note(**more: Json) -> None:
         noted.update(more)

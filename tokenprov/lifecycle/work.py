@@ -22,7 +22,8 @@ from tokenprov.policy import NOBODY, Act, Action, Agreement, Clearance, enforce
 from tokenprov.profile import Profile
 from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.manifest import Addition
-from tokenprov.record.works import WorkKind, WorkRecord
+from tokenprov.record.works import WRITING, WorkKind, WorkRecord
+from tokenprov.wipe import refuse_forbidden
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +65,11 @@ class Work:
 def begin(home: Home, kind: WorkKind, token: Issued, order: Order) -> Work:
     """Promise it, or find the promise that was not finished; durable when it returns.
 
-    Raises PolicyError, ApprovalError: it may not be done.
+    Raises PolicyError, ApprovalError: it may not be done; TokenConflict where a token that is never
+    to be touched would be told something.
     """
+    if kind in WRITING:
+        refuse_forbidden(home, token.token)
     about = {"token": token.label}
     if "cause" in order.parameters:
         about["cause"] = order.parameters["cause"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from tokenprov.errors import AuthenticationFailed, NotSupported
 from tokenprov.secret import RandomBytes, Secret, draw_digits
-from tokenprov.step import Drawn, DrawnSecret, Finding, Intent, State
+from tokenprov.step import Drawn, DrawnSecret, Finding, Intent, State, conflict
 from tokenprov.steps.pkcs11 import access
 from tokenprov.steps.pkcs11.token import SO_PIN, TokenStep
 from tokenprov.steps.pkcs11.user_pin import FEW_TRIES, UserPinStep
@@ -77,13 +77,13 @@ class NewSoPinStep:
         for value, found in reversed(values) if intent.applied else values:
             flags = applet.info().flags
             if access.LOCKED in flags:
-                return Finding(state=State.CONFLICT, reason="its SO PIN is locked")
+                return conflict("its SO PIN is locked")
             if access.LAST in flags:
                 reason = "its SO PIN has one try left, which is not spent"
-                return Finding(state=State.CONFLICT, reason=reason)
+                return conflict(reason)
             if access.is_officer(token, value):
                 return found
-        return Finding(state=State.CONFLICT, reason="its SO PIN is not the one in escrow")
+        return conflict("its SO PIN is not the one in escrow")
 
     def apply(self, token: Token, intent: Intent) -> None:
         """In one command."""
