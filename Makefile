@@ -44,7 +44,7 @@ demo: setup
 lint: setup
 	$(PYTHON_HERE) -m ruff check .
 	$(PYTHON_HERE) -m ruff format --check .
-	$(PYTHON_HERE) -m mypy --strict tokenprov hwtests
+	$(PYTHON_HERE) -m mypy --strict -p tokenprov -p hwtests -p tests.bench
 
 test: setup $(if $(ARGS),,lint)
 	$(PYTHON_HERE) -m pytest $(if $(ARGS),$(ARGS),-n $(WORKERS) --dist loadfile --no-loadscope-reorder tests --ignore tests/guest)

@@ -26,6 +26,7 @@ from tests.bench.figures import Figure
 from tests.record_samples import ORIGIN, SIGNER, issued, opening, station
 from tokenprov.record.entry import Entry
 from tokenprov.record.handout import Handout, check_handout
+from tokenprov.record.head import Held
 from tokenprov.record.manifest import Addition, Manifest
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,7 @@ TOKENPROV = str(Path(sys.executable).with_name("tokenprov"))
 ENTRIES = 1_000_000
 TOGETHER = 10_000  # entries under one checkpoint while it is made
 ONE_BY_ONE = 100  # appended and proved, of which the median counts
+HELD = Held(keys=(SIGNER.verifier,))
 
 
 def measure(folder: Path) -> dict[str, Figure]:
@@ -105,7 +107,7 @@ def _prove(path: Path, number: int) -> float:
         note=manifest.note(),
     ).to_bytes()
     seconds = time.perf_counter() - began
-    if check_handout(proof, SIGNER.verifier)[0].entry != entry:
+    if check_handout(proof, HELD)[0].entry != entry:
         raise AssertionError(f"entry {found} is not that of {number}")
     manifest.close()
     return seconds

@@ -38,7 +38,7 @@ def measure(folder: Path) -> dict[str, Figure]:
     with VirtualBench(tokens=1) as bench:
         bench.control.unplug_reader(0)
         few, many = (_costs(folder, bench.environment, orders) for orders in (FEW, MANY))
-    figures = {}
+    figures: dict[str, Figure] = {}
     for name in few:
         growth = (many[name].peak - few[name].peak) / (MANY - FEW)
         ratio = many[name].peak / few[name].peak

@@ -45,8 +45,8 @@ def main() -> None:
         began = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="tokenprov-bench-") as folder:
             figures |= PARTS[name](Path(folder))
+        write_figures(RESULT, figures)  # at once: a part that fails takes no other along
         print(f"{name}: measured in {time.perf_counter() - began:.0f} s", file=sys.stderr)
-    write_figures(RESULT, figures)
     if not plot.plot(PLOT, figures):
         print("no plot: it needs the parts job and line", file=sys.stderr)
     print_figures(figures)
