@@ -28,7 +28,6 @@ TOKENS = 4
 LINE_SECONDS = 20.0  # that the line waits for what is to come
 NEVER = 100.0  # seconds until an answer
 UNPLUGGED = 8  # times, one reader after another
-PATIENCE = 3  # times that pcscd is waited for, three seconds each
 LIMIT = "0.5"  # seconds for a command
 
 BEHIND = frozenset({3})  # the exit code where the clock is behind the manifest
@@ -168,8 +167,7 @@ def _hot_plugged(bench: Bench, place: Place) -> Run:
     for _ in range(UNPLUGGED):
         number = draw.randrange(TOKENS)
         time.sleep(draw.uniform(0, 0.1))
-        if not any(_noticed(control.unplug_reader, number) for _ in range(PATIENCE)):
-            control.restart_pcscd()  # it keeps the reader for good: so would whoever stands there
+        _until(lambda n=number: _noticed(control.unplug_reader, n), "pcscd keeps the reader")
         time.sleep(draw.uniform(0, 0.1))
         _noticed(control.plug_reader, number)
     return bench.station.end_issue()

@@ -129,6 +129,23 @@ def test_a_finger_comes_when_the_policy_says() -> None:
     assert not finger.wait()
 
 
+def test_a_pull_is_felt_however_short_it_is() -> None:
+    """Whoever waits for a touch, or computes, stops when pulled, also where it is back by then."""
+    finger = Finger(TouchPolicy.parse("never", patience=60))
+
+    def pulled_and_back() -> None:
+        with finger._wake:  # so that both have happened when the waiting thread looks
+            finger.pulled()
+            finger.plugged()
+
+    threading.Timer(0.05, pulled_and_back).start()
+    assert not finger.wait()
+    began = time.monotonic()
+    threading.Timer(0.05, pulled_and_back).start()
+    finger.sleep(60)
+    assert time.monotonic() - began < 60
+
+
 def contact_with_token() -> Contact:
     """A contact with a powered token."""
     contact = Contact(0)
@@ -149,6 +166,16 @@ def test_an_unpowered_token_is_silent() -> None:
     assert contact.operate(Operation.TRANSMIT, SELECT_OTP)[1].endswith(b"\x90\x00")
     contact.operate(Operation.POWER_OFF, b"")
     assert contact.operate(Operation.TRANSMIT, SELECT_OTP) == (Status.BROKEN, b"")
+
+
+def test_power_is_awaited_once_a_visit() -> None:
+    """A token was powered, whatever came after; put in anew it was not yet."""
+    contact = contact_with_token()
+    contact.operate(Operation.POWER_OFF, b"")
+    assert contact.wait_powered(0)
+    contact.remove()
+    contact.insert()
+    assert not contact.wait_powered(0)
 
 
 def test_the_card_was_reset_behind_the_clients_back() -> None:

@@ -44,7 +44,7 @@ class Contact:
         self._afterwards: list[Callable[[], None]] = []
         self._token: VirtualToken | None = None
         self._away: VirtualToken | None = None
-        self._powered = False
+        self._powered = self._met = False
         self._visits = 0
 
     @property
@@ -67,7 +67,7 @@ class Contact:
                 raise ValueError("there is no token to put in")
             entering.plug()
             self._token, self._away = entering, None
-            self._powered = False
+            self._powered = self._met = False
             self._visits += 1
             self.noticed(True)
 
@@ -99,7 +99,7 @@ class Contact:
             if operation is Operation.POWER_OFF:
                 self._powered = False
                 return Status.DONE, b""
-            self._powered = True
+            self._powered = self._met = True
             self._changed.notify_all()
             return Status.DONE, token.reset()
 
@@ -136,9 +136,13 @@ class Contact:
             action()
 
     def wait_powered(self, seconds: float) -> bool:
-        """Wait until the reader's driver has powered the token; whether it did in that time."""
+        """Wait until the token was powered since it was put in; whether it was in that time.
+
+        It may be without power again by then: pcscd powers it down at the next event of its reader
+        when nobody uses it, and up again for whoever connects.
+        """
         with self._changed:
-            return self._changed.wait_for(lambda: self._powered, seconds)
+            return self._changed.wait_for(lambda: self._met, seconds)
 
     def _answer(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -49,6 +50,7 @@ class Finger:
         self._wake = threading.Condition()
         self._pressed = False
         self._gone = self._cancelled = False
+        self._pulls = 0
         self.waiting = False  # whether the token blinks now
         self.asked = 0  # how many touches were asked for so far
 
@@ -63,10 +65,11 @@ class Finger:
             patience = min(policy.after, patience)
         with self._wake:
             self._pressed = self._cancelled = False
+            gone = self._gone_since()
             self.waiting = True
-            self._wake.wait_for(lambda: self._pressed or self._gone or self._cancelled, patience)
+            self._wake.wait_for(lambda: self._pressed or gone() or self._cancelled, patience)
             self.waiting = False
-            if self._gone or self._cancelled:
+            if gone() or self._cancelled:
                 return False
             in_time = policy.mode is TouchMode.AFTER and policy.after <= policy.patience
             return self._pressed or in_time
@@ -75,7 +78,12 @@ class Finger:
         """Let time pass, unless the token is pulled meanwhile."""
         if seconds > 0:
             with self._wake:
-                self._wake.wait_for(lambda: self._gone, seconds)
+                self._wake.wait_for(self._gone_since(), seconds)
+
+    def _gone_since(self) -> Callable[[], bool]:
+        """Tells whether it was pulled since now, also where it is back by then."""
+        pulls = self._pulls
+        return lambda: self._gone or self._pulls != pulls
 
     def press(self) -> None:
         """Touch the token once, now."""
@@ -93,6 +101,7 @@ class Finger:
         """The token was pulled: whoever waits stops waiting."""
         with self._wake:
             self._gone = True
+            self._pulls += 1
             self._wake.notify_all()
 
     def plugged(self) -> None:

@@ -20,6 +20,11 @@
  * and closes the channel, so that a late answer is never taken for another command's.
  * pcscd calls from several threads (one that watches, one for each client): `watch` guards the
  * events, `talk` the commands, and neither is held while waiting for the other.
+ * When a reader goes, pcscd ends its watching thread: by pthread_cancel where the handler allows
+ * that, as here, else by a mark in the variable that says who holds the card (eventhandler.c,
+ * hLockId = 0xFFFF). A card removed or a hold given up at that moment overwrites the mark; pcscd
+ * then waits for the thread for good, and no reader comes or goes any more. So the thread may be
+ * cancelled, and only while it waits for an event and holds nothing.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -211,6 +216,7 @@ static RESPONSECODE wait_for_event(DWORD lun, int timeout_ms)
 	struct reader *r = reader_of(lun);
 	struct pollfd fds[2];
 	char drain[16];
+	int changed;
 
 	if (r == NULL)
 		return IFD_NO_SUCH_DEVICE;
@@ -224,7 +230,10 @@ static RESPONSECODE wait_for_event(DWORD lun, int timeout_ms)
 	fds[0].revents = fds[1].revents = 0;
 	if (fds[1].fd < 0 && (timeout_ms < 0 || timeout_ms > RETRY_MS))
 		timeout_ms = RETRY_MS;
-	if (poll(fds, 2, timeout_ms) <= 0)
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+	changed = poll(fds, 2, timeout_ms);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	if (changed <= 0)
 		return IFD_SUCCESS;
 	if (fds[0].revents != 0)
 		(void)!read(r->wake[0], drain, sizeof drain);
@@ -330,6 +339,8 @@ RESPONSECODE IFDHGetCapabilities(DWORD Lun, DWORD Tag, PDWORD Length, PUCHAR Val
 		return give(Length, Value, &watcher, sizeof watcher);
 	case TAG_IFD_STOP_POLLING_THREAD:
 		return give(Length, Value, &stopper, sizeof stopper);
+	case TAG_IFD_POLLING_THREAD_KILLABLE:
+		return give(Length, Value, &yes, 1);
 	case SCARD_ATTR_MAXINPUT:
 		return give(Length, Value, &extended, sizeof extended);
 	case TAG_IFD_ATR:
@@ -434,6 +445,7 @@ RESPONSECODE IFDHICCPresence(DWORD Lun)
 	struct reader *r = reader_of(Lun);
 	int present;
 
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL); /* what a watching thread calls first */
 	if (r == NULL)
 		return IFD_NO_SUCH_DEVICE;
 	pthread_mutex_lock(&r->watch);
