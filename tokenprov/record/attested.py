@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from cryptography import x509
@@ -80,7 +80,7 @@ def named_by_maker(
 
 def _judged(entry: Entry, blob: ReadBlob, anchors: Anchors) -> Iterator[tuple[str, str]]:
     """Judge each step; the digests of attested keys by what stands before `/key` in its id."""
-    now = datetime.strptime(entry["time"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    now = datetime.fromisoformat(entry["time"])
     virtual = entry["token"]["virtual"]
     for step in entry.get("steps", ()):
         evidence = _evidence(step)

@@ -111,9 +111,10 @@ def pattern(expression: str, what: str) -> Check:
 
 def one_of(*values: object) -> Check:
     """One of these words or numbers."""
+    known = {kind: frozenset(v for v in values if type(v) is kind) for kind in map(type, values)}
 
     def check(value: Any, where: Where) -> None:
-        if not any(type(value) is type(v) and value == v for v in values):
+        if value not in known.get(type(value), ()):
             raise ShapeError(f"{where} is not {' or '.join(map(repr, values))}")
 
     return Check(check, {"enum": list(values)} if len(values) > 1 else {"const": values[0]})
