@@ -19,7 +19,7 @@ from tokenprov.sim.faults import FaultKind
 
 SELECT_MANAGEMENT = bytes.fromhex("00a4040008a000000527471117")
 READ_CONFIG = bytes.fromhex("001d000000")
-NOTICE_SECONDS = 3.0
+NOTICE_SECONDS = 10.0
 
 
 class Client:

@@ -13,7 +13,8 @@ from tokenprov.sim.server import ReaderServer
 from tokenprov.sim.specs import BenchError
 from tokenprov.sim.wiring import token_at
 
-NOTICE_SECONDS = 3.0  # how long pcscd may take to notice a change
+NOTICE_SECONDS = 10.0  # how long pcscd may take to notice a change, on a busy machine
+GONE_SECONDS = 3.0  # how long a pull waits for that: while a command is at work it is not noticed
 
 
 class PcscWiring:
@@ -75,7 +76,7 @@ class PcscWiring:
     def await_gone(self, number: int) -> None:
         """Wait until pcscd has noticed, unless it is busy."""
         if self._bus.plugged(number) and self._pcscd.pid is not None:
-            self._server.wait_settled(number, NOTICE_SECONDS)
+            self._server.wait_settled(number, GONE_SECONDS)
 
     def await_power(self, number: int) -> None:
         """Wait until pcscd has noticed the token, powered it and shown it to its clients."""
