@@ -33,6 +33,7 @@ from tokenprov.model import SecretKind
 from tokenprov.secret import Secret
 
 PRIVATE_ID_SIZE = 6  # bytes of a Yubico OTP's seed, before its AES key
+KSM_PUBLIC_ID = 16  # characters at most: `publicName varchar(16)` of ykksm-db.sql
 NO_CODE = "00" * 6  # an access code that is not handed out
 PBKDF2_ROUNDS = 1_300_000  # OWASP Password Storage, 2023: for HMAC-SHA-1
 SALT_SIZE = 16  # bytes
@@ -74,7 +75,14 @@ def log_lines(seeds: Sequence[Seed]) -> Secret:
 
 
 def ksm_lines(seeds: Sequence[Seed]) -> Secret:
-    """What ykksm-import reads, in the clear."""
+    """What ykksm-import reads, in the clear. Raises InputError for what it cannot store."""
+    for seed in seeds:
+        if len(seed.public_id) > KSM_PUBLIC_ID:
+            raise InputError(
+                f"the public id of token {seed.serial}, slot {seed.slot}, has"
+                f" {len(seed.public_id)} characters: a YubiKey KSM stores {KSM_PUBLIC_ID}",
+                remedy="Export it as PSKC or Yubico's CSV: --for pskc, --for yubico-csv",
+            )
     head = "# ykksm 1\n# serialnr,identity,internaluid,aeskey,lockpw,created,accessed[,progflags]\n"
     lines = [f"{_line(seed)}{seed.made:%Y-%m-%dT%H:%M:%S},\n" for seed in seeds]
     return Secret(head + "".join(lines) + "# the end\n")

@@ -42,6 +42,7 @@ password = { length = 20 }
 issuer = "VPN"
 [openpgp]
 admin-pin = { retries = 5 }
+reset-code = {}
 [hsmauth]
 [[hsmauth.credentials]]
 label = "signer"
@@ -138,6 +139,8 @@ def in_force(token: TokenUnderTest, secrets: dict[str, str]) -> dict[str, bool]:
         )
         pgp = OpenPgpSession(to)
         found["openpgp/admin-pin"] = taken(lambda: pgp.verify_admin(secrets["openpgp/admin-pin"]))
+        pin, code = secrets["openpgp/user-pin"], secrets["openpgp/reset-code"]
+        found["openpgp/reset-code"] = taken(lambda: pgp.reset_pin(pin, code))
         hsmauth, key = HsmAuthSession(to), bytes.fromhex(secrets["hsmauth/management-key"])
         found["hsmauth/management-key"] = taken(lambda: hsmauth.put_management_key(key, key))
     return found
@@ -155,8 +158,8 @@ def taken(attempt: Callable[[], object]) -> bool:
 def test_secrets_of_other_applications(
     station: Station, token: TokenUnderTest, tmp_path: Path
 ) -> None:
-    """Admin PIN and management key are made anew, the OATH password where it is asked for; what
-    they guard stays.
+    """Admin PIN, reset code and management key are made anew, the OATH password where it is asked
+    for; what they guard stays. That the reset code is not read back is on the record.
     """
     profile = tmp_path / "applications.toml"
     profile.write_text(APPLICATIONS, encoding="utf-8")
@@ -165,10 +168,12 @@ def test_secrets_of_other_applications(
     old = station.secrets(token.serial)
     planned = rotate(station, Purpose.BREAK_GLASS, token.serial, "--dry-run")
     assert planned.code == 0, planned.err
-    steps = ["openpgp/admin-pin", "hsmauth/management-key"]
+    steps = ["openpgp/admin-pin", "openpgp/reset-code", "hsmauth/management-key"]
     assert [one["step"] for one in planned.document[0]["steps"]] == steps
     said = rotate(station, Purpose.TOKEN_ADMINISTRATION, token.serial)
     assert said.code == 0, said.err
+    read = {step["id"]: step for step in station.entries("rotated")[-1]["steps"]}
+    assert read["openpgp/reset-code"]["unread"] == ["reset code"]
     middle = station.secrets(token.serial)
     assert {name for name in middle if middle[name] != old[name]} == {*steps}
     assert in_force(token, old) == {name: name not in steps for name in in_force(token, middle)}

@@ -144,7 +144,11 @@ def _fido2(connection: SmartCardConnection, secrets: Mapping[str, bytes]) -> Ite
 
 
 def _openpgp(connection: SmartCardConnection, secrets: Mapping[str, bytes]) -> tuple[str, ...]:
-    OpenPgpSession(connection).verify_admin(secrets["openpgp/admin-pin"].decode())
+    openpgp = OpenPgpSession(connection)
+    openpgp.verify_admin(secrets["openpgp/admin-pin"].decode())
+    if "openpgp/reset-code" in secrets:
+        pin = secrets["openpgp/user-pin"].decode()
+        openpgp.reset_pin(pin, secrets["openpgp/reset-code"].decode())
     return ()
 
 

@@ -25,16 +25,17 @@ PROFILE = """name = "applications"
 password = { length = 20 }
 [openpgp]
 admin-pin = { retries = 8 }
+reset-code = {}
 [hsmauth]
 """
-NAMES = ("openpgp/admin-pin", "hsmauth/management-key", "oath/password")
-WHATS = ("openpgp-admin-pin", "hsmauth-management-key", "oath-password")
+NAMES = ("openpgp/admin-pin", "openpgp/reset-code", "hsmauth/management-key", "oath/password")
+WHATS = ("openpgp-admin-pin", "openpgp-reset-code", "hsmauth-management-key", "oath-password")
 EVERY = 8  # of the disk's writes that are in the sample
 
 
 @pytest.fixture(scope="module")
 def issued(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
-    """A station whose one token is somebody's, by a profile of these three."""
+    """A station whose one token is somebody's, by a profile of these."""
     folder = tmp_path_factory.mktemp("applications")
     profile = folder / "applications.toml"
     profile.write_text(PROFILE)
@@ -46,7 +47,7 @@ def issued(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
 
 
 def arguments(made: Station) -> tuple[str, ...]:
-    """`rotate` of all three, by break-glass."""
+    """`rotate` of all four, by break-glass."""
     key: Path = made.home / "custodians" / "private" / "break-glass.pem"
     whats = [word for what in WHATS for word in ("--what", what)]
     reason = ("--reason", "a test", "--operator", "tester")

@@ -75,7 +75,7 @@ def rotate(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Make a token's PUK, management keys, admin PIN, access codes and lock code anew.
+    """Make a token's PUK, management keys, admin PIN, reset code, access and lock codes anew.
 
     The custodian's key opens what is in force; what takes its place is sealed before it is written.
     """
@@ -117,7 +117,9 @@ def _rotate(
     if dry_run:
         kinds = {one.kind for one in what}
         names = [one.name for one in in_force(home, token, kinds, key)]
-        return planned_json(token, preview(home, token, bench, names, rotation.make(home, token)))
+        return planned_json(
+            token, preview(home, token, bench, names, rotation.make(home, token, what))
+        )
     with home.working():
         catch_up(home)
         begun = rotation.begin(home, find_token(home, token.label), what, order)

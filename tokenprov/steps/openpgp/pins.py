@@ -136,11 +136,11 @@ class ResetCodeStep:
     title = "OpenPGP reset code"
 
     def __init__(self, *, length: int) -> None:
-        self._length = length
+        self.length = length
 
     def draw(self, random: RandomBytes) -> Drawn:
         """Decimal digits."""
-        value = draw_digits(self._length, random)
+        value = draw_digits(self.length, random)
         kind = SecretKind.OPENPGP_RESET_CODE
         return Drawn(secrets={self.id: DrawnSecret(kind=kind, value=value)})
 
@@ -161,7 +161,7 @@ class ResetCodeStep:
             openpgp.reset_user_pin(intent.secret(self.id).reveal_text(), pin.reveal_text())
         except AuthenticationFailed:
             return conflict("its OpenPGP reset code is not ours")
-        return Finding(state=State.MATCH, facts={"length": self._length, "triesLeft": tries})
+        return Finding(state=State.MATCH, facts={"length": self.length, "triesLeft": tries})
 
     def apply(self, token: Token, intent: Intent) -> None:
         """One command, with the admin PIN."""
