@@ -173,6 +173,35 @@ def test_a_new_so_pin(made: ModuleStation) -> None:
     assert made.station.tell("manifest", "verify").code == 0
 
 
+def test_the_so_pin_is_rehearsed(made: ModuleStation) -> None:
+    """It opens and the token takes it; another one, or few tries left, is a drill that failed."""
+
+    def drill(by: Purpose, how: str = "") -> Said:
+        options = ("--seed", "spring", "--key", made.key(by), "--operator", "olga", "--json")
+        with seeing(made, how):
+            return made.station.tell("drill", "so-pin", *options)
+
+    said = drill(Purpose.TOKEN_ADMINISTRATION)
+    assert said.code == 0, said.err
+    assert said.document["facts"]["tokens"] == [made.serial]
+    few = drill(Purpose.TOKEN_ADMINISTRATION, f"flags {SO_PIN_COUNT_LOW}")
+    assert "its SO PIN has too few tries left to be tried" in few.document["facts"]["why"]
+    assert drill(Purpose.HELP_DESK).code == 7
+    so_pin = made.station.secrets(made.serial)["pkcs11/token"]
+    with Module(SOFTHSM) as module:
+        module.change_so_pin(made.serial, Secret(so_pin), Secret("31415926"))
+    wrong = drill(Purpose.TOKEN_ADMINISTRATION)
+    assert wrong.code == 4
+    assert "its SO PIN is not the one in escrow" in wrong.document["facts"]["why"]
+    outcomes = [one["outcome"] for one in made.station.entries("drill")]
+    assert outcomes == ["passed", "failed", "failed", "failed"]
+    assert so_pin not in said.out + said.err + wrong.out + wrong.err
+    none = made.station.tell("drill", "puk", "--key", made.key(Purpose.HELP_DESK))
+    assert none.code == 2
+    assert "nobody has a token in force with piv/puk" in none.err
+    assert made.station.tell("manifest", "verify").code == 0
+
+
 def test_a_new_certificate_beside_the_key(
     made: ModuleStation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,17 +21,19 @@ from tokenprov.errors import InputError
 from tokenprov.home import Home
 from tokenprov.issuance import catch_up
 from tokenprov.lifecycle import drill as drills
+from tokenprov.lifecycle import unblocking
 from tokenprov.lifecycle.drill import DrillKind
 from tokenprov.lifecycle.subject import Issued
 from tokenprov.lifecycle.work import Order
-from tokenprov.model import Json
+from tokenprov.model import Json, SecretKind
 from tokenprov.policy import Agreement, Clearance
 from tokenprov.record.escrow import PrivateKey
 from tokenprov.signing import ask_unseen
 
-_WANT_KEY = (DrillKind.PUK, DrillKind.BREAK_GLASS, DrillKind.BACKUP)
-_CUSTODIANS = {
+_STEPS = {DrillKind.PUK: unblocking.PUK, DrillKind.SO_PIN: unblocking.SO_PIN}
+_CUSTODIANS = {  # whose key is tried
     DrillKind.PUK: "the help desk",
+    DrillKind.SO_PIN: "token administration",
     DrillKind.BREAK_GLASS: "break-glass",
     DrillKind.BACKUP: "break-glass",
 }
@@ -62,6 +64,7 @@ def drill(
     """Prove that recovery works, on holders that a seed picks; what came of it is recorded.
 
     puk: the help desk's key opens the PUK, which unblocks a virtual twin, or is the real token's.
+    so-pin: token administration's opens the SO PIN, which the real token behind its module takes.
     break-glass: its key, or its shares (--key words:), open all that is sealed to it. spare: the
     spare in the reader asserts and signs. replacement and backup: in a copy of the home, which is
     thrown away, on a virtual token.
@@ -69,7 +72,7 @@ def drill(
     kind = DrillKind(what)
     home = Home.open(home_path)
     seed = seed or secrets.token_hex(8)
-    if kind in _WANT_KEY and key_given is None:
+    if kind in _CUSTODIANS and key_given is None:
         raise InputError(
             f"the key of {_CUSTODIANS[kind]} is tried", remedy="Give it: --key KEY, or words:."
         )
@@ -77,7 +80,7 @@ def drill(
         opened.enter_context(home.recording())
         with home.working():
             catch_up(home)
-        picked = drills.pick(home, seed, holders)
+        picked = drills.pick(home, seed, holders, _STEPS.get(kind))
         tokens = [one for kit in picked for one in _meant(kind, kit)]
         key = opened.enter_context(custodian_key(key_given, passphrase)) if key_given else None
         order = Order(operator=operator, reason="a drill", agreement=agreement)
@@ -132,6 +135,9 @@ def _act(
         case DrillKind.PUK:
             assert key is not None, "asked for above"
             return partial(_puk, home, tokens, key, real)
+        case DrillKind.SO_PIN:
+            assert key is not None, "asked for above"
+            return partial(_so_pin, home, tokens, key)
         case DrillKind.BREAK_GLASS:
             assert key is not None, "asked for above"
             return partial(drills.open_all, home, tokens, key)
@@ -145,7 +151,7 @@ def _act(
 def _puk(
     home: Home, tokens: list[Issued], key: AnyKey, real: bool, clearance: Clearance
 ) -> dict[str, Json]:
-    puks = drills.open_puks(home, tokens, key, clearance)
+    puks = drills.open_each(home, tokens, SecretKind.PIV_PUK, key, clearance)
     for token in tokens:
         if real:
             with bench_at(place_of(home, token), False) as bench:
@@ -153,6 +159,14 @@ def _puk(
         else:
             drills.unblock_twin(twin, puks[token.label])
     return {"tried": "the tokens" if real else "a virtual twin"}
+
+
+def _so_pin(home: Home, tokens: list[Issued], key: AnyKey, clearance: Clearance) -> dict[str, Json]:
+    so_pins = drills.open_each(home, tokens, SecretKind.PKCS11_SO_PIN, key, clearance)
+    for token in tokens:
+        with bench_at(place_of(home, token), False) as bench:
+            drills.try_so_pin(home, token, bench, so_pins[token.label])
+    return {"tried": "the tokens"}
 
 
 def _spare(home: Home, tokens: list[Issued], _: Clearance) -> dict[str, Json]:

@@ -1,6 +1,7 @@
 """Drills: recovery proved instead of hoped for, on holders that a seed picks; each is an entry.
 
     puk           the PUK in escrow opens, and unblocks a twin or is the real token's
+    so-pin        the SO PIN in escrow is that of the token behind its PKCS#11 module
     break-glass   what is sealed to break-glass opens, each envelope of it
     spare         the spare answers at the relying party, and its keys sign
     replacement   a lost token is replaced, from end to end, by the station's policy
@@ -15,7 +16,7 @@ Rules:
 """
 
 from tokenprov.lifecycle.drill.copy import copied, finish_open, replace_lost
-from tokenprov.lifecycle.drill.escrow import open_all, open_puks, try_puk, unblock_twin
+from tokenprov.lifecycle.drill.escrow import open_all, open_each, try_puk, try_so_pin, unblock_twin
 from tokenprov.lifecycle.drill.rehearsal import DrillKind, Result, pick, rehearse
 from tokenprov.lifecycle.drill.spare import use_spare
 
@@ -25,11 +26,12 @@ __all__ = [
     "copied",
     "finish_open",
     "open_all",
-    "open_puks",
+    "open_each",
     "pick",
     "rehearse",
     "replace_lost",
     "try_puk",
+    "try_so_pin",
     "unblock_twin",
     "use_spare",
 ]

@@ -1,4 +1,4 @@
-"""What is in escrow opens, and does what it is for: the PUK on a twin or on the real token."""
+"""What is in escrow opens, and does what it is for: PUK and SO PIN are tried."""
 
 from __future__ import annotations
 
@@ -21,21 +21,23 @@ from tokenprov.policy import Clearance
 from tokenprov.record.rows import EnvelopeState
 from tokenprov.secret import Secret, draw_digits
 from tokenprov.steps.piv.access import FACTORY_PUK, affordable
+from tokenprov.steps.pkcs11.access import officer_refused
 from tokenprov.unnumbered import only
 
 _WRONG_PIN, _MOST_TRIES = "00000000", 20
 
 
-def open_puks(
-    home: Home, tokens: Sequence[Issued], key: AnyKey, clearance: Clearance
+def open_each(
+    home: Home, tokens: Sequence[Issued], kind: SecretKind, key: AnyKey, clearance: Clearance
 ) -> dict[str, Secret]:
-    """The PUKs of these tokens, by serial. Raises `EscrowError` where one does not open."""
+    """The PUKs or SO PINs of these tokens, by serial. Raises `EscrowError` for one that is shut."""
     found: dict[str, Secret] = {}
     for token in tokens:
-        envelopes = in_force(home, token, {SecretKind.PIV_PUK}, key)
+        envelopes = in_force(home, token, {kind}, key)
         if not envelopes:
+            what = "PUK" if kind is SecretKind.PIV_PUK else "SO PIN"
             raise EscrowError(
-                f"no PUK of token {token.label} is sealed to that key",
+                f"no {what} of token {token.label} is sealed to that key",
                 remedy=f"See: tokenprov escrow list {token.label}",
             )
         found[token.label] = open_sealed(
@@ -86,6 +88,20 @@ def try_puk(home: Home, token: Issued, bench: Bench, puk: Secret) -> None:
                 f"the PUK of token {token.label} is not the one in escrow",
                 remedy="Replace the token: it cannot be unblocked.",
             ) from error
+
+
+def try_so_pin(home: Home, token: Issued, bench: Bench, so_pin: Secret) -> None:
+    """The real token takes the SO PIN: logging in says so, and changes nothing.
+
+    Where its module says that few tries are left, none is spent. Raises `NotVerified` as `try_puk`.
+    """
+    with bench.opened(only(home, token.token)) as there:
+        refused = officer_refused(there, so_pin)
+    if refused is not None:
+        raise NotVerified(
+            f"token {token.label}: {refused.reason}",
+            remedy="Replace the token: it can neither be unblocked nor given back.",
+        )
 
 
 def open_all(

@@ -21,6 +21,7 @@ class DrillKind(StrEnum):
     """What is rehearsed; the word stands in the entry."""
 
     PUK = "puk"
+    SO_PIN = "so-pin"
     BREAK_GLASS = "break-glass"
     SPARE = "spare"
     REPLACEMENT = "replacement"
@@ -37,10 +38,10 @@ class Result:
     error: TokenprovError | None = None
 
 
-def pick(home: Home, seed: str, count: int) -> list[list[Issued]]:
+def pick(home: Home, seed: str, count: int, step: str | None = None) -> list[list[Issued]]:
     """So many holders with tokens in force, each with those, in the order that the seed gives.
 
-    Raises `InputError` where nobody has one.
+    With a step only tokens that were issued with it count. Raises `InputError` where there is none.
     """
     ids = {
         one.order.holder.id
@@ -51,12 +52,14 @@ def pick(home: Home, seed: str, count: int) -> list[list[Issued]]:
     found: list[list[Issued]] = []
     for holder in order:
         tokens = [one for one in tokens_of(home, holder) if one.state in HELD]
+        tokens = [one for one in tokens if step is None or step in one.steps]
         if tokens:
             found.append(tokens)
         if len(found) == count:
             break
     if not found:
-        raise InputError("nobody has a token in force", remedy="Issue some first.")
+        kind = "" if step is None else f" with {step}"
+        raise InputError(f"nobody has a token in force{kind}", remedy="Issue some first.")
     return found
 
 
