@@ -3,8 +3,9 @@
     python -m tests.crash.program       reads requests from standard input, a JSON line each
 
 The server has imported the command line once and has no threads, so that each of its children is
-the program as it is after its imports. A child runs the real `main`, and may be killed at a point
-(points.py).
+the program as it is after its imports. It has also made a token once, in a home that is gone: what
+libraries put off to their first use is done then, and not in each child. A child runs the real
+`main`, and may be killed at a point (points.py).
 """
 
 from __future__ import annotations
@@ -150,12 +151,14 @@ class Program:
 def serve() -> None:
     """Answer requests until the input ends."""
     from tests.crash import live  # here, so that the client does without them
+    from tests.in_process import Desk
     from tokenprov.cli.main import cli, main
-    from tokenprov.profile import load_profile
 
     for command in cli.list_commands(Context(cli)):  # which `main` loads only when one is called
         cli.get_command(Context(cli), command)
-    load_profile("standard-employee")  # its models are built now
+    with tempfile.TemporaryDirectory() as folder:
+        Desk(Path(folder), "yubikey-5.7.4").run('extends = "standard-employee"')
+    gc.collect()
     gc.freeze()
 
     programs = {TOKENPROV: main, LIVE: live.main}
