@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from yubikit.piv import SLOT
 
@@ -74,8 +75,8 @@ class Unnumbered:
                     name = self._mark(token, welcome)
                 else:
                     welcome()
-                    name = mark(self._home, token)
-                    self._home.ledger.wipes.mark(wipe, name)
+                    noted = partial(self._home.ledger.wipes.mark, wipe)
+                    name = mark(self._home, token, noted=noted)
                 token.id = replace(token.id, mark=name)
             yield
         finally:
@@ -118,13 +119,17 @@ class Unnumbered:
         return name
 
 
-def mark(home: Home, token: AnyToken, name: str = "") -> str:
+def mark(
+    home: Home, token: AnyToken, name: str = "", noted: Callable[[str], None] = lambda name: None
+) -> str:
     """Give a blank token a mark, with a touch; gives its name, another one's or a new one.
 
-    It is on the disk when it returns. Raises `TokenConflict` for a token that keeps none.
+    `noted` is told the name before the token is asked for it. The mark is on the disk when it
+    returns. Raises `TokenConflict` for a token that keeps none.
     """
     fido, marks = _fido(token), home.marks()
     marking = marks.begin(str(fido.info.aaguid), name)
+    noted(marking.name)
     made = fido.make_mark(
         marking.client_data.hash,
         marking.rp,

@@ -52,9 +52,16 @@ def awaited(home: Home, token: AnyToken, covers: Callable[[TokenId], bool]) -> W
 def emptied_before(
     home: Home, token: AnyToken, covers: Callable[[TokenId], bool]
 ) -> WipeRecord | None:
-    """The wipe that left a token so, whose token `covers` names and that got no mark since."""
-    for record in home.ledger.wipes.unmarked() if token.id.serial is None else ():
-        if covers(record.token) and is_left(home, record.token, token):
+    """The wipe that left a token so, whose token `covers` names and that got no mark since.
+
+    One that was to get a mark has it where that mark is kept: it is kept before all else.
+    """
+    for record in home.ledger.wipes.ending_marks() if token.id.serial is None else ():
+        if not covers(record.token) or (
+            record.next_mark and home.marks().find(record.next_mark) is not None
+        ):
+            continue
+        if is_left(home, record.token, token):
             return record
     return None
 

@@ -20,6 +20,7 @@ from tests.stations import Said, Station
 from tests.stations import tell as plain
 from tokenprov import unnumbered, wipe
 from tokenprov.device.fido2 import Fido2
+from tokenprov.directory.marks import Marks
 
 __all__ = ["keys", "made"]
 
@@ -268,6 +269,7 @@ def test_cut_off_between_its_wipe_and_its_next_mark(
     assert give_back(keys, keys.primary).code == 0
     named = ("--wipe", keys.primary, *WHY)
     cut(monkeypatch, unnumbered, "mark", lambda: issue(keys, *named))
+    cut(monkeypatch, Fido2, "make_mark", lambda: issue(keys, *named))
     said = issue(keys, *named)
     assert said.code == 0, said.err
     assert said.only("TokenIssued")["label"] not in {keys.primary, keys.spare}
@@ -275,6 +277,31 @@ def test_cut_off_between_its_wipe_and_its_next_mark(
     more = issue(keys, *named, holders=2)
     assert "none was announced" in more.only("TokenPassedOver")["reason"]
     assert len(keys.station.entries("wiped")) == 1
+    assert verified(keys)
+
+
+def test_cut_off_right_after_its_next_mark(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has a mark and no order yet: no other blank key comes in its place, and it goes on."""
+    keys.put_in(keys.primary)
+    assert give_back(keys, keys.primary).code == 0
+    named = ("--wipe", keys.primary, *WHY)
+    kept, keep = [], Marks.keep
+
+    def cut_off(marks: Marks, *given: Any, **more: Any) -> None:
+        kept.append(keep(marks, *given, **more).order_id)
+        raise Cut
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Marks, "keep", cut_off)
+        with pytest.raises(Cut):
+            issue(keys, *named)
+    keys.take_out(kept[0])
+    keys.blank()
+    another = issue(keys, *named, holders=2)
+    assert "none was announced" in another.only("TokenPassedOver")["reason"]
+    keys.put_in(kept[0])
+    said = issue(keys, *named)
+    assert said.only("TokenIssued")["label"] == kept[0]
     assert verified(keys)
 
 

@@ -38,6 +38,7 @@ class WipeRecord:
     began: datetime
     entry_index: int | None = None
     sent: datetime | None = None  # when the reset that ends its mark was about to be sent
+    next_mark: str = ""  # that the emptied token was to get; whether it did, its file tells
 
 
 class WipeBook:
@@ -78,20 +79,19 @@ class WipeBook:
             if at is not None:
                 connection.execute(insert(t.resets).values(wipe=wipe_id, at=timestamp(at)))
 
-    def unmarked(self) -> list[WipeRecord]:
-        """Those that are finished and whose tokens got no mark yet, the last one first."""
+    def ending_marks(self) -> list[WipeRecord]:
+        """Those that are finished and ended a mark, the last one first."""
         with self._database.read() as connection:
             mine = _WITH_RESET.where(
                 t.wipes.c.entry_index.is_not(None),
                 t.wipes.c.station == self._station,
                 t.resets.c.at.is_not(None),
-                t.resets.c.mark.is_(None),
             )
             rows = connection.execute(mine.order_by(t.wipes.c.entry_index.desc())).mappings()
             return [_from_row(dict(row)) for row in rows]
 
     def mark(self, wipe_id: str, mark: str) -> None:
-        """The token that was emptied goes on by another mark."""
+        """The token that was emptied is about to get that mark, and goes on by it."""
         mine = t.resets.c.wipe == wipe_id
         with self._database.write() as connection:
             connection.execute(update(t.resets).where(mine).values(mark=mark))
@@ -102,7 +102,9 @@ class WipeBook:
             _finish(connection, wipe_id, entry_index)
 
 
-_WITH_RESET = select(t.wipes, t.resets.c.at.label("sent")).select_from(t.wipes.outerjoin(t.resets))
+_WITH_RESET = select(t.wipes, t.resets.c.at.label("sent"), t.resets.c.mark).select_from(
+    t.wipes.outerjoin(t.resets)
+)
 _UNFINISHED = _WITH_RESET.where(t.wipes.c.entry_index.is_(None))
 
 
@@ -175,4 +177,5 @@ def _from_row(row: Row) -> WipeRecord:
         began=from_timestamp(row["began"]),
         entry_index=row["entry_index"],
         sent=from_timestamp(row["sent"]) if row["sent"] else None,
+        next_mark=row["mark"] or "",
     )
