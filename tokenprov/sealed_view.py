@@ -47,7 +47,7 @@ class NeedsSecret(TokenprovError):
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"{what} cannot be compared without the token's secrets",
+            f"cannot be compared without the token's secrets ({what})",
             remedy="Nothing is wrong: the secrets are with their custodians.",
         )
 

@@ -39,6 +39,7 @@ _ABOVE = (  # told above the table, where they stay to be read
     events.Interrupted,
 )
 REFRESH = 8  # a second
+_ROOM_FOR_BARS = 120  # cells of a terminal; below, steps are counted instead
 
 
 @contextmanager
@@ -49,7 +50,7 @@ def table_screen(console: Console) -> Iterator[Listener]:
 
     def draw() -> Group:
         with lock:
-            return Group(_table(board), _totals(board))
+            return Group(_table(board, console.width), _totals(board))
 
     with Live(console=console, refresh_per_second=REFRESH, get_renderable=draw) as live:
 
@@ -91,16 +92,24 @@ def json_screen(stream: TextIO) -> Iterator[Listener]:
     yield listen
 
 
-def _table(board: Board) -> Table:
+def _table(board: Board, width: int) -> Table:
+    """A line a reader. Reader and serial are never cut: they say which token is meant."""
     table = Table(box=None, pad_edge=False, expand=True)
-    for name, ratio in (("reader", 3), ("token", 2), ("holder", 4), ("progress", 3), ("", 6)):
-        table.add_column(name, ratio=ratio, no_wrap=True, overflow="ellipsis")
+    bars = width >= _ROOM_FOR_BARS
+    table.add_column("reader", no_wrap=True, overflow="fold")
+    table.add_column("token", no_wrap=True, overflow="fold")
+    table.add_column("holder", no_wrap=True, overflow="ellipsis", ratio=4)
+    table.add_column("progress" if bars else "step", no_wrap=True, ratio=3 if bars else None)
+    table.add_column("", no_wrap=True, overflow="ellipsis", ratio=6)
     for row in sorted(board.rows.values(), key=lambda row: row.reader):
+        bar = (
+            ProgressBar(total=row.steps, completed=row.step) if bars else f"{row.step}/{row.steps}"
+        )
         table.add_row(
             _short(row.reader),
             row.label,
             f"{row.holder} ({kit_name(row.position)})" if row.holder else "",
-            ProgressBar(total=row.steps, completed=row.step) if row.steps else "",
+            bar if row.steps else "",
             Text(row.text or str(row.light), style=_STYLES[row.light]),
         )
     return table
