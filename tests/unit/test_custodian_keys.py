@@ -10,8 +10,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tokenprov.errors import InputError
+from tokenprov.errors import EscrowError, InputError
 from tokenprov.pkcs11.uri import Pkcs11Uri
+from tokenprov.record.custodian_key import generate_custodian, private_from_pem
 from tokenprov.record.hpke import open_by_exchange
 
 SUITE = hpke.Suite(hpke.KEM.P256, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
@@ -97,3 +98,12 @@ def test_uris_that_are_refused(text: str, why: str) -> None:
     """What could name another key, or would put a PIN on the command line, is refused."""
     with pytest.raises(InputError, match=why):
         Pkcs11Uri.parse(text)
+
+
+def test_the_public_half_in_the_place_of_the_private_one_is_told() -> None:
+    """It is no wrong passphrase."""
+    private, public = generate_custodian()
+    assert private_from_pem(private)
+    with pytest.raises(EscrowError, match="public half") as refused:
+        private_from_pem(public)
+    assert "private half" in refused.value.remedy

@@ -477,3 +477,11 @@ def test_no_file(tmp_path: Path) -> None:
         load_roster(tmp_path / "gone.csv", today=TODAY)
     with pytest.raises(RosterError, match="directory"):
         load_roster(tmp_path, today=TODAY)
+
+
+def test_an_id_that_a_spreadsheet_rounded_is_refused() -> None:
+    """1.00123E+11 was somebody's number, and is now the number of several."""
+    for rounded in ("1.00123E+11", "1E+12", "4e+15"):
+        with pytest.raises(RosterError, match="rounded") as refused:
+            parse_roster(row(id=rounded).encode(), "roster.csv", today=TODAY)
+        assert "format text" in str(refused.value)

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any
 
 import click
+from click.exceptions import NoSuchCommand
 
 
 class Commands(click.Group):
@@ -37,3 +38,13 @@ class Commands(click.Group):
         finally:
             gc.enable()
         return found
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it; a name that is misspelt is compared with those elsewhere, too."""
+        try:
+            return super().resolve_command(context, arguments)
+        except NoSuchCommand as error:
+            known = self.list_commands(context)
+            raise NoSuchCommand(error.command_name, possibilities=known, ctx=context) from None

@@ -103,8 +103,7 @@ def init(
             f"Whoever has this folder {'and the passphrase ' if passphrase else ''}can open every"
             " secret while they are in it. Give each to its"
             " custodian and delete it here,\nor let the custodians make their own:"
-            " openssl ecparam -name prime256v1 -genkey -noout -out KEY.pem;"
-            " openssl ec -in KEY.pem -pubout",
+            " tokenprov escrow new-key PRIVATE.pem --public PUBLIC.pem",
             err=True,
             bold=True,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from keyword import iskeyword
 from pathlib import Path
@@ -10,9 +12,10 @@ import click
 
 from tokenprov import __version__
 from tokenprov.cli.commands import Commands
-from tokenprov.errors import TokenprovError
+from tokenprov.errors import StationError, TokenprovError
 
 INTERRUPTED = 130  # exit code: 128 and SIGINT, as a shell says it
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 COMMANDS = (
     "init",
@@ -91,9 +94,12 @@ def cli(context: click.Context, home: Path) -> None:
 def main() -> None:
     """The program: an error of ours is a message, its remedy and its exit code, no trace."""
     try:
-        cli(standalone_mode=False)
+        _run()
     except TokenprovError as error:
         click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.NoSuchOption as error:
+        _usage(error).show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
@@ -101,3 +107,32 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted. Run the same command again: it goes on where it was.", err=True)
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of it
+        click.echo(
+            f"Error: what is shown cannot be written: {error.strerror}\n"
+            "  Free space there, and look again: tokenprov manifest show, tokenprov batch status.",
+            err=True,
+        )
+        sys.exit(StationError.exit_code)
+
+
+def _run() -> None:
+    """The command, until what it shows is written."""
+    try:
+        cli(standalone_mode=False)
+    finally:
+        if sys.stdout is not None:  # it is where the caller closed it
+            sys.stdout.flush()
+
+
+def _usage(error: click.NoSuchOption) -> click.UsageError:
+    """What is wrong with an option; --home is one, and stands elsewhere."""
+    if error.option_name != "--home" or error.ctx is None:
+        return error
+    _, _, command = error.ctx.command_path.partition(" ")
+    return click.UsageError(
+        f"--home stands before the command: tokenprov --home FOLDER {command}", ctx=error.ctx
+    )

@@ -199,6 +199,11 @@ def private_from_pem(pem: bytes, passphrase: Secret | None = None) -> ec.Ellipti
 
 def _private_in(pem: bytes, passphrase: Secret | None) -> Private:
     """Raises EscrowError, which tells a passphrase from a file."""
+    if b" PUBLIC KEY-----" in pem and b" PRIVATE KEY-----" not in pem:
+        raise EscrowError(
+            "this is the public half of a key, which seals and does not open",
+            remedy="Give the private half; its custodian keeps it.",
+        )
     phrase = passphrase.reveal() if passphrase else None
     try:
         keys = [serialization.load_pem_private_key(one, password=phrase) for one in _blocks(pem)]

@@ -29,6 +29,7 @@ _EMAIL = re.compile(rf"(?=.{{1,64}}@){_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL}
 _UPN = re.compile(rf'[^\s@"/\\\[\]:;|=,+*?<>]+@{_LABEL}(?:\.{_LABEL})*\Z')
 _ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
 _POINTED_DAY = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})\Z", re.ASCII)
+_ROUNDED = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+\Z", re.ASCII)
 _GROUPS = re.compile(r"[;|]")
 
 # UTF-8 that was read as Windows-1252 and written as UTF-8 again: a lead byte and what follows it.
@@ -71,6 +72,13 @@ class Checker:
         for column in REQUIRED:
             if column not in known:
                 self._add(row, column, "the cell is empty", f"Fill in the {column}.")
+        if _ROUNDED.match(known.get("id", "")):
+            self._add(
+                row,
+                "id",
+                f"{shown(known['id'])} is a number that a spreadsheet has rounded",
+                "Make the column's format text there, and write the id anew.",
+            )
         self._lengths(row)
         self._email(row)
         self._upn(row)

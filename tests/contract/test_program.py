@@ -1,0 +1,44 @@
+"""The program as a shell calls it: what is typed wrong, and output that has no room."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_PROGRAM = Path(sys.executable).parent / "tokenprov"
+
+
+def _called(*arguments: str, out: int | None = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [_PROGRAM, *arguments], stdout=out, stderr=subprocess.PIPE, text=True, check=False
+    )
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest() -> None:
+    """Also where it is in a module that is not loaded."""
+    called = _called("tokens", "list")
+    assert called.returncode == 2
+    assert "Did you mean 'token'?" in called.stderr
+
+
+def test_a_home_behind_the_command_is_told_where_it_stands() -> None:
+    """As the command has to be written."""
+    called = _called("batch", "status", "--home", "station")
+    assert called.returncode == 2
+    assert "tokenprov --home FOLDER batch status" in called.stderr
+    assert "Did you mean" not in called.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("profile", "list"), ("profile", "list", "--json"), ("--help",)], ids=" ".join
+)
+def test_output_that_has_no_room_is_an_error_in_words(arguments: tuple[str, ...]) -> None:
+    """A full disk behind `>` ends the command with a message, not with a trace or with 0."""
+    with Path("/dev/full").open("w") as full:
+        called = _called(*arguments, out=full.fileno())
+    assert called.returncode == 3
+    assert called.stderr.startswith("Error: what is shown cannot be written: No space left")
+    assert "Traceback" not in called.stderr
