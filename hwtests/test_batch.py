@@ -9,6 +9,7 @@ import pytest
 
 from hwtests.bench import ORDERS_LEFT, Bench
 from hwtests.conditions import application, fips, numbered
+from hwtests.record import drifted
 
 pytestmark = [numbered(), application("piv")]
 PROFILE = """
@@ -73,6 +74,5 @@ def test_pulled_in_the_middle_it_goes_on(nobodys: Bench, step: str) -> None:
         nobodys.tell("batch", "run", said.document["batch"], *nobodys.leave, "--json")
     assert nobodys.entry()["order"]
     assert nobodys.document("manifest", "verify")["holds"] is True
-    (audited,) = nobodys.document("token", "audit", nobodys.serial)["tokens"]
-    assert audited["drift"] is False
+    assert not drifted(nobodys)
     nobodys.clear()

@@ -9,9 +9,10 @@ import re
 
 from cryptography import x509
 
-from hwtests.bench import REASON, WHO, Bench
+from hwtests.bench import Bench
 from hwtests.conditions import card, numbered
 from hwtests.judges import OPENSC
+from hwtests.record import drifted, proved
 
 pytestmark = [numbered(), card()]
 PROFILE = """
@@ -71,8 +72,5 @@ def test_a_wrong_pin_is_refused(issued: Bench) -> None:
 
 def test_its_key_is_proved(issued: Bench) -> None:
     """`token prove` has it sign, and the audit finds what was recorded."""
-    opening = ("--key", issued.key("help-desk"), "--reason", REASON, "--operator", WHO)
-    (key,) = issued.document("token", "prove", issued.serial, *opening)["keys"]
-    assert (key["slot"], key["proved"]) == ("9a", True)
-    (audited,) = issued.document("token", "audit", issued.serial)["tokens"]
-    assert audited["drift"] is False
+    assert proved(issued)["slot"] == "9a"
+    assert not drifted(issued)

@@ -10,6 +10,7 @@ from cryptography import x509
 from hwtests.bench import REASON, WHO, Bench
 from hwtests.conditions import behind_a_module, numbered
 from hwtests.errors import BenchError
+from hwtests.record import drifted, proved
 from hwtests.subject import Subject
 
 pytestmark = [numbered(), behind_a_module()]
@@ -88,12 +89,8 @@ def test_a_wrong_pin_is_refused(issued: Bench) -> None:
 
 def test_its_key_is_proved(issued: Bench) -> None:
     """`token prove` has it sign, and the audit finds what was recorded."""
-    opening = ("--key", issued.key("help-desk"), "--reason", REASON, "--operator", WHO)
-    behind = issued.behind
-    (key,) = issued.document("token", "prove", issued.serial, *behind, *opening)["keys"]
-    assert (key["slot"], key["proved"]) == ("01", True)
-    (audited,) = issued.document("token", "audit", issued.serial, *behind)["tokens"]
-    assert audited["drift"] is False
+    assert proved(issued)["slot"] == "01"
+    assert not drifted(issued)
 
 
 def test_it_gets_a_new_pin(issued: Bench) -> None:

@@ -7,6 +7,7 @@ import re
 from hwtests.bench import REASON, WHO, Bench
 from hwtests.conditions import application, firmware, numbered, transport
 from hwtests.judges import OPENSC, fields
+from hwtests.record import drifted, proved
 
 pytestmark = [numbered(), application("piv")]
 TRIES, PUK_TRIES = 5, 4
@@ -95,11 +96,8 @@ def test_a_wrong_puk_costs_a_try(issued: Bench) -> None:
 
 def test_its_key_is_proved(issued: Bench) -> None:
     """`token prove` has it sign, and the audit finds what was recorded."""
-    opening = ("--key", issued.key("help-desk"), "--reason", REASON, "--operator", WHO)
-    (key,) = issued.document("token", "prove", issued.serial, *opening)["keys"]
-    assert (key["slot"], key["proved"]) == ("9a", True)
-    (audited,) = issued.document("token", "audit", issued.serial)["tokens"]
-    assert audited["drift"] is False
+    assert proved(issued)["slot"] == "9a"
+    assert not drifted(issued)
 
 
 def test_a_blocked_pin_is_unblocked(issued: Bench) -> None:
@@ -138,6 +136,4 @@ def test_a_renewed_certificate_is_on_the_token(issued: Bench) -> None:
     (written,) = [one for one in said["steps"] if one["step"] == "piv/9a/certificate"]
     assert written["facts"]["sha256"] != issued.facts("piv/9a/certificate")["sha256"]
     assert fields(issued.ykman("piv", "info"))["Fingerprint"] == written["facts"]["sha256"]
-    opening = ("--key", issued.key("help-desk"), "--reason", REASON, "--operator", WHO)
-    (proved,) = issued.document("token", "prove", issued.serial, *opening)["keys"]
-    assert int(proved["serialNumber"], 16) == int(written["facts"]["serialNumber"], 16)
+    assert int(proved(issued)["serialNumber"], 16) == int(written["facts"]["serialNumber"], 16)

@@ -9,7 +9,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 
 out=build/guest
 stamp=$out/.built
-inputs=(tests/guest/{packages.txt,units.txt,build.sh,init,worker.py,foreign.py} tests/guest/units/* tests/guest/pam.d/* .venv/.set-up)
+inputs=(tests/guest/{packages.txt,units.txt,build.sh,init,worker.py,modules.py} tests/guest/units/* tests/guest/pam.d/* .venv/.set-up)
 MODULES=(virtio_pci virtio_blk squashfs overlay virtio_console 9pnet_virtio 9p)  # what worker.py needs
 DRIVERS=(net gpu/drm/{amd,nouveau,i915,radeon} media scsi infiniband iio staging)  # of hardware it has not
 SHUT_IN='SystemCall|Restrict|Protect|Private|MemoryDeny|LockPersonality|IPAddress|DeviceAllow|ReadWritePaths|WatchdogSec'  # takes seconds to set up
@@ -31,7 +31,7 @@ if [[ -f $stamp && $(<"$stamp") == "$(fingerprint)" ]]; then exit 0; fi
 
 say "built from the packages of tests/guest/packages.txt and .venv"
 layer=$out/layer
-rm -rf -- "$layer" "$out"/{debs,initramfs,snapshot} "$stamp"
+rm -rf -- "$layer" "$out"/{debs,initramfs,kept} "$stamp"
 mkdir -p "$out/debs/partial" "$layer/usr/"{lib,lib64,bin,sbin}
 # /lib is a link to /usr/lib and so on, here as there.
 for name in lib lib64 bin sbin; do ln -s "usr/$name" "$layer/$name"; done
@@ -111,12 +111,12 @@ while read -r unit; do
     if [[ ! -e $from ]]; then say "no package has $unit" >&2; exit 1; fi
     sed -E "/^($SHUT_IN)[A-Za-z]*=/d" "$from" >"$units/$unit"
 done < <(listed tests/guest/units.txt)
-sed "s|@PYTHON@|$PWD/.venv/bin/python|" tests/guest/units/guest.service >"$units/guest.service"
+sed "s|@CHECKOUT@|$PWD|" tests/guest/units/guest.service >"$units/guest.service"
 cp tests/guest/units/{guest.target,seat.service,systemd-udev-trigger.service,users.service} "$units/"
 cp tests/guest/pam.d/* "$layer/etc/pam.d/"
 cp tests/guest/worker.py "$layer/usr/lib/guest/"
 # What of other people's the worker loads before it is told what to do
-.venv/bin/python -m tests.guest.foreign >"$layer/usr/lib/guest/modules"
+.venv/bin/python -m tests.guest.modules >"$layer/usr/lib/guest/modules"
 mksquashfs "$layer" "$out/root.img" -noappend -all-root -noI -noD -noF -noX -no-xattrs -quiet -no-progress
 rm -rf -- "$layer" "$out/debs"
 fingerprint >"$stamp"

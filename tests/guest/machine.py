@@ -1,11 +1,11 @@
 """The guest: a virtual machine with a USB bus, on which virtual tokens are plugged.
 
 Its processor is emulated in software, so that it runs in a container. It starts from a disk
-(build.sh) to where its only service, worker.py, waits for a command; there it is kept, and starts
-from that moment the next time (`snapshot`). Then what belongs to this run is plugged in: the tokens
-of a bench, whose control socket is a port of the machine, so that tests in there move them about;
-the checkout as it is now; a folder that the machine writes to; and ports for the command, what it
-says, and its exit code.
+(build.sh) to where its only service, worker.py, waits for the checkout, and with that to where it
+waits for a command; there it is kept, and starts from that moment the next time (`snapshot`). Then
+what belongs to this run is plugged in: the tokens of a bench, whose control socket is a port of the
+machine, so that tests in there move them about; a folder that the machine writes to; and ports for
+the command, what it says, and its exit code.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ ROOTS = "roots"  # in the folder that the machine writes to: what the virtual to
 PORTS = "/dev/virtio-ports/tokenprov"  # the names of the machine's ports begin with it
 CONNECT_SECONDS = 60.0
 START_SECONDS = 300.0  # on a machine that does much else besides
-READY = "guest: ready"  # what worker.py says on the console
+WAITS, READY = "guest: waits for a checkout", "guest: ready"  # what worker.py says on the console
+CODE = {"driver": "virtio-blk-pci", "drive": "code", "id": "code", "addr": "0x10"}
+CODE_FILE = {"driver": "file", "filename": str(BUILD / "code.img"), "node-name": "code"}
 PROCESSOR = "max,-avx,-avx2,-sha-ni"  # these instructions are slower to emulate than to do without
 # Hardware that the machine has and nobody needs: udev would load its drivers, slowly.
 NOT_LOADED = (
@@ -69,6 +71,11 @@ def hardware(memory: Path, *, shared: bool) -> list[str]:
     return made
 
 
+def with_code() -> list[str]:
+    """QEMU's options for the checkout that a machine has which was kept with it."""
+    return ["-blockdev", json.dumps({**CODE_FILE, "read-only": True}), "-device", json.dumps(CODE)]
+
+
 class Machine:
     """One that runs; `folder` holds its sockets, `out` what it writes."""
 
@@ -81,21 +88,23 @@ class Machine:
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         self.monitor = Monitor(self.folder / "monitor")
 
-    def wait_ready(self) -> None:
-        """Wait until it waits for a command. Raises `MachineError` when that does not come."""
+    def wait(self, said: str) -> None:
+        """Wait until it has said that. Raises `MachineError` when that does not come."""
         deadline = time.monotonic() + START_SECONDS
-        while READY not in self.console.read_text(encoding="utf-8", errors="replace"):
+        while said not in self.console.read_text(encoding="utf-8", errors="replace"):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise MachineError(f"it does not start: {self.console} has what it said")
             time.sleep(0.1)
+
+    def plug_code(self) -> None:
+        """The checkout, as code.sh has it."""
+        self.monitor.ask("blockdev-add", **CODE_FILE, **{"read-only": True})
+        self.monitor.ask("device_add", **CODE)
 
     def plug(self, bench: VirtualBench) -> None:
         """What belongs to this run, the ports at last: the command comes when all is there."""
         environment, add = bench.environment, self.monitor.ask
         shutil.copytree(environment[ROOTS_FOLDER], self._out / ROOTS, dirs_exist_ok=True)
-        code = {"driver": "file", "filename": str(BUILD / "code.img"), "read-only": True}
-        add("blockdev-add", **code, **{"node-name": "code"})
-        add("device_add", driver="virtio-blk-pci", drive="code", id="code")
         add("device_add", driver="virtio-9p-pci", fsdev="out", mount_tag="out", id="out")
         usb = Path(environment[USB_VARIABLE])
         for number in range(len(bench.control.tokens())):
@@ -155,7 +164,7 @@ def run(
 
     Raises `MachineError` where the machine ends by itself.
     """
-    task = {"argv": command, "environment": dict(variables), "checkout": str(ROOT)}
+    task = {"argv": command, "environment": dict(variables)}
     with (
         port(folder, "output") as said,
         port(folder, "exit") as ended,

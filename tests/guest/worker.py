@@ -1,9 +1,10 @@
-"""In the guest: a Python that has loaded what is other people's, and waits for a command.
+"""In the guest: a Python that has loaded what a run needs, and waits for a command.
 
-When it says so on the console, the machine may be stopped and kept, to go on from there as often as
-it is wanted (tests/guest/snapshot.py). What differs from run to run is plugged in after that, so it
-is looked for here: this checkout on a disk, the folder of the run, and three ports. By `command`
-comes one line of JSON; `output` takes what the command writes, `exit` its code.
+It loads what is other people's, says so on the console, and waits for a disk with this checkout;
+loads ours from there, and says so. Each time the machine may be stopped and kept, to go on from
+there as often as it is wanted (tests/guest/snapshot.py). What differs from run to run is plugged in
+after that, so it is looked for here: the folder of the run, and three ports. By `command` comes one
+line of JSON; `output` takes what the command writes, `exit` its code.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from pathlib import Path
 from typing import Any
 
 PORTS = "/dev/virtio-ports/tokenprov"
-MODULES = Path(__file__).with_name("modules")  # their names, one a line (tests/guest/foreign.py)
-READY = "guest: ready"
+MODULES = Path(__file__).with_name("modules")  # their names, one a line (tests/guest/modules.py)
+CONSOLE = Path("/dev/console")
+WAITS, READY = "guest: waits for a checkout\n", "guest: ready\n"
+DISK = "/dev/vdb"
 CODE = Path("/run/code")
 OUT = Path("/tmp/out")
 MS_RDONLY, MS_BIND = 1, 4096  # <sys/mount.h>
@@ -34,20 +37,39 @@ PLUG_SECONDS = 60.0
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def load() -> None:
+def load_foreign() -> None:
     """Import what can be; a module that is missing is told by whoever needs it."""
     for name in MODULES.read_text(encoding="utf-8").split():
         with suppress(ImportError):
             importlib.import_module(name)
+
+
+def load_ours(checkout: Path) -> None:
+    """Have the checkout, as it is on its disk, where it is on the machine outside; import it."""
+    await_node(Path(DISK))
+    mount(DISK, CODE, "squashfs", MS_RDONLY)
+    for one in CODE.iterdir():
+        if not one.is_dir():
+            checkout.joinpath(one.name).touch()
+        mount(str(one), checkout / one.name, "", MS_BIND)
+    sys.path.insert(0, str(checkout))
+    importlib.invalidate_caches()
+    modules = importlib.import_module("tests.guest.modules")
+    modules.load(modules.used())
     gc.collect()
     gc.freeze()  # what is forked shares it
+
+
+def await_node(path: Path) -> None:
+    """Wait until what it stands for is plugged in."""
+    while not path.exists():
+        time.sleep(SHORTLY)
 
 
 def asked() -> dict[str, Any]:
     """What is to be done, when the port is there and somebody at its other end."""
     path = Path(f"{PORTS}.command")
-    while not path.exists():
-        time.sleep(SHORTLY)
+    await_node(path)
     with path.open("rb", buffering=0) as port:
         said = b""
         while not said.endswith(b"\n"):
@@ -72,22 +94,13 @@ def mount(what: str, where: Path, kind: str, flags: int, options: str = "") -> N
 
 
 def come_to_the_present(task: dict[str, Any]) -> None:
-    """The time of day, randomness that no other machine has, the checkout as it is now."""
+    """The time of day, randomness that no other machine has, the folder of the run."""
     time.clock_settime(time.CLOCK_REALTIME, task["time"])
     seed = bytes.fromhex(task["seed"])
     with Path("/dev/urandom").open("wb") as pool:
         ioctl(pool, RNDADDENTROPY, struct.pack("ii", len(seed) * 8, len(seed)) + seed)
         ioctl(pool, RNDRESEEDCRNG)
-    mount("/dev/vdb", CODE, "squashfs", MS_RDONLY)
     mount("out", OUT, "9p", 0, "trans=virtio,version=9p2000.L,msize=262144")
-    checkout = Path(task["checkout"])
-    for one in CODE.iterdir():
-        if not one.is_dir():
-            checkout.joinpath(one.name).touch()
-        mount(str(one), checkout / one.name, "", MS_BIND)
-    os.chdir(checkout)
-    sys.path.insert(0, str(checkout))
-    importlib.invalidate_caches()
 
 
 def become(argv: list[str], environment: dict[str, str]) -> None:
@@ -118,8 +131,10 @@ def run(argv: list[str], environment: dict[str, str]) -> int:
 
 def main() -> None:
     """Wait for the command, and give back its code."""
-    load()
-    Path("/dev/console").write_text(f"{READY}\n", encoding="utf-8")
+    load_foreign()
+    CONSOLE.write_text(WAITS, encoding="utf-8")
+    load_ours(Path.cwd())
+    CONSOLE.write_text(READY, encoding="utf-8")
     task = asked()
     come_to_the_present(task)
     code = run(task["argv"], task["environment"])
