@@ -26,7 +26,7 @@ from tokenprov.events import Listener
 from tokenprov.home import Home
 from tokenprov.inventory import take_inventory
 from tokenprov.issuance import Issuance, Issuing
-from tokenprov.meanwhile import meanwhile
+from tokenprov.meanwhile import Meanwhile
 from tokenprov.model import Order, OrderState, TokenId
 from tokenprov.plan import steps_on
 from tokenprov.policy import Clearance
@@ -34,7 +34,7 @@ from tokenprov.profile import Profile
 from tokenprov.promise import OrderJournal
 from tokenprov.record.history import State
 from tokenprov.record.rows import Batch, OrderRecord
-from tokenprov.run import conflicts, look, provision, refuse_used
+from tokenprov.run import Outcome, conflicts, look, provision, refuse_used
 from tokenprov.secret import RandomBytes
 from tokenprov.step import Finding, Step
 from tokenprov.steps.piv.history import RetiredKey
@@ -237,6 +237,38 @@ class BatchWork:
         token, the issuer or the records raise; the order is then open as before, or bound to this
         token with the reason.
         """
+        with Meanwhile() as meanwhile:
+            try:
+                outcomes, virtual = self._provision(token, order, meanwhile)
+                index = self._issuing(
+                    Issuance(
+                        order=order,
+                        token=token.id,
+                        outcomes=outcomes,
+                        kit_size=self._batch.kit_size,
+                        operator=self._operator,
+                        virtual=virtual,
+                        clearance=self._clearance,
+                        issued=issued,
+                    )
+                )
+                with self._handing_out:
+                    self._left -= 1
+                    self._resumed_by.pop(order.id, None)
+                return index
+            except StationError:
+                raise
+            except IssuerPending as error:  # the token has no fault: `batch retry` leaves it alone
+                self._home.ledger.wait(order.id, error.message, self._home.clock())
+                raise
+            except TokenprovError as error:
+                self._stop(order.id, error.message)
+                raise
+
+    def _provision(
+        self, token: Token, order: Order, meanwhile: Meanwhile
+    ) -> tuple[Sequence[Outcome], bool]:
+        """What was read back of each step, and whether it is a virtual token."""
         journal = OrderJournal(self._home, order.id, token.id.label, random=self._random)
         is_virtual = cache(lambda: self._is_virtual(token))
 
@@ -245,54 +277,30 @@ class BatchWork:
                 token, self._profile, order, self._home, day=journal.day, history=self._history
             )
             if not journal.begun:
-                journal.prepare(steps)
+                journal.prepare(steps, meanwhile)
             return steps
 
-        try:
-            planned = meanwhile(plan)
-            inventory = None if journal.begun else take_inventory(token)
-            steps = planned.result()
+        planned = meanwhile(plan)
+        inventory = None if journal.begun else take_inventory(token)
+        steps = planned.result()
 
-            def begin() -> Mapping[str, Finding]:
-                assert inventory is not None, "nothing was begun"
-                self._refuse_used(token, inventory.used)  # before a step tries what may be a PIN
-                findings = look(token, steps)
-                self._refuse_used(token, conflicts(findings))
-                # for the entry of one that is set aside
-                journal.claim(token.id, {**inventory.facts, "virtual": is_virtual()})
-                return findings
+        def begin() -> Mapping[str, Finding]:
+            assert inventory is not None, "nothing was begun"
+            self._refuse_used(token, inventory.used)  # before a step tries what may be a PIN
+            findings = look(token, steps)
+            self._refuse_used(token, conflicts(findings))
+            # for the entry of one that is set aside
+            journal.claim(token.id, {**inventory.facts, "virtual": is_virtual()})
+            return findings
 
-            outcomes = provision(
-                token,
-                steps,
-                journal,
-                progress=StepProgress(reader=token.reader, listener=self._listener),
-                begin=begin,
-            )
-            index = self._issuing(
-                Issuance(
-                    order=order,
-                    token=token.id,
-                    outcomes=outcomes,
-                    kit_size=self._batch.kit_size,
-                    operator=self._operator,
-                    virtual=is_virtual(),
-                    clearance=self._clearance,
-                    issued=issued,
-                )
-            )
-            with self._handing_out:
-                self._left -= 1
-                self._resumed_by.pop(order.id, None)
-            return index
-        except StationError:
-            raise
-        except IssuerPending as error:  # the token has no fault: `batch retry` leaves it alone
-            self._home.ledger.wait(order.id, error.message, self._home.clock())
-            raise
-        except TokenprovError as error:
-            self._stop(order.id, error.message)
-            raise
+        outcomes = provision(
+            token,
+            steps,
+            journal,
+            progress=StepProgress(reader=token.reader, listener=self._listener),
+            begin=begin,
+        )
+        return outcomes, is_virtual()
 
     def _stop(self, order_id: str, reason: str) -> None:
         """Note why an order stopped, unless its token came back and goes on in another turn."""

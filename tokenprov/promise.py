@@ -19,7 +19,7 @@ from datetime import date
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tokenprov.home import Home
-from tokenprov.meanwhile import meanwhile
+from tokenprov.meanwhile import Meanwhile
 from tokenprov.model import Json, Purpose, TokenId
 from tokenprov.record.escrow import STATION, CustodianKey, SealContext, open_envelope, seal
 from tokenprov.record.rows import Claim, EnvelopeRecord, IntentRecord
@@ -101,7 +101,7 @@ class OrderJournal:
         """Bind the order to that token by the transaction of the promise that comes next."""
         self._claim = Claim(token=token, inventory=inventory, at=self._home.clock())
 
-    def prepare(self, steps: Sequence[Step]) -> None:
+    def prepare(self, steps: Sequence[Step], meanwhile: Meanwhile) -> None:
         """Begin to draw and seal for these steps, in memory: which are promised is not known yet.
 
         It goes on while the token is looked at; what it raises, `promise` raises.

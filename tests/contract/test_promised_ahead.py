@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 from yubikit.piv import (
@@ -23,15 +25,20 @@ from yubikit.yubiotp import SLOT as OTP_SLOT
 from yubikit.yubiotp import StaticPasswordSlotConfiguration, YubiOtpSession
 
 from tests.in_process import ADA, HEADER, Cut, Desk
-from tokenprov.errors import TokenConflict
+from tokenprov import batch
+from tokenprov.errors import TokenConflict, TokenGone
+from tokenprov.meanwhile import Meanwhile
 from tokenprov.model import OrderState, Purpose, TokenId
 from tokenprov.ordering import new_batch
+from tokenprov.plan import steps_on
 from tokenprov.profile import parse_profile
 from tokenprov.promise import OrderJournal
 from tokenprov.record.escrow import STATION, generate_custodian, open_envelope, private_from_pem
 from tokenprov.record.files import write_durable
 from tokenprov.roster import parse_roster
+from tokenprov.step import Step
 from tokenprov.steps.piv.reference_data import PinStep
+from tokenprov.token import Token
 
 PIV = """
 [piv]
@@ -106,6 +113,30 @@ def test_of_a_token_that_is_refused_nothing_is_left(tmp_path: Path) -> None:
     assert home.resume_keys.orders() == []
 
 
+def test_what_was_begun_for_a_token_that_is_gone_ends_with_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its plan was still being made when the look failed: no thread of it outlives the turn."""
+    desk, failed, ended = Desk(tmp_path, "yubikey-5.7.4"), threading.Event(), []
+
+    def gone(_: Token) -> NoReturn:
+        failed.set()
+        raise TokenGone("it is gone", remedy="Insert it again.")
+
+    def steps_after_that(*given: Any, **more: Any) -> Sequence[Step]:
+        assert failed.wait(10)
+        steps = steps_on(*given, **more)
+        ended.append(threading.current_thread())
+        return steps
+
+    monkeypatch.setattr(batch, "take_inventory", gone)
+    monkeypatch.setattr(batch, "steps_on", steps_after_that)
+    with pytest.raises(TokenGone):
+        desk.run(PIV)
+    assert len(ended) == 1
+    assert not [one.name for one in threading.enumerate() if one.name.startswith("meanwhile")]
+
+
 def test_a_custodian_who_came_while_the_token_was_looked_at_can_open_it(tmp_path: Path) -> None:
     """What was sealed to the key of before is drawn and sealed anew to the key of now."""
     home = Desk(tmp_path, "yubikey-5.7.4").home
@@ -117,7 +148,8 @@ def test_a_custodian_who_came_while_the_token_was_looked_at_can_open_it(tmp_path
         token = TokenId(maker="yubico", model="YubiKey 5", firmware="5.7.4", serial="1")
         journal = OrderJournal(home, order.id, token.label, random=secrets.token_bytes)
         step = PinStep(length=6)
-        journal.prepare([step])
+        with Meanwhile() as meanwhile:
+            journal.prepare([step], meanwhile)
         assert journal._prepared is not None
         before = journal._prepared.result()[step.id].intent
         private, public = generate_custodian()

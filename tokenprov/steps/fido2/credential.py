@@ -13,7 +13,7 @@ from fido2.webauthn import AttestationObject
 from tokenprov.attestation import FidoAttestation
 from tokenprov.directory import CredentialRecord, RelyingParty
 from tokenprov.errors import AttestationError, NotVerified, TokenConflict
-from tokenprov.meanwhile import meanwhile
+from tokenprov.meanwhile import Meanwhile
 from tokenprov.model import Json
 from tokenprov.profile.fido2 import Demand, Protection
 from tokenprov.secret import RandomBytes
@@ -107,15 +107,16 @@ class CredentialStep:
     def apply(self, token: Token, intent: Intent) -> None:
         """Make it, with PIN and touch, and register it."""
         fido, pin = token.fido2(), held_pin(token)
-        begun = meanwhile(
-            lambda: self._rp.registration(
-                self._order,
-                user_name=self._wanted.user_name,
-                display_name=self._wanted.display_name,
+        with Meanwhile() as meanwhile:
+            begun = meanwhile(
+                lambda: self._rp.registration(
+                    self._order,
+                    user_name=self._wanted.user_name,
+                    display_name=self._wanted.display_name,
+                )
             )
-        )
-        self._check_room(token, fido, pin)
-        registration = begun.result()
+            self._check_room(token, fido, pin)
+            registration = begun.result()
         asked = self._wanted.extensions(fido)
         made = fido.make_credential(
             registration.client_data_hash,
