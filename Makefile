@@ -6,6 +6,9 @@ WORKERS ?= 2
 ROUNDS ?= 100
 LIMIT ?= 900
 
+# Hundreds of programs are started: what was compiled once is kept, whatever an image says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup usb-test usb-hwtests demo test lint bench faults clean
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tokenprov.sim.attestation import ROOTS_FOLDER
 from tokenprov.sim.bench import VirtualBench
 
 PROGRAMS = Path(sys.executable).parent  # where the stock ykman of this environment is
@@ -27,18 +28,23 @@ ROOM = 4 << 30  # bytes; a whole run takes one
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def pytest_configure() -> None:
-    """Temporary folders lie in memory, where there is room and nobody said otherwise.
+def pytest_configure(config: pytest.Config) -> None:
+    """What the whole run has in common: where temporary folders lie, and virtual authorities.
 
-    Tests of what a power cut leaves judge the calls that sync, and no disk: nothing waits for one.
+    The folders lie in memory, where there is room and nobody said otherwise: tests of what a power
+    cut leaves judge the calls that sync, and no disk, so that nothing waits for one. All benches
+    have the same authorities, which take more time to make than the rest of a bench.
     """
-    if "TMPDIR" in os.environ or not MEMORY.is_dir():
-        return
-    found = os.statvfs(MEMORY)
-    programs_run = not found.f_flag & os.ST_NOEXEC  # tests build some
-    if programs_run and found.f_bavail * found.f_frsize >= ROOM:
-        os.environ["TMPDIR"] = str(MEMORY)
-        tempfile.tempdir = None  # what was chosen before is forgotten
+    if "TMPDIR" not in os.environ and MEMORY.is_dir():
+        found = os.statvfs(MEMORY)
+        programs_run = not found.f_flag & os.ST_NOEXEC  # tests build some
+        if programs_run and found.f_bavail * found.f_frsize >= ROOM:
+            os.environ["TMPDIR"] = str(MEMORY)
+            tempfile.tempdir = None  # what was chosen before is forgotten
+    if ROOTS_FOLDER not in os.environ:  # workers have it from the process that started them
+        folder = tempfile.TemporaryDirectory(prefix="roots-")
+        os.environ[ROOTS_FOLDER] = f"{folder.name}/roots"
+        config.add_cleanup(folder.cleanup)
 
 
 def pytest_collection_finish() -> None:

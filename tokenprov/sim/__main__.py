@@ -64,6 +64,7 @@ def running(
 ) -> Iterator[dict[str, str]]:
     """A bench that runs, behind a private pcscd or on a USB bus; gives its clients' variables.
 
+    Its authorities are those of the environment, where that names some, but for tokens in files.
     Raises `SimulatorUnavailable` or `BenchError` with the reason where it cannot be had.
     """
     sys.setswitchinterval(GIL_SECONDS)
@@ -72,7 +73,8 @@ def running(
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         if state is not None:
             stack.enter_context(drawer(state))
-        roots = (state or folder) / "roots"
+        named = os.environ.get(ROOTS_FOLDER) if state is None else None
+        roots = Path(named) if named else (state or folder) / "roots"
         os.environ[ROOTS_FOLDER] = str(roots.absolute())
         bench_roots()  # now: clients read the folder before a token attests
         simulation = Simulation(wiring(folder, usb=usb), make())
