@@ -167,6 +167,7 @@ def test_every_command_prints_what_is_documented(
     ask("renew SERIAL", "renew", token.serial, "--within", "400", "--key", other, "--dry-run")
     ask("renew SERIAL", "renew", token.serial, "--within", "400", "--key", other)
     ask("manifest keys", "manifest", "keys")
+    ask("overview", "overview", "--within", "400")
     ask("trace", "trace", token.serial)
     ask("holder show", "holder", "show", "E1")
     ask("holder tokens", "holder", "tokens", "E1")

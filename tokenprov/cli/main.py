@@ -28,6 +28,7 @@ COMMANDS = (
     "manifest",
     "holder",
     "trace",
+    "overview",
     "replace",
     "suspend",
     "resume",
