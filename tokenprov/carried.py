@@ -18,11 +18,11 @@ from pathlib import Path
 from cryptography import x509
 
 from tokenprov.errors import InputError, IssuerError
-from tokenprov.home import Home
+from tokenprov.home import Home, clear_cut_off, making
 from tokenprov.issuer.answers import certificates_in_file, is_authority, spki
 from tokenprov.issuer.offline import Offline, Waiting, offline_authorities
 from tokenprov.model import Json, OrderState
-from tokenprov.record.files import make_folder, write_durable
+from tokenprov.record.files import create_durable
 
 LIST = "requests.csv"
 _COLUMNS = ("file", "request", "authority", "token", "holder", "name", "subject", "days", "usages")
@@ -55,7 +55,7 @@ class Carried:
 
 
 def export_requests(home: Home, folder: Path, batch: str = "") -> list[Carried]:
-    """Write the requests that wait (of a batch) into `folder`, with a list of them.
+    """Write the requests that wait (of a batch) into `folder`, with a list of them: all or none.
 
     Raises `InputError` where the folder holds something, `DurabilityError`.
     """
@@ -68,17 +68,18 @@ def export_requests(home: Home, folder: Path, batch: str = "") -> list[Carried]:
         for _, one in _open(home)
         if not one.is_answered and (not batch or one.request_id.startswith(f"{batch}-"))
     ]
-    make_folder(folder)
+    clear_cut_off(folder)
     lines: list[tuple[str, ...]] = [_COLUMNS]
     written = []
-    for one in found:
-        carried = _carried(one, file=f"{one.request_id.replace('/', '-')}.csr")
-        write_durable(folder / carried.file, one.document["csr"].encode())
-        lines.append(_row(one, carried))
-        written.append(carried)
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    write_durable(folder / LIST, text.getvalue().encode())
+    with making(folder) as made:
+        for one in found:
+            carried = _carried(one, file=f"{one.request_id.replace('/', '-')}.csr")
+            create_durable(made / carried.file, one.document["csr"].encode())
+            lines.append(_row(one, carried))
+            written.append(carried)
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(lines)
+        create_durable(made / LIST, text.getvalue().encode())
     return written
 
 

@@ -4,7 +4,8 @@ Rules:
 - Only tokens that are issued are in any of them, and no secret but in the letters.
 - Letters are made with the private key of a custodian who opens PINs; each opening is on the
   record before a letter is written. The file is readable by its maker alone.
-- No file that is there is written over.
+- No file that is there is written over. Where one of several is there as it would be made, the
+  others are made: it was cut off.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tokenprov.errors import EscrowError, InputError
 from tokenprov.home import Home
 from tokenprov.model import OrderState, Purpose, SecretKind
 from tokenprov.papers import Kit, Packed, labels, letters
-from tokenprov.record.files import create_durable, make_folder
+from tokenprov.record.files import clear_left, create_durable, make_folder, refuse_there
 from tokenprov.record.rows import Batch, EnvelopeState, OrderRecord
 from tokenprov.secret import Secret
 
@@ -28,6 +29,7 @@ COLUMNS = (
     *("holder_id", "name", "email", "place", "kit", "serial", "model", "firmware"),
     *("profile", "issued", "batch", "order", "entry"),
 )
+_ANOTHER = "Name another folder; nothing is written over."
 PINS = {
     SecretKind.PIV_PIN: "PIN (smart card)",
     SecretKind.FIDO_PIN: "PIN (FIDO2)",
@@ -39,11 +41,20 @@ PINS = {
 def export(home: Home, batch: Batch, folder: Path) -> tuple[Path, ...]:
     """Write `tokens.csv` and `labels.pdf`; gives their paths. Raises `InputError`."""
     issued = _issued(home, batch)
+    made = {
+        folder / "tokens.csv": _table(home, issued).encode(),
+        folder / "labels.pdf": labels(list(_kits(issued, {}))),
+    }
+    there = [path for path in made if path.exists()]
+    for path in there:
+        if len(there) == len(made) or path.read_bytes() != made[path]:
+            refuse_there(path, _ANOTHER)
     make_folder(folder)
-    return (
-        _write(folder / "tokens.csv", _table(home, issued).encode(), 0o644),
-        _write(folder / "labels.pdf", labels(list(_kits(issued, {}))), 0o644),
-    )
+    for path, data in made.items():
+        clear_left(path)
+        if path not in there:
+            create_durable(path, data)
+    return tuple(made)
 
 
 def export_letters(
@@ -55,7 +66,7 @@ def export_letters(
     """
     issued = _issued(home, batch)
     path = folder / "pin-letters.pdf"
-    _refuse_there(path)
+    refuse_there(path, _ANOTHER)
     orders = {record.id for record in issued}
     envelopes = [
         envelope
@@ -78,7 +89,8 @@ def export_letters(
     about = {"form": str(form), "purpose": str(purpose), "batch": batch.id}
     drawn = open_sealed(home, envelopes, key, reason, form=form, about=about, prepare=draw)
     make_folder(folder)
-    return _write(path, drawn.reveal(), 0o600)
+    create_durable(path, drawn.reveal(), 0o600)
+    return path
 
 
 def kit_of(record: OrderRecord) -> str:
@@ -141,16 +153,3 @@ def _kits(issued: Sequence[OrderRecord], pins: dict[str, list[Opened]]) -> Itera
                 for record in records
             ),
         )
-
-
-def _refuse_there(path: Path) -> None:
-    if path.exists():
-        raise InputError(
-            f"{path} is there already", remedy="Name another folder; nothing is written over."
-        )
-
-
-def _write(path: Path, data: bytes, mode: int) -> Path:
-    _refuse_there(path)
-    create_durable(path, data, mode)
-    return path

@@ -16,7 +16,7 @@ from tokenprov.home import Home, now
 from tokenprov.record.approval import read_approval, said
 from tokenprov.record.canonical import timestamp
 from tokenprov.record.erasure import as_requested
-from tokenprov.record.files import create_durable, write_durable
+from tokenprov.record.files import create_durable, refuse_there, write_durable
 from tokenprov.record.note import Note, parse_note, sign_note
 from tokenprov.record.request import Action, Request
 
@@ -55,8 +55,7 @@ def request(
     A command that is refused says what its request has to be about. holder=ID is turned into what
     the manifest has instead of the holder.
     """
-    if out.exists():
-        raise InputError(f"{out} is there already", remedy="Name a file that is not there yet.")
+    refuse_there(out)
     said_about = dict(map(_pair, about))
     if "holder" in said_about:
         said_about["holder"] = _commitments(home_path, action, said_about["holder"])

@@ -18,6 +18,7 @@ from tokenprov.later import Later, bring_in
 from tokenprov.model import Purpose
 from tokenprov.profile import load_profile
 from tokenprov.record.escrow import load_public
+from tokenprov.record.files import refuse_there
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -37,8 +38,7 @@ def backup(home_path: Path, out: Path, recipient: Path | None, as_json: bool) ->
 
     Whoever opens it can act as this station. Private keys of custodians are left out.
     """
-    if out.exists():
-        raise InputError(f"{out} is there already", remedy="Name a file that is not there yet.")
+    refuse_there(out)
     home = Home.open(home_path)
     key = load_public(recipient) if recipient else home.custodians[Purpose.BREAK_GLASS]
     copy = back_up(home, out, key)

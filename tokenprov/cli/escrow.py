@@ -19,7 +19,7 @@ from tokenprov.handover import export_seeds
 from tokenprov.home import Home
 from tokenprov.model import HOLDER_PINS, Json, Purpose, SecretKind
 from tokenprov.policy import Agreement
-from tokenprov.record.files import create_durable
+from tokenprov.record.files import create_durable, refuse_there
 from tokenprov.record.rows import EnvelopeRecord
 from tokenprov.secret import Secret
 
@@ -208,8 +208,7 @@ def export(
         raise InputError(
             "seeds are not written to a terminal", remedy="Name a file: --out FILE, or a pipe."
         )
-    if out.exists():
-        raise InputError(f"{out} is there already", remedy="Name a file that is not there yet.")
+    refuse_there(out)
     home = Home.open(home_path)
     protection = None
     if form == Form.PSKC:

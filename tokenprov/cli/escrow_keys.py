@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -19,10 +20,11 @@ from tokenprov.record.escrow import (
     CustodianKey,
     generate_custodian,
     generate_hybrid,
+    load_key,
     load_private,
     load_public,
 )
-from tokenprov.record.files import create_durable
+from tokenprov.record.files import create_durable, refuse_there
 from tokenprov.signing import ask_unseen
 
 
@@ -175,12 +177,14 @@ def join(home_path: Path, files: tuple[Path, ...], operator: str) -> None:
 )
 @click.option("--passphrase", is_flag=True, help="Ask for one that encrypts the private key.")
 def new_key(private: Path, public: Path, hybrid: bool, passphrase: bool) -> None:
-    """Make a custodian's key pair in files: PRIVATE (mode 0600) stays with the custodian."""
+    """Make a custodian's key pair in files: PRIVATE (mode 0600) stays with the custodian.
+
+    Where PRIVATE is there and its public half is not, that is made of it.
+    """
     phrase = new_passphrase("Passphrase: ") if passphrase else None
-    for path in (private, public):
-        if path.exists():
-            raise InputError(f"{path} is there already", remedy="Name a file that is not there.")
-    made, shown = generate_hybrid(phrase) if hybrid else generate_custodian(phrase)
-    create_durable(private, made, 0o600)
-    create_durable(public, shown)
+    refuse_there(public)
+    made, _ = generate_hybrid(phrase) if hybrid else generate_custodian(phrase)
+    with suppress(FileExistsError):  # cut off behind it, perhaps: then that one gets its half
+        create_durable(private, made, 0o600)
+    create_durable(public, load_key(private, phrase).recipient.to_pem())
     click.echo(f"Key {load_public(public).kid}; hand in {public}, and keep {private}.", err=True)

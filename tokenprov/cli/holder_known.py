@@ -20,7 +20,7 @@ from tokenprov.lifecycle.known_by import known_by_token
 from tokenprov.lifecycle.subject import find_token, holder_id
 from tokenprov.lifecycle.work import Order
 from tokenprov.policy import Action, Agreement
-from tokenprov.record.files import create_durable
+from tokenprov.record.files import create_durable, refuse_there
 from tokenprov.record.holder_proof import HolderProof
 from tokenprov.signing import ask_unseen
 
@@ -52,8 +52,8 @@ def recovery_codes_(
     Each serves once, until their last day: tokenprov holder prove SERIAL --for ACTION
     --recovery-code.
     """
-    if pdf is not None and pdf.exists():
-        raise InputError(f"{pdf} is there already", remedy="Name a file that is not there yet.")
+    if pdf is not None:
+        refuse_there(pdf)
     home = Home.open(home_path)
     order = Order(operator=operator, reason=reason, agreement=agreement)
     with home.working():
@@ -130,8 +130,7 @@ def prove(
             "say by what the holder is known",
             remedy="Write --with SERIAL (and --passkey), or --recovery-code.",
         )
-    if out.exists():
-        raise InputError(f"{out} is there already", remedy="Name a file that is not there yet.")
+    refuse_there(out)
     home, lasts = Home.open(home_path), timedelta(hours=hours)
     token = find_token(home, serial)
     if other is None:

@@ -27,7 +27,7 @@ from tokenprov.errors import AttestationError, InputError
 from tokenprov.home import Home, now
 from tokenprov.model import Json
 from tokenprov.record.entry import Grade, Kind
-from tokenprov.record.files import create_durable
+from tokenprov.record.files import clear_left, create_durable
 from tokenprov.record.manifest import Manifest
 
 BETWEEN = "between"  # the kind of a certificate that is no root
@@ -89,6 +89,7 @@ def import_(home_path: Path, file: Path, expected: tuple[str, ...]) -> None:
     with home.working():
         for digest, certificate in found.items():
             path = home.path / "trust" / f"{digest}.pem"
+            clear_left(path)
             if not path.exists():
                 create_durable(path, certificate.public_bytes(Encoding.PEM))
             click.echo(f"{digest} is trusted: {_name(certificate)}", err=True)

@@ -3,7 +3,8 @@
 Rules:
 - A file is replaced whole: written beside its place, synced, renamed over it, the folder synced.
   Whatever instant the power fails, the old content or the new is there, never a mixture.
-- What was left by a cut-off write has a name that the next write of the same file reuses.
+- What was left by a cut-off write has a name that the next write of the same file reuses, and that
+  goes where it is asked for or found to be made (`refuse_there`): it may be a secret.
 - One writer per path at a time: the station's lock sees to processes, the callers to threads.
 - Full, read-only and failing disks become `DurabilityError`, which says what to do.
 
@@ -23,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from tokenprov.errors import DurabilityError, StationBusy
+from tokenprov.errors import DurabilityError, InputError, StationBusy
 
 _REMEDIES = {
     errno.ENOSPC: "Free some space on this disk and run the same command again.",
@@ -65,12 +66,11 @@ def create_durable(path: Path, data: bytes, mode: int = 0o644) -> None:
     Raises FileExistsError (nothing is changed) and DurabilityError.
     """
     with _explained(path):
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        _refuse_there(path)
         temporary = temporary_of(path)
         _write(temporary, data, mode, sync=True)
         os.link(temporary, path)  # fails where the name is taken, which replace does not
-        os.unlink(temporary)
+        discard(temporary)
         _sync_path(path.parent)
 
 
@@ -81,8 +81,7 @@ def created_whole(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     Where the block raises there is none. Raises FileExistsError and DurabilityError.
     """
     with _explained(path):
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        _refuse_there(path)
         temporary = temporary_of(path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
@@ -92,8 +91,7 @@ def created_whole(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
             os.link(temporary, path)
         finally:
-            with contextlib.suppress(FileNotFoundError):  # it was not made: that error is told
-                os.unlink(temporary)
+            discard(temporary)
         _sync_path(path.parent)
 
 
@@ -180,6 +178,20 @@ def discard(path: Path) -> bool:
         return True
 
 
+def clear_left(path: Path) -> None:
+    """Remove what a making of that file left beside it when it was cut off."""
+    if discard(temporary_of(path)):
+        with _explained(path):
+            _sync_path(path.parent)
+
+
+def refuse_there(path: Path, remedy: str = "Name a file that is not there yet.") -> None:
+    """Raises InputError where a file that is to be made is there; what a making left goes first."""
+    clear_left(path)
+    if path.exists():
+        raise InputError(f"{path} is there already", remedy=remedy)
+
+
 def temporary_of(path: Path) -> Path:
     """Where a file is written before it is renamed to `path`."""
     return path.with_name(f".{path.name}.new")
@@ -237,6 +249,12 @@ def turn(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _refuse_there(path: Path) -> None:
+    if path.exists():
+        clear_left(path)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
 @contextlib.contextmanager

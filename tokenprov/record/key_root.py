@@ -17,7 +17,7 @@ from pathlib import Path
 from tokenprov.errors import InputError, ManifestError
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.entry import decode_entry
-from tokenprov.record.files import make_folder, write_durable
+from tokenprov.record.files import clear_left, make_folder, write_durable
 from tokenprov.record.folder import CHECKPOINT, VERIFIER_KEY, ManifestFolder
 from tokenprov.record.key_change import CHANGES, eras
 from tokenprov.record.key_list import KEY_LIST, KeyList
@@ -43,6 +43,7 @@ class KeyRoot:
         """
         folder = ManifestFolder(manifest)
         head = Checkpoint.parse(parse_note(folder.read(CHECKPOINT)).text)
+        clear_left(manifest / KEY_LIST)  # which would be a stray
         report = verify_manifest(manifest)
         if not report.holds:
             raise ManifestError(

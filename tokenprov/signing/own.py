@@ -12,7 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tokenprov.errors import StationError
-from tokenprov.record.files import create_durable, make_folder
+from tokenprov.record.files import (
+    clear_left,
+    create_durable,
+    destroy,
+    make_folder,
+    write_durable,
+)
 from tokenprov.record.signer import KeyInMemory, SigningKey
 from tokenprov.record.verifier_key import VerifierKey
 from tokenprov.signing.choose import Ask, ask_unseen, no_reader, opened_key
@@ -34,18 +40,21 @@ def make_own(
     and as `opened_key` does.
     """
     make_folder(folder, 0o700)
+    clear_left(folder / f"{role}.vkey")
     if (folder / f"{role}.vkey").exists():
         raise StationError(
             f"{folder} holds a key of a {role}", remedy="Use it, or name another folder."
         )
+    where = folder / f"{role}.where"
     if given is None:
+        destroy(where)  # of a making that was cut off, with a key elsewhere
         key = _drawn(folder / f"{role}.pem")
         verifier = VerifierKey.of(name, key.public, cosigns=cosigns)
     else:
         with opened_key(given, ask, find_reader) as elsewhere:
             verifier = VerifierKey.of(name, elsewhere.public, cosigns=cosigns)
-        where = given if ":" in given else str(Path(given).absolute())
-        create_durable(folder / f"{role}.where", f"{where}\n".encode(), 0o600)
+        there = given if ":" in given else str(Path(given).absolute())
+        write_durable(where, f"{there}\n".encode(), 0o600)  # of a making that was cut off, perhaps
     create_durable(folder / f"{role}.vkey", f"{verifier}\n".encode())
     return verifier
 

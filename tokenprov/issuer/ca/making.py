@@ -23,7 +23,7 @@ from tokenprov.issuer.ca.certificate import build_authority_request, build_root
 from tokenprov.issuer.ca.folder import CaFolder
 from tokenprov.issuer.ca.keys import AuthorityKey, KeyKind, generate, read_key, write_key
 from tokenprov.issuer.ca.module_key import key_in_token
-from tokenprov.record.files import create_durable, make_folder, write_durable
+from tokenprov.record.files import clear_left, create_durable, make_folder, write_durable
 from tokenprov.secret import RandomBytes
 
 
@@ -89,6 +89,7 @@ def _key(folder: CaFolder, kind: KeyKind) -> AuthorityKey:
     uri = folder.settings().key
     if uri is not None:
         return key_in_token(uri)
+    clear_left(folder.key)
     if not folder.key.exists():
         write_key(folder.key, generate(kind))
     return read_key(folder.key)  # the one left by a making that was cut off, perhaps

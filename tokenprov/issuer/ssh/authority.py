@@ -42,7 +42,7 @@ from tokenprov.issuer.ca.numbers import next_number
 from tokenprov.issuer.ssh.revoked import revoked_list
 from tokenprov.model import Holder, Json
 from tokenprov.record.canonical import canonical, parse_canonical, timestamp
-from tokenprov.record.files import create_durable, make_folder, write_durable
+from tokenprov.record.files import clear_left, create_durable, make_folder, write_durable
 from tokenprov.secret import RandomBytes
 
 PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
@@ -96,6 +96,7 @@ class SshAuthority:
         self._folder, self._ssh = folder, folder.path / "ssh"
         with folder.writing():
             make_folder(self._ssh / "issued")
+            clear_left(self._ssh / "ca.key")
             if not (self._ssh / "ca.key").exists():
                 write_key(self._ssh / "ca.key", generate(KeyKind.ED25519))
             key = read_key(self._ssh / "ca.key")
