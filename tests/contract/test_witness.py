@@ -233,6 +233,49 @@ def test_a_fork_that_is_handed_in(
     assert "fork.example" not in (manifest / "checkpoint").read_text()
 
 
+def test_a_key_that_changed_is_followed_elsewhere(tmp_path: Path) -> None:
+    """By the entries that prove it, shown beside; by the new key's word alone nothing is signed."""
+    home, shown, changes = tmp_path / "home", tmp_path / "shown", tmp_path / "changes"
+    assert tell("init", home, "--name", "bench").code == 0
+    manifest = ("--home", home, "manifest")
+    cosign = ("witness", "cosign", tmp_path / "w", shown)
+    witness = make(tmp_path / "w", "w.example")
+
+    def show(old: int) -> None:
+        shown.write_text(tell(*manifest, "submit", "--old", str(old)).out)
+        changes.write_text(tell(*manifest, "keys", "--changes").out)
+
+    def key() -> str:
+        return (home / "manifest" / "manifest.vkey").read_text().strip()
+
+    show(0)
+    assert changes.read_text() == ""
+    assert tell(*cosign, "--key", key()).code == 0
+    for _ in range(2):
+        assert tell(*manifest, "rotate-key", "--reason", "yearly").code == 0
+    show(1)
+    refused = tell(*cosign)
+    assert (refused.code, refused.out) == (6, ""), refused
+    assert "manifest keys --changes" in refused.err
+    assert tell(*cosign, "--key", key()).code == 2
+    whole = changes.read_text()
+    assert len(whole.splitlines()) == 2
+    changes.write_text(whole.splitlines(keepends=True)[1])  # not from the key that it knows
+    assert tell(*cosign, "--changes", changes).code == 6
+    changes.write_text(whole)
+    said = tell(*cosign, "--changes", changes)
+    assert said.code == 0, said.err
+    (tmp_path / "answer").write_text(said.out)
+    added = tell(*manifest, "add-cosignatures", tmp_path / "answer", "--witness", witness)
+    assert added.code == 0, added.err
+    assert tell(*manifest, "rotate-key", "--lost", "--reason", "stolen").code == 0
+    show(3)
+    assert tell(*cosign, "--changes", changes).code == 6  # nobody vouches for an epoch's
+    assert tell(*cosign, "--changes", changes, "--key", key()).code == 0
+    show(4)
+    assert tell(*cosign).code == 0  # it knows that one now
+
+
 def test_lines_are_kept(manifest: Path, tmp_path: Path) -> None:
     """What was cosigned stays when the log grows: it is judged, and proofs are by it."""
     witness = make(tmp_path / "w", "w.example")

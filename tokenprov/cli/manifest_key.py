@@ -13,6 +13,7 @@ from tokenprov.cli.signing import agreed
 from tokenprov.home import Home
 from tokenprov.policy import Agreement
 from tokenprov.record.commit import key_in_use
+from tokenprov.record.entry import encode_entry
 from tokenprov.record.folder import ManifestFolder
 from tokenprov.record.key_change import eras
 from tokenprov.record.manifest import Manifest
@@ -58,12 +59,21 @@ def rotate_key(
 
 
 @click.command()
+@click.option(
+    "--changes",
+    is_flag=True,
+    help="The entries themselves, a line each: what a witness elsewhere goes on to a new key by.",
+)
 @as_json
 @click.pass_obj
-def keys(home: Path, as_json: bool) -> None:
+def keys(home: Path, changes: bool, as_json: bool) -> None:
     """The keys that signed the manifest, the first one first, as its entries say."""
     folder = entries.folder(home, None)
     log = Manifest.open(folder)
+    if changes:
+        for _, entry in log.key_changes():
+            click.echo(encode_entry(entry).decode())
+        return
     found = eras(log.key_changes(), key_in_use(ManifestFolder(folder)))
     if as_json:
         print_json(

@@ -11,7 +11,9 @@ from tokenprov.cli.known_keys import verifier_key
 from tokenprov.cli.signing import find_reader, key_elsewhere
 from tokenprov.home import now
 from tokenprov.record.cosigned import add_cosignatures
+from tokenprov.record.entry import decode_entry
 from tokenprov.record.files import turn
+from tokenprov.record.key_change import changes_in
 from tokenprov.record.manifest import lock_path
 from tokenprov.record.signer import Cosigner
 from tokenprov.record.submission import Submission
@@ -47,7 +49,12 @@ def init(state: Path, name: str, given: str | None) -> None:
     "--key",
     help="The log's verifier key; needed the first time, and for one that none before vouches for.",
 )
-def cosign(state: Path, what: Path, key: str | None) -> None:
+@click.option(
+    "--changes",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Beside a submission, how the log's key changed: tokenprov manifest keys --changes.",
+)
+def cosign(state: Path, what: Path, key: str | None, changes: Path | None) -> None:
     """Cosign the checkpoint of a log, if it only grew since the last time.
 
     Of the manifest in a FOLDER, where the line is added; or of a submission in a FILE (tokenprov
@@ -55,10 +62,12 @@ def cosign(state: Path, what: Path, key: str | None) -> None:
     code 6: a rollback or a fork; nothing is signed.
     """
     log_key = verifier_key(key) if key else None
+    lines = [] if changes is None else changes.read_bytes().splitlines()
+    shown = list(changes_in(lines, decode_entry))
     with own_key(state, _ROLE, find_reader=find_reader) as own:
         eyes = Witness(state, Cosigner(own_verifier(state, _ROLE).name, own, now))
         if not what.is_dir():
-            made = eyes.answer(Submission.parse(what.read_bytes()), log_key)
+            made = eyes.answer(Submission.parse(what.read_bytes()), log_key, shown)
             click.echo(made.note.decode(), nl=False)
             return
         made = eyes.cosign(what, log_key)

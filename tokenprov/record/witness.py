@@ -6,8 +6,8 @@
 Rules (https://c2sp.org/tlog-cosignature, https://c2sp.org/tlog-witness):
 - What it saw is durable before it signs: a witness that was cut off never cosigns a fork.
 - The first time it takes the log as it is, by a key that it is given; later by that key, and by
-  those that it vouched for. The key of an epoch must be given (`key_change`), and so must one that
-  changed where only a submission is shown: that has no entries in it.
+  those that it vouched for, as the log's entries prove: a submission has none in it, so these are
+  shown beside it. The key of an epoch must be given (`key_change`).
 - Nothing is written where the log is: what it signed is given back (`cosigned` puts it there).
 """
 
@@ -66,12 +66,22 @@ class Witness:
             given,
         )
 
-    def answer(self, submission: Submission, given: VerifierKey | None) -> Cosigned:
-        """Cosign a checkpoint that was handed in. Raises as `cosign`; ManifestError `submission`:
-        it begins at another size than the last one that this witness saw.
+    def answer(
+        self,
+        submission: Submission,
+        given: VerifierKey | None,
+        changes: Sequence[Entry] = (),
+    ) -> Cosigned:
+        """Cosign a checkpoint that was handed in, `changes` of the log's key beside it.
+
+        Raises as `cosign`; ManifestError `submission`: it begins at another size than the last one
+        that this witness saw.
         """
         return self._judged(
-            submission.note, lambda before: _proof(submission, before), lambda before: (), given
+            submission.note,
+            lambda before: _proof(submission, before),
+            lambda before: changes,
+            given,
         )
 
     def _judged(
@@ -105,13 +115,21 @@ class Witness:
         seen = self._folder / _SEEN / hashlib.sha256(head.origin.encode()).hexdigest()
         before = Checkpoint.parse(parse_note(seen.read_bytes()).text).size if seen.exists() else 0
         known = self._key_of(seen.with_suffix(".vkey"), head.origin, given)
-        key = known
-        if (key.name, key.key_id) not in {(line.name, line.key_id) for line in note.signatures}:
+        key, signers = known, {(line.name, line.key_id) for line in note.signatures}
+        if (key.name, key.key_id) not in signers:
             key = follow(known, changes(before), () if given is None else (given,))
         if given not in (None, known, key):
             raise InputError(
                 f"log {head.origin} has another key here than the one that was given",
                 remedy="Ask the station which is right before anything is cosigned.",
+            )
+        if (key.name, key.key_id) not in signers:
+            raise ManifestError(
+                f"witness: the checkpoint of {head.origin} is not by the key that is known here",
+                remedy="Where the station changed its key, give what proves it beside a submission:"
+                " tokenprov manifest keys --changes > FILE, and here --changes FILE. The key of an"
+                " epoch, which no other vouches for, is given with --key.",
+                rule="signature",
             )
         open_note(data, [key])
         if key.name != head.origin:
