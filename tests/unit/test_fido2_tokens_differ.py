@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from fido2.ctap2.base import Ctap2
 
 from tests.ceremonies import NOW, ORDER
 from tests.fido2_applet import World
@@ -18,6 +19,7 @@ from tokenprov.errors import (
     NotVerified,
     TokenConflict,
     TokenError,
+    TokenRefused,
 )
 from tokenprov.model import Holder, Order
 from tokenprov.profile import parse_profile
@@ -177,6 +179,53 @@ def test_the_last_tries_are_not_spent(tmp_path: Path) -> None:
     with pytest.raises(TokenConflict, match="too few tries left"):
         made(held, steps, notes)
     assert held.fido2().pin_retries() == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("options", "members", "says"),
+    [
+        ({"clientPin": None}, {}, "takes no FIDO2 PIN"),
+        ({}, {6: None}, "takes no FIDO2 PIN"),  # no PIN protocol
+        ({}, {6: [3]}, "takes no FIDO2 PIN"),  # one of a later standard
+        ({"noMcGaPermissionsWithClientPin": True}, {}, "by fingerprint alone"),
+    ],
+)
+def test_a_token_whose_pin_is_of_no_use(
+    tmp_path: Path, options: dict[str, bool | None], members: dict[int, Any], says: str
+) -> None:
+    """It is refused by what getInfo says, before a PIN is drawn."""
+    notes, device = Notes(), Differing(World(), options=options, members=members)
+    with pytest.raises(TokenConflict, match=says):
+        made(Held(device), steps_of(tmp_path, CREDENTIAL), notes)
+    assert not notes.kept
+
+
+class Senseless(Differing):
+    """Its answer to one command is well-formed, and has nothing in it that the standard wants."""
+
+    command, answer = 0, b""
+
+    def call(self, cmd: int, data: bytes = b"", *more: Any) -> bytes:
+        """As the token below, but for that command."""
+        if data[:1] == bytes([self.command]):
+            return self.answer
+        return super().call(cmd, data, *more)
+
+
+@pytest.mark.parametrize("answer", ["00", "0080", "00a0", "00a101", "00ffff"])
+@pytest.mark.parametrize("command", [Ctap2.CMD.GET_INFO, Ctap2.CMD.CLIENT_PIN, 1, 2])
+def test_an_answer_without_sense_is_told_as_one(tmp_path: Path, command: int, answer: str) -> None:
+    """Empty, a list, an empty map, one that is cut off: the token is named, nothing breaks."""
+    device = Senseless(World())
+    held, steps = Held(device), steps_of(tmp_path, CREDENTIAL)
+    device.command, device.answer = command, bytes.fromhex(answer)
+
+    def looked_at_and_made() -> None:
+        held.fido2().refresh()
+        made(held, steps)
+
+    with pytest.raises(TokenRefused, match="answer makes no sense"):
+        looked_at_and_made()
 
 
 def test_a_second_run_writes_nothing(tmp_path: Path) -> None:

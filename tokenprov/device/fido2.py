@@ -20,7 +20,7 @@ from fido2.utils import sha256
 from fido2.webauthn import AttestationObject
 
 from tokenprov.device.fido2_pin import Permission, PinAccess
-from tokenprov.device.translate import translated
+from tokenprov.device.translate import translated, understood
 from tokenprov.errors import NotSupported, NotVerified
 
 Touch = Callable[[str], AbstractContextManager[None]]
@@ -143,16 +143,15 @@ class Fido2:
         )
         if not Config.is_supported(self.info):
             raise missing
-        with translated(doing):
+
+        def configure(protocol: PinProtocol, token: bytes) -> None:
             try:
-                self._access.authorized(
-                    pin,
-                    Permission.AUTHENTICATOR_CFG,
-                    None,
-                    lambda protocol, token: command(Config(self._access.ctap, protocol, token)),
-                )
+                command(Config(self._access.ctap, protocol, token))
             except ValueError as error:  # not among the subcommands that getInfo lists
                 raise missing from error
+
+        with translated(doing):
+            self._access.authorized(pin, Permission.AUTHENTICATOR_CFG, None, configure)
         self.refresh()
 
     # --- credentials -----------------------------------------------------------------------
@@ -201,7 +200,7 @@ class Fido2:
         reason: str,
     ) -> bytes:
         """Make a credential that is not discoverable on a token without a PIN, with a touch."""
-        with translated("marking the token"), self._touch(reason):
+        with translated("marking the token"), self._touch(reason), understood():
             made = self._access.ctap.make_credential(client_data_hash, rp, user, parameters)
         return bytes(AttestationObject.create(made.fmt, made.auth_data, made.att_stmt))
 
@@ -212,7 +211,7 @@ class Fido2:
         allowed: list[Mapping[str, Any]] = [
             {"type": "public-key", "id": one} for one in credential_ids
         ]
-        with translated("looking for a mark"):
+        with translated("looking for a mark"), understood():
             try:
                 return self._access.ctap.get_assertion(
                     rp_id, client_data_hash, allowed, options={"up": False}
@@ -243,7 +242,8 @@ class Fido2:
         with translated(f"asserting for {rp_id}"):
             try:
                 if pin is None:
-                    return ask()
+                    with understood():
+                        return ask()
                 return self._access.authorized(pin, Permission.GET_ASSERTION, rp_id, ask_with)
             except CtapError as error:
                 if error.code == CtapError.ERR.NO_CREDENTIALS:
@@ -276,11 +276,11 @@ class Fido2:
                 "the FIDO2 authenticator cannot list its credentials", remedy="Use another token."
             )
         fields = CredentialManagement.RESULT
-        with translated("listing FIDO2 credentials"):
+        with translated("listing FIDO2 credentials"), understood():
             listed = self._manage(pin, lambda m: m.enumerate_creds(sha256(rp_id.encode())))
-        return tuple(
-            (found[fields.USER]["id"], found[fields.CREDENTIAL_ID]["id"]) for found in listed
-        )
+            return tuple(
+                (found[fields.USER]["id"], found[fields.CREDENTIAL_ID]["id"]) for found in listed
+            )
 
     def room(self, pin: str) -> int | None:
         """How many more discoverable credentials fit (CTAP 2.1, 6.4 and 6.8.2); None: unknown."""
@@ -289,7 +289,7 @@ class Fido2:
         if self._room is None and self._can_list():
             with translated("reading the room for FIDO2 credentials"):
                 metadata = self._manage(pin, CredentialManagement.get_metadata)
-            self._room = metadata[CredentialManagement.RESULT.MAX_REMAINING_COUNT]
+            self._room = metadata.get(CredentialManagement.RESULT.MAX_REMAINING_COUNT)
         return self._room
 
     # --- reset -----------------------------------------------------------------------------

@@ -21,8 +21,9 @@ from fido2.ctap import CtapDevice, CtapError
 from fido2.ctap2.base import Ctap2, Info
 from fido2.ctap2.config import Config
 from fido2.ctap2.pin import ClientPin, PinProtocol
+from fido2.hid import CAPABILITY
 
-from tokenprov.device.translate import refused, translated
+from tokenprov.device.translate import refused, translated, understood
 from tokenprov.errors import NotSupported
 
 T = TypeVar("T")
@@ -66,13 +67,12 @@ class PinAccess:
 
     def refresh(self) -> None:
         """Read getInfo, now and after each write that changes it."""
-        with translated("reading the FIDO2 authenticator"):
-            try:
-                self.ctap = _Authenticator(self._device, strict_cbor=False)
-            except ValueError as error:
-                raise NotSupported(
-                    "this token has no FIDO2, only U2F", remedy="Use a token with FIDO2."
-                ) from error
+        if not self._device.capabilities & CAPABILITY.CBOR:
+            raise NotSupported(
+                "this token has no FIDO2, only U2F", remedy="Use a token with FIDO2."
+            )
+        with translated("reading the FIDO2 authenticator"), understood():
+            self.ctap = _Authenticator(self._device, strict_cbor=False)
 
     @property
     def info(self) -> Info:
@@ -106,7 +106,7 @@ class PinAccess:
         """Tries left and whether the token must be re-inserted before the next."""
         if self._tries is not None:
             return self._tries
-        with translated("reading the FIDO2 PIN's tries"):
+        with translated("reading the FIDO2 PIN's tries"), understood():
             retries, power_cycle = self._client.get_pin_retries()
         if not power_cycle:  # what ends that state does not show here
             self._tries = retries, False
@@ -115,7 +115,7 @@ class PinAccess:
     def set(self, pin: str) -> None:
         """Set the first PIN."""
         self._granted = self._tries = None
-        with translated("setting the FIDO2 PIN"):
+        with translated("setting the FIDO2 PIN"), understood():
             self._client.set_pin(pin)
         self.refresh()
 
@@ -163,7 +163,8 @@ class PinAccess:
             if Config.is_supported(self.info):
                 permissions |= Permission.AUTHENTICATOR_CFG
         self._tries = None
-        value = self._client.get_pin_token(pin, permissions, rp_id)
+        with understood():
+            value = self._client.get_pin_token(pin, permissions, rp_id)
         self._granted = _Granted(permissions=permissions, rp_id=rp_id, value=value)
         return value
 
@@ -178,9 +179,12 @@ class PinAccess:
         held = self._granted
         token = self._token(pin, permissions, rp_id)
         try:
-            return command(self._client.protocol, token)
+            with understood():
+                return command(self._client.protocol, token)
         except CtapError as error:
             if error.code not in _EXPIRED or held is None or held.value != token:
                 raise
         self._granted = None
-        return command(self._client.protocol, self._token(pin, permissions, rp_id))
+        token = self._token(pin, permissions, rp_id)
+        with understood():
+            return command(self._client.protocol, token)

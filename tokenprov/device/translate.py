@@ -95,6 +95,20 @@ def translated(doing: str) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def understood() -> Iterator[None]:
+    """Around a library that takes an answer of the token apart without looking at it first.
+
+    What it trips over there is no error of ours. Raises `BadResponseError`.
+    """
+    try:
+        yield
+    except (InvalidPinError, NotSupportedError):  # the maker's, which are ValueErrors too
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise BadResponseError(f"an answer that makes no sense: {type(error).__name__}") from error
+
+
 def refused(doing: str, retries_left: int | None) -> AuthenticationFailed:
     """A PIN or PUK was refused, with that many tries left (None where the token does not say)."""
     if retries_left == 0:
@@ -187,7 +201,12 @@ def _from_ctap(doing: str, code: int) -> Exception:
                 " stays so, set it aside.",
                 code=int(code),
             )
-        case errors.INVALID_COMMAND | errors.UNSUPPORTED_OPTION | errors.UNSUPPORTED_ALGORITHM:
+        case (
+            errors.INVALID_COMMAND
+            | errors.INVALID_SUBCOMMAND
+            | errors.UNSUPPORTED_OPTION
+            | errors.UNSUPPORTED_ALGORITHM
+        ):
             return NotSupported(
                 f"{doing}: this token cannot do it (CTAP 0x{code:02X})",
                 remedy="Use another token or another profile.",

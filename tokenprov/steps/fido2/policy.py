@@ -16,6 +16,8 @@ from tokenprov.token import FidoApplet
 CRED_PROTECT = "credProtect"  # CTAP 2.1, 12.1
 MIN_PIN_LENGTH = "minPinLength"  # 12.4
 HMAC_SECRET = "hmac-secret"  # 12.5
+PIN_PROTOCOLS = frozenset({1, 2})  # 6.5.6 and 6.5.7
+NOT_BY_PIN = "noMcGaPermissionsWithClientPin"  # 6.4: its PIN opens no credentials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,8 @@ class Policy:
         aaguid = str(info.aaguid)
         if section.aaguids and aaguid not in section.aaguids:
             yield f"its AAGUID {aaguid} is not on the profile's list"
+        if "clientPin" not in info.options or PIN_PROTOCOLS.isdisjoint(info.pin_uv_protocols):
+            yield "it takes no FIDO2 PIN"
         length = section.pin.length
         if not info.min_pin_length <= length <= info.max_pin_length:
             yield (
@@ -38,6 +42,8 @@ class Policy:
             )
         if not section.credentials:
             return
+        if info.options.get(NOT_BY_PIN):
+            yield "it makes credentials by fingerprint alone, and not by its PIN"
         if not info.options.get("rk"):
             yield "it cannot keep discoverable credentials"
         wanted, room = len(section.credentials), info.remaining_disc_creds
