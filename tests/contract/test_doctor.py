@@ -40,6 +40,7 @@ def test_sixteen_readers_are_said_to_be_all(
     assert found["pcscd"]["text"] == "16 readers, 16 with a token"
     assert found["room for readers"]["state"] == "doubtful"
     assert found["readers in use"]["state"] == "good"
+    assert "readers that are gone" not in found  # that pcscd has none of this machine's USB
 
 
 def test_a_service_that_is_not_there(tmp_path: Path) -> None:

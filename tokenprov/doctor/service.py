@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tokenprov.device.pcsc import MAX_READERS, Context, ReaderState, pcsc_programs
+from tokenprov.doctor import kept
 from tokenprov.doctor.finding import Finding, as_root, bad, doubtful, good
 from tokenprov.errors import TokenError
 
@@ -27,6 +28,7 @@ def look() -> Iterator[Finding]:
     yield good(ABOUT, f"{len(states)} readers, {present} with a token")
     yield _held(states)
     yield _room(states)
+    yield from kept.look([state.name for state in states])
 
 
 def _start() -> str:

@@ -59,6 +59,7 @@ def test_a_station_that_is_well(bench: Bench) -> None:
     found = look()
     assert not [one for one in found.values() if one.state is State.BAD]
     assert "with a token" in found["pcscd"].text
+    assert found["readers that are gone"].state is State.GOOD
 
 
 @pytest.mark.parametrize("how", ["stop", "mask --now"])
