@@ -10,9 +10,10 @@ import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
+import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.crash.program import Run
@@ -22,6 +23,7 @@ from tests.issued import openssl
 from tests.people import added, approved
 from tests.stations import Station as Told
 from tests.token_under_test import Ins
+from tokenprov import home
 from tokenprov.attestation.anchors import certificates_in, fingerprint
 from tokenprov.record.manifest import Manifest, verify_manifest
 from tokenprov.sim.attestation import ROOTS_FOLDER
@@ -34,10 +36,12 @@ RULES = """
 name = "agreed"
 description = "little is done alone"
 [separation]
-acts = { people = 1, export = 1, set-aside = 1 }
+acts = { people = 1, export = 1, set-aside = 1, split = 1 }
 [waivers]
 days = 30
 [two-authenticators]
+[recovery-codes]
+codes = 1
 """
 OFFLINE = """
 name = "offline"
@@ -59,6 +63,9 @@ class Deed:
     `makes` are files in the home that are there at the end. `again`: what it may say when it is run
     once more and was done; `given_up`: even where the files are not there then, since somebody may
     have seen what they were to hold. `twice`: it does it once more, which harms nobody.
+    `cut_off` is what may be found in the manifest while it is at it. `harmless` is how files
+    begin that may be left, and hold nothing that is not public. `shows` is a command, and what it
+    says in the end. `ahead`: the clock was ahead when the last entry was made.
     """
 
     command: Sequence[str]
@@ -70,6 +77,9 @@ class Deed:
     given_up: bool = False
     twice: bool = False
     cut_off: frozenset[str] = frozenset(CUT_OFF)
+    harmless: str = ""
+    shows: tuple[Sequence[str], str] = ((), "")
+    ahead: bool = False
 
 
 class Desk:
@@ -115,6 +125,22 @@ class Desk:
         kinds = [str(entry["kind"]) for entry in log.entries()]
         log.close()
         return kinds.count(kind)
+
+    def ahead(self) -> None:
+        """Record something by a clock that is a year ahead."""
+
+        class Clock(datetime):
+            """The time of day, and so much more."""
+
+            @classmethod
+            def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # no subclass is given back
+                return datetime.now(tz) + timedelta(days=365)
+
+        (self.folder / "packing.txt").write_text("1001\n")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(home, "datetime", Clock)
+            said = self._desk.tell("stock", "import", self.folder / "packing.txt")
+        assert said.code == 0, said.err
 
     def approval(self, command: Sequence[str]) -> tuple[str, str]:
         """Have others agree to what it is refused for; gives the option for it."""
@@ -181,6 +207,8 @@ class Desk:
         assert self._desk.tell("policy", "use", rules, *WHY).code == 0
         until = datetime.now(UTC).date() + timedelta(days=9)
         vkey = (self.home / "manifest" / "manifest.vkey").read_text().strip()
+        (issued,) = self._desk.tell("ca", "list", "--json").document
+        self._words["certificate"] = issued["serial"]
         self._words |= {"until": str(until), "vkey": vkey}
 
 
@@ -193,6 +221,8 @@ class Trial:
         for command in deed.before:
             said = desk.run(command)
             assert said.status == 0, said.said
+        if deed.ahead:
+            desk.ahead()
         agreed = desk.approval(deed.command) if deed.agreed else ()
         self._command = (*deed.command, *agreed)
         self._before, self._entries = contents(desk.home), desk.entries(deed.kind)
@@ -225,11 +255,16 @@ class Trial:
             yield from self._lacking()
         if self._count() not in (self._made, self._made * (1 + deed.twice)):
             yield f"{self._count()} entries {deed.kind} were made"
+        show, shown = deed.shows
+        if show and shown not in (found := desk.run(show)).stdout:
+            yield f"it does not show {shown}: {found.said}"
         but = CUT_OFF if said else ()  # it was refused before it would have appended
         findings = verify_manifest(desk.home / "manifest").findings
         yield from (f"manifest: {one}" for one in findings if one.rule not in but)
         left = contents(desk.home).keys() - self._before.keys() - self.recorded.left.keys()
         for name in sorted(left):
+            if deed.harmless and name.startswith(deed.harmless):
+                continue
             if self._is_for_people(name) or "/." in f"/{name}":
                 yield f"{name} is left"
 

@@ -29,6 +29,7 @@ DEEDS: Mapping[str, Deed] = {
     "waiver grant": Deed(
         command=("waiver", "grant", "two-authenticators", "--until", "{until}", *WHY),
         kind="waiver",
+        shows=(("waiver", "list"), "two-authenticators"),
         agreed=True,
         again=(USED,),
     ),
@@ -75,6 +76,17 @@ DEEDS: Mapping[str, Deed] = {
         again=(THERE, USED),
         given_up=True,
     ),
+    "escrow split": Deed(
+        command=(
+            *("escrow", "split", "--key", "{home}/custodians/private/break-glass.pem", *WHY),
+            *("--shares", "3", "--threshold", "2", "--out", "{home}/out/shares"),
+        ),
+        kind="custodian-split",
+        makes=[f"out/shares/share-{number}.txt" for number in (1, 2, 3)],
+        agreed=True,
+        again=(THERE, USED),
+        given_up=True,
+    ),
     "escrow join": Deed(
         command=("escrow", "join", "{folder}/shares/share-1.txt", "{folder}/shares/share-2.txt"),
         kind="drill",
@@ -84,6 +96,20 @@ DEEDS: Mapping[str, Deed] = {
         command=("escrow", "new-key", "{home}/out/new.key", "--public", "{home}/out/new.pem"),
         makes=("out/new.key", "out/new.pem"),
         again=(THERE,),
+    ),
+    "holder recovery-codes": Deed(
+        command=("holder", "recovery-codes", "e1", "--pdf", "{home}/out/codes.pdf", *WHY),
+        kind="recovery-codes",
+        makes=("out/codes.pdf",),
+        again=(THERE,),
+        twice=True,
+    ),
+    "manifest clock": Deed(
+        command=("manifest", "clock", *WHY),
+        kind="clock-corrected",
+        ahead=True,
+        again=("the clock is not behind",),
+        shows=(("manifest", "show"), "clock-corrected"),
     ),
     "drill break-glass": Deed(
         command=(
@@ -142,6 +168,20 @@ DEEDS: Mapping[str, Deed] = {
     "ca init --csr-out": Deed(
         command=("ca", "init", "new", "--common-name", "New", "--csr-out", "{home}/out/new.csr"),
         makes=("out/new.csr", "authorities/new/ca.key"),
+    ),
+    "ca sign-authority": Deed(
+        command=("ca", "sign-authority", "{home}/out/below.csr", "--authority", "root"),
+        before=(
+            ("ca", "init", "root", "--common-name", "Root", "--signs-authorities"),
+            ("ca", "init", "below", "--common-name", "Below", "--csr-out", "{home}/out/below.csr"),
+        ),
+        harmless="authorities/root/requests/.authority%2F",  # a certificate that nobody was given
+        shows=(("ca", "list", "--authority", "root"), "CN=Below"),
+    ),
+    "ca release": Deed(
+        command=("ca", "release", "{certificate}"),
+        before=(("ca", "revoke", "{certificate}", "--reason", "certificateHold"),),
+        shows=(("ca", "list", "--revoked", "--json"), "[]"),
     ),
     "ca crl": Deed(command=("ca", "crl", "--out", "{home}/out/crl.der"), makes=("out/crl.der",)),
 }

@@ -74,6 +74,15 @@ DEEDS: Mapping[str, Deed] = {
         twice=True,
         tokens=True,
     ),
+    "renew": Deed(
+        arguments=lambda made: (
+            *("renew", str(made.serial), "--within", "4000", *WHY, "a test"),
+            *("--key", key_of(made, "token-administration")),
+        ),
+        kind="rotated",
+        twice=True,
+        tokens=True,
+    ),
     "replace": Deed(
         arguments=lambda made: (*("replace", old(made), *WHY, "damaged", "--wait", "0"),),
         kind="replaced",

@@ -98,8 +98,10 @@ class CodeFolder:
         self._folder = home / FOLDER
 
     def keep(self, codes: CodeList) -> None:
-        """Keep a list; durable on return."""
+        """Keep a list; durable on return. What was left of one that was cut off goes."""
         make_folder(self._folder, 0o700)
+        for left in self._folder.glob(".*"):
+            discard(left)
         create_durable(self._folder / f"{codes.name}.json", codes.data, 0o600)
 
     def get(self, name: str) -> CodeList:
