@@ -422,6 +422,21 @@ def test_a_card_that_authenticates_one_way_only(made: Desk, tmp_path: Path) -> N
     piv.put_object(OBJECT_ID.CAPABILITY, b"\xf0\x00")
 
 
+def test_a_card_that_knows_3des_by_its_other_number(made: Desk, tmp_path: Path) -> None:
+    """SP 800-78-4 gives it two, 03 and 00: whichever the card answers to is used."""
+    desk = fresh(made, tmp_path, "piv-card-t0")
+
+    def by_00(apdu: bytes) -> bytes | None:
+        if apdu[1] != 0x87 or apdu[3] != 0x9B:
+            return None
+        return desk.token.transmit(apdu[:2] + b"\3" + apdu[3:]) if apdu[2] == 0 else b"\x6a\x86"
+
+    piv = desk.connected(Odd(desk.token, by_00)).piv()
+    assert piv.management_key_type.name == "TDES"
+    piv.authenticate(bytes.fromhex("0102030405060708" * 3))
+    piv.put_object(OBJECT_ID.CAPABILITY, b"\xf0\x00")
+
+
 def test_a_card_that_has_no_management_key_is_looked_at(made: Desk, tmp_path: Path) -> None:
     """One that is closed can be seen, and is refused before anything is written to it."""
     desk = fresh(made, tmp_path, "piv-card")

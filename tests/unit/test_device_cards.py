@@ -210,3 +210,55 @@ def test_rsa_blocks_are_padded_as_pkcs1_has_it() -> None:
     info = "3031300d060960864801650304020105000420"  # RFC 8017, 9.2, note 1
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-4
     assert block.hex() == f"0001{'ff' * 202}00{info}{digest}"
+
+
+class Other(Card):
+    """A card with PIV whose answers, in hex, are by the first bytes of the command."""
+
+    def __init__(self, **answers: list[str]) -> None:
+        super().__init__("6a86")
+        self._by = {head.removeprefix("to_"): left for head, left in answers.items()}
+
+    def send_and_receive(self, apdu: bytes) -> tuple[bytes, int]:
+        """The next answer for that command; the last one again and again."""
+        for head, left in self._by.items():
+            if apdu.hex().startswith(head):
+                answer = bytes.fromhex(left.pop(0) if len(left) > 1 else left[0])
+                return answer[:-2], int.from_bytes(answer[-2:])
+        return super().send_and_receive(apdu)
+
+
+@pytest.mark.parametrize("answers", [["6f00", "6982"], ["6581", "6982"], ["6400", "6983"]])
+def test_an_accident_is_not_taken_for_an_empty_slot(answers: list[str]) -> None:
+    """A probe that breaks off says nothing of the key: it is asked again, and there it is."""
+    applet = PivCardApplet(Exchange(Other(to_0087119a=answers)))
+    with pytest.raises(NotSupported, match="reading the key"):
+        applet.key(SLOT.AUTHENTICATION)
+
+
+def test_an_accident_that_stays_is_how_a_card_says_no() -> None:
+    """Some answer so to every algorithm that they have no key of."""
+    assert PivCardApplet(Exchange(Card("6f00"))).key(SLOT.AUTHENTICATION) is None
+
+
+def test_a_key_of_an_old_algorithm_is_seen() -> None:
+    """RSA of 1024 bits is never made, and is nobody's to overwrite."""
+    applet = PivCardApplet(Exchange(Other(to_0087069a=["6982"])))
+    with pytest.raises(NotSupported, match="reading the key"):
+        applet.key(SLOT.AUTHENTICATION)
+    assert applet.key(SLOT.SIGNATURE) is None
+
+
+@pytest.mark.parametrize("answer", ["6982", "6900", "6f00", "6a80", "53009000", "7e009000"])
+def test_a_discovery_object_that_is_not_shown_says_nothing(answer: str) -> None:
+    """The card need not have one (part 1, 3.3.2), and is used as one without."""
+    applet = PivCardApplet(Exchange(Other(to_00cb3fff035c017e=[answer])))
+    assert applet.key(SLOT.AUTHENTICATION) is None
+
+
+@pytest.mark.parametrize("content", ["", "7000", "7000710100fe00", "7100fe00"])
+def test_an_emptied_certificate_is_none(content: str) -> None:
+    """What middleware leaves of one that it deletes; other bytes are given as they are."""
+    read = f"53{len(content) // 2:02x}{content}9000"
+    found = PivCardApplet(Exchange(Other(to_00cb3fff055c035fc105=[read]))).certificate(0x9A)
+    assert found == (bytes.fromhex(content) if content == "7100fe00" else None)

@@ -273,7 +273,7 @@ class Piv:
     def certificate(self, slot: SLOT) -> bytes | None:
         """The certificate, DER, uncompressed; bytes that are none are given as they are."""
         value = self.object(OBJECT_ID.from_slot(slot))
-        return None if value is None else certificate_in(value)
+        return None if value is None else certificate_in(value) or None
 
     def put_certificate(
         self, slot: SLOT, certificate: x509.Certificate, *, compress: bool = False

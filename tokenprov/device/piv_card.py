@@ -4,7 +4,8 @@ Rules:
 - What the standard has no command for (tries, the management key, attestation, metadata) is
   `NotSupported`, and nothing is sent for it.
 - Whether a slot holds a key is asked by a signature: a key answers, or says that security is
-  missing. What its public half is, the card never tells again: a certificate beside it may.
+  missing. An accident at that says nothing, so it is asked again; one that stays is the card's way
+  to say no. What its public half is, the card never tells again: a certificate beside it may.
 - An empty slot and an object are asked for once, until they are written: nobody else writes on an
   exclusive connection.
 - PIN and management key are 9B's and 80's of this application; a Global PIN is never tried.
@@ -33,11 +34,12 @@ from tokenprov.device.translate import (
     KEY_IS_THERE,
     counts_tries,
     is_absent,
+    is_accident,
     is_missing,
     translated,
     tries_left,
 )
-from tokenprov.errors import NotSupported
+from tokenprov.errors import NotSupported, TokenRefused, TokenReset
 from tokenprov.token import KeyState, Tries
 from tokenprov.token.piv import PrivateKey
 
@@ -90,8 +92,11 @@ class PivCardApplet:
         )
 
     def _check_pin_usage(self) -> None:
-        """By the discovery object, which a card need not have."""
-        content = self.object(DISCOVERY)
+        """By the discovery object, which a card need not have, nor show here."""
+        try:
+            content = self.object(DISCOVERY)
+        except (TokenRefused, TokenReset):
+            return
         if content is None:
             return
         usage = fields_of(content).get(TAG_PIN_USAGE, b"")
@@ -197,17 +202,18 @@ class PivCardApplet:
         return None
 
     def _holds_key(self, slot: SLOT) -> bool:
-        for algorithm, size in PROBES.items():
-            try:
-                self._use_key(slot, algorithm, b"\0" * (size - 1) + b"\1")
-            except ApduError as error:
-                if error.sw in KEY_IS_THERE:
-                    return True
-                continue
-            except BadResponseError:  # it did something, and says nothing that makes sense
-                return True
+        return any(self._answers_as(slot, algorithm) for algorithm in PROBES)
+
+    def _answers_as(self, slot: SLOT, algorithm: KEY_TYPE, *, again: bool = True) -> bool:
+        try:
+            self._use_key(slot, algorithm, b"\0" * (PROBES[algorithm] - 1) + b"\1")
+        except ApduError as error:
+            if again and is_accident(error.sw):
+                return self._answers_as(slot, algorithm, again=False)
+            return error.sw in KEY_IS_THERE
+        except BadResponseError:  # it did something, and says nothing that makes sense
             return True
-        return False
+        return True
 
     def generate_key(
         self, slot: SLOT, algorithm: KEY_TYPE, pin: PIN_POLICY, touch: TOUCH_POLICY
@@ -283,11 +289,14 @@ class PivCardApplet:
             self._exchange.send(INS_PUT_DATA, *CURRENT_APPLICATION, body)
 
     def certificate(self, slot: SLOT) -> bytes | None:
-        """The certificate, DER, uncompressed; bytes that are none are given as they are."""
+        """The certificate, DER, uncompressed; bytes that are none are given as they are.
+
+        An object that is there with nothing in it is how cards are emptied, and holds none.
+        """
         if slot is SLOT.ATTESTATION:  # a slot of one maker
             return None
         value = self.object(OBJECT_ID.from_slot(slot))
-        return None if value is None else certificate_in(value)
+        return None if value is None else certificate_in(value) or None
 
     def put_certificate(
         self, slot: SLOT, certificate: x509.Certificate, *, compress: bool = False

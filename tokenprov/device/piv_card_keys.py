@@ -22,7 +22,13 @@ _CURVES = {KEY_TYPE.ECCP256: ec.SECP256R1(), KEY_TYPE.ECCP384: ec.SECP384R1()}
 _HASHES = {KEY_TYPE.ECCP384: "sha384"}  # SHA-256 for the others
 
 PROBES = MappingProxyType(  # bytes that a signature input of this algorithm has
-    {KEY_TYPE.ECCP256: 32, KEY_TYPE.RSA2048: 256, KEY_TYPE.ECCP384: 48, KEY_TYPE.RSA3072: 384}
+    {
+        KEY_TYPE.ECCP256: 32,
+        KEY_TYPE.RSA2048: 256,
+        KEY_TYPE.ECCP384: 48,
+        KEY_TYPE.RSA3072: 384,
+        KEY_TYPE.RSA1024: 128,  # of cards from before 2011 (SP 800-78-1 table 3-1): never made here
+    }
 )
 
 

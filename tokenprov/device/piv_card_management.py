@@ -2,7 +2,8 @@
 
 SP 800-73-4 part 2, 3.2.4 and appendix A.1. Rules:
 - The algorithm is what the card answers to: a witness (mutual authentication) or a challenge
-  (single), of one block of that cipher. It is asked once, and assumed never.
+  (single), of one block of that cipher. It is asked once, and assumed never. 3DES has two numbers
+  there (SP 800-78-4 table 6-2), and a card may know either alone.
 - Mutual before single; the card's own proof is checked. A key is tried by no algorithm that the
   card did not answer to, as some cards count tries of it.
 """
@@ -26,6 +27,8 @@ from tokenprov.errors import AuthenticationBlocked, AuthenticationFailed, NotSup
 INS_AUTHENTICATE, REF_MANAGEMENT = 0x87, 0x9B
 TAG_DYNAMIC, TAG_WITNESS, TAG_CHALLENGE, TAG_RESPONSE = 0x7C, 0x80, 0x81, 0x82
 
+REFERENCES = {MANAGEMENT_KEY_TYPE.TDES: (0x03, 0x00)}  # of an algorithm; its own for the others
+
 _DOING = "authenticating with the management key"
 
 
@@ -34,13 +37,13 @@ class ManagementKey:
 
     def __init__(self, exchange: Exchange, random: Callable[[int], bytes] = os.urandom) -> None:
         self._exchange, self._random = exchange, random
-        self._answered: list[MANAGEMENT_KEY_TYPE] | None = None
+        self._answered: dict[MANAGEMENT_KEY_TYPE, int] | None = None  # by which number
         self.authenticated = False
 
     @property
     def algorithm(self) -> MANAGEMENT_KEY_TYPE:
         """The first one that the card answers to. Raises `NotSupported` where there is none."""
-        return self._algorithms()[0]
+        return next(iter(self._algorithms()))
 
     def authenticate(self, key: bytes) -> None:
         """Raises `AuthenticationFailed` for a key that is not the card's."""
@@ -54,9 +57,14 @@ class ManagementKey:
             )
         self.authenticated = True
 
-    def _algorithms(self) -> list[MANAGEMENT_KEY_TYPE]:
+    def _algorithms(self) -> dict[MANAGEMENT_KEY_TYPE, int]:
         if self._answered is None:
-            self._answered = [one for one in MANAGEMENT_KEY_TYPE if self._answers(one)]
+            self._answered = {}
+            for one in MANAGEMENT_KEY_TYPE:
+                numbers = REFERENCES.get(one, (int(one),))
+                known = next((n for n in numbers if self._answers(one, n)), None)
+                if known is not None:
+                    self._answered[one] = known
         if not self._answered:
             raise NotSupported(
                 f"{_DOING}: the card answers to no algorithm of SP 800-78-5",
@@ -65,27 +73,28 @@ class ManagementKey:
             )
         return self._answered
 
-    def _answers(self, algorithm: MANAGEMENT_KEY_TYPE) -> bool:
+    def _answers(self, algorithm: MANAGEMENT_KEY_TYPE, number: int) -> bool:
         return any(
-            len(self._asked(algorithm, tag)) == algorithm.challenge_len
+            len(self._asked(number, tag)) == algorithm.challenge_len
             for tag in (TAG_WITNESS, TAG_CHALLENGE)
         )
 
-    def _asked(self, algorithm: MANAGEMENT_KEY_TYPE, tag: int) -> bytes:
+    def _asked(self, number: int, tag: int) -> bytes:
         """The card's witness or challenge; empty where it gives none."""
         try:
-            return self._step(algorithm, Tlv(tag)).get(tag, b"")
+            return self._step(number, Tlv(tag)).get(tag, b"")
         except ApduError:
             return b""
 
     def _opens(self, algorithm: MANAGEMENT_KEY_TYPE, key: bytes) -> bool:
+        number = self._algorithms()[algorithm]
         try:
-            witness = self._asked(algorithm, TAG_WITNESS)
+            witness = self._asked(number, TAG_WITNESS)
             if len(witness) == algorithm.challenge_len:
                 return self._mutual(algorithm, key, witness)
-            challenge = self._asked(algorithm, TAG_CHALLENGE)
+            challenge = self._asked(number, TAG_CHALLENGE)
             if len(challenge) == algorithm.challenge_len:
-                self._step(algorithm, Tlv(TAG_RESPONSE, _encrypt(algorithm, key, challenge)))
+                self._step(number, Tlv(TAG_RESPONSE, _encrypt(algorithm, key, challenge)))
                 return True
         except ApduError as error:
             if error.sw == SW.AUTH_METHOD_BLOCKED:
@@ -99,16 +108,16 @@ class ManagementKey:
     def _mutual(self, algorithm: MANAGEMENT_KEY_TYPE, key: bytes, witness: bytes) -> bool:
         challenge = self._random(algorithm.challenge_len)
         answer = self._step(
-            algorithm,
+            self._algorithms()[algorithm],
             Tlv(TAG_WITNESS, _decrypt(algorithm, key, witness)) + Tlv(TAG_CHALLENGE, challenge),
         )
         expected = _encrypt(algorithm, key, challenge)
         return hmac.compare_digest(answer.get(TAG_RESPONSE, b""), expected)
 
-    def _step(self, algorithm: MANAGEMENT_KEY_TYPE, content: bytes) -> dict[int, bytes]:
+    def _step(self, number: int, content: bytes) -> dict[int, bytes]:
         answer = self._exchange.send(
             INS_AUTHENTICATE,
-            algorithm,
+            number,
             REF_MANAGEMENT,
             Tlv(TAG_DYNAMIC, content),
             answers=True,

@@ -31,6 +31,9 @@ _PROBE_SIZES = {  # bytes that a signature input of this algorithm has
     KEY_TYPE.RSA1024: 128,
 }
 
+_LATER_SIZES = {KEY_TYPE.RSA3072: 384, KEY_TYPE.RSA4096: 512, KEY_TYPE.ED25519: 32}
+MORE_SIZES_SINCE = (5, 7, 0)  # firmware
+
 _T = TypeVar("_T")
 
 
@@ -82,7 +85,8 @@ class Session(PivSession):
 
     def holds_key(self, slot: SLOT) -> bool:
         """Ask for a signature without a PIN: a key answers, or says that security is missing."""
-        for algorithm, size in _PROBE_SIZES.items():
+        later = _LATER_SIZES if self.version >= MORE_SIZES_SINCE else {}
+        for algorithm, size in (_PROBE_SIZES | later).items():
             body = Tlv(TAG_RESPONSE) + Tlv(TAG_CHALLENGE, b"\0" * (size - 1) + b"\1")
             try:
                 self.protocol.send_apdu(

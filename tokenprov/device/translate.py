@@ -36,6 +36,7 @@ _IN_FOUR_BITS = (
 KEY_IS_THERE = (SW.SECURITY_CONDITION_NOT_SATISFIED, SW.AUTH_METHOD_BLOCKED)  # asked to sign
 
 _MISSING = {SW.INVALID_INSTRUCTION, SW.FUNCTION_NOT_SUPPORTED, SW.CLASS_NOT_SUPPORTED, 0x6A86}
+_ACCIDENTS = {0x64, 0x65, 0x66, 0x6F}  # first bytes
 _ABSENT = {SW.FILE_NOT_FOUND, SW.REFERENCE_DATA_NOT_FOUND, SW.RECORD_NOT_FOUND}
 
 
@@ -47,6 +48,14 @@ def is_absent(sw: int) -> bool:
 def is_missing(sw: int) -> bool:
     """Whether a status word says that the token has no such function."""
     return sw in _MISSING
+
+
+def is_accident(sw: int) -> bool:
+    """Whether a status word says that a command broke off, and nothing of what was asked.
+
+    ISO/IEC 7816-4, table 5: execution errors, and "no precise diagnosis".
+    """
+    return sw >> 8 in _ACCIDENTS
 
 
 def counts_tries(sw: int) -> bool:
