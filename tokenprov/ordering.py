@@ -10,7 +10,7 @@ import secrets
 
 from tokenprov.errors import ProfileError
 from tokenprov.home import Home
-from tokenprov.model import Order
+from tokenprov.model import Order, OrderState
 from tokenprov.policy import Act, Action, Agreement, Clearance, enforce
 from tokenprov.profile import Profile, check_roster
 from tokenprov.record.canonical import canonical
@@ -57,6 +57,26 @@ def new_batch(
         created=created,
         operator=operator,
     )
+
+
+def open_elsewhere(home: Home, made: Batch) -> list[str]:
+    """Other batches that still are to make tokens for holders of this one, where it is not begun.
+
+    A slip in roster, profile or kit size makes another batch, and the holders would get both.
+    """
+    counts = home.ledger.count_orders(made.id)
+    if counts[OrderState.OPEN] < sum(counts.values()):
+        return []
+    mine = {one.order.holder.id for one in home.ledger.orders(made.id)}
+    return [
+        other.id
+        for other in home.ledger.batches()
+        if other.id != made.id
+        and home.ledger.closed_by(other.id) is None
+        and any(
+            one.order.holder.id in mine for one in home.ledger.orders(other.id, OrderState.OPEN)
+        )
+    ]
 
 
 def clear_batch(

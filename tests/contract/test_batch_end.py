@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from tests.contract.conftest import fresh_token
-from tests.stations import Station
+from tests.stations import STANDARD, Station
 from tests.token_under_test import TokenUnderTest
 from tokenprov.sim.bench import VirtualBench
 
@@ -96,3 +96,14 @@ def test_what_goes_out_with_the_tokens(station: Station, token: TokenUnderTest) 
     assert secrets["piv/puk"] not in text
     assert station.tell(*letters, "--reason", "letters").code == 2  # never written over
     assert station.tell("batch", "export", batch, out).code == 2
+
+
+def test_another_open_batch_for_the_same_holders_is_told(station: Station) -> None:
+    """A slip in the kit size makes a second batch; who closes the first one hears no more of it."""
+    new = ("batch", "new", station.roster(2), "--profile", STANDARD)
+    first = station.tell(*new, "--json").document["batch"]
+    assert station.tell(*new).err == ""
+    said = station.tell(*new, "--kit", "2")
+    assert f"tokenprov batch close {first}" in said.err
+    assert station.tell("batch", "close", first, "--reason", "a slip").code == 0
+    assert station.tell(*new, "--kit", "2").err == ""

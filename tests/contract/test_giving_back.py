@@ -62,6 +62,8 @@ def test_a_token_that_is_given_back_goes_to_the_next_holder(
     refused = told(station, one_reader, "return", issued, *WHY)
     assert refused.code == 7
     assert "--key" in refused.err
+    assert passkey(station, issued) is not None, "it ended before the key was asked for"
+    assert revoked(station) == {}
     key = key_of(station, Purpose.TOKEN_ADMINISTRATION)
     said = told(station, one_reader, "return", issued, "--key", key, *WHY)
     assert said.code == 0, said.err

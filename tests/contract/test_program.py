@@ -42,3 +42,20 @@ def test_output_that_has_no_room_is_an_error_in_words(arguments: tuple[str, ...]
     assert called.returncode == 3
     assert called.stderr.startswith("Error: what is shown cannot be written: No space left")
     assert "Traceback" not in called.stderr
+
+
+def test_a_question_that_nobody_can_answer_is_an_error_in_words(tmp_path: Path) -> None:
+    """Standard input has ended: nothing was interrupted, and nothing is made."""
+    arguments = ("escrow", "new-key", str(tmp_path / "key"), "--public", str(tmp_path / "public"))
+    called = subprocess.run(
+        [_PROGRAM, *arguments, "--passphrase"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,  # without a terminal to ask at
+    )
+    assert called.returncode == 2
+    assert "an answer is asked for, and standard input has ended" in called.stderr
+    assert "GetPassWarning" not in called.stderr
+    assert list(tmp_path.iterdir()) == []

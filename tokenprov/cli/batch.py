@@ -25,7 +25,7 @@ from tokenprov.issuance import catch_up
 from tokenprov.lifecycle.replacement import batch_is_replacement
 from tokenprov.line import Line
 from tokenprov.model import OrderState, Purpose
-from tokenprov.ordering import MAX_KIT, clear_batch, new_batch, profile_of
+from tokenprov.ordering import MAX_KIT, clear_batch, new_batch, open_elsewhere, profile_of
 from tokenprov.policy import Agreement
 from tokenprov.profile import Profile, load_profile
 from tokenprov.record.rows import Batch
@@ -78,6 +78,16 @@ def new(
         print_json({"batch": made.id, "orders": total})
     else:
         click.echo(f"batch {made.id}: {total} orders")
+        _tell_elsewhere(home, made)
+
+
+def _tell_elsewhere(home: Home, made: Batch) -> None:
+    for other in open_elsewhere(home, made):
+        click.echo(
+            f"batch {other} has open orders for the same holders, who get the tokens of both\n"
+            f"  If this one is in its place: tokenprov batch close {other} --reason TEXT",
+            err=True,
+        )
 
 
 @batch.command()
@@ -160,6 +170,8 @@ def run(
         catch_up(home)
         made = make()
         refuse_closed(home, made)
+        if not as_json:
+            _tell_elsewhere(home, made)
         with screen(as_json) as listener:
             work = BatchWork(
                 *(home, profile, made),

@@ -18,7 +18,7 @@ from tokenprov.model import Purpose
 from tokenprov.policy import Agreement
 from tokenprov.record.escrow import load_key
 from tokenprov.record.rows import Batch
-from tokenprov.secret import Secret
+from tokenprov.signing import ask_unseen
 
 operator_option = click.option(
     "--operator", default=getpass.getuser, help="Who you are.  [default: your login]"
@@ -102,7 +102,7 @@ def export_(
         written = export(home, found, folder)
     else:
         why = Reason(operator=operator, text=reason, agreement=agreement)
-        secret = Secret(getpass.getpass("Passphrase: ")) if passphrase else None
+        secret = ask_unseen("Passphrase: ") if passphrase else None
         key = load_key(key_file, secret)
         written = (export_letters(home, found, folder, key, why, purpose=Purpose(purpose)),)
     if as_json:

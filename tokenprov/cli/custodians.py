@@ -34,8 +34,8 @@ def parse_custodian(text: str, option: str) -> tuple[Purpose, CustodianKey]:
 
 def new_passphrase(prompt: str) -> Secret:
     """A passphrase that was typed twice alike. Raises InputError."""
-    given = Secret(getpass.getpass(prompt))
-    if given != Secret(getpass.getpass("Again: ")):
+    given = ask_unseen(prompt)
+    if given != ask_unseen("Again: "):
         raise InputError("the two are not the same", remedy="Run it again.")
     return _not_empty(given)
 

@@ -57,6 +57,7 @@ def return_(
         _preview(home, token, foreseen.of_return(token), as_json)
         return
     place = _place(home, token)
+    _require_key(token, key_given)
     order = Order(operator=operator, reason=reason, agreement=agreement)
     with home.working():
         catch_up(home)
@@ -101,6 +102,8 @@ def retire(
         _preview(home, token, foreseen.of_retiring(token, Means(means), witness), as_json)
         return
     place = _place(home, token) if means == Means.WIPED else None
+    if means == Means.WIPED:
+        _require_key(token, key_given)
     order = Order(operator=operator, reason=reason, agreement=agreement)
     with home.working():
         catch_up(home)
@@ -128,6 +131,19 @@ def _preview(home: Home, token: Issued, acts: Iterable[Act], as_json: bool) -> N
     print_parts(home, token, standing.planned(home, parts), as_json, beside=acts)
 
 
+def _require_key(token: Issued, key_given: str | None) -> None:
+    """Before anything ends. Raises `EscrowError` where it cannot be emptied without a key."""
+    if key_given is None and token.state in HELD and giving_back.has_locks(token):
+        raise _behind_locks(token, "nothing was done")
+
+
+def _behind_locks(token: Issued, done: str) -> EscrowError:
+    return EscrowError(
+        f"token {token.label} is behind codes that token administration opens",
+        remedy=f"Run the same command with --key KEY; {done}.",
+    )
+
+
 def _locks(
     home: Home, begun: Work, key_given: str | None, passphrase: bool
 ) -> Mapping[str, Secret]:
@@ -135,10 +151,7 @@ def _locks(
     if not giving_back.wants_emptying(home, begun) or not giving_back.has_locks(begun.token):
         return {}
     if key_given is None:
-        raise EscrowError(
-            f"token {begun.token.label} is behind codes that token administration opens",
-            remedy="Run the same command with --key KEY; what comes before it was done.",
-        )
+        raise _behind_locks(begun.token, "what comes before it was done")
     with custodian_key(key_given, passphrase) as key:
         return open_in_force(home, begun, LOCKS, key)
 

@@ -12,7 +12,7 @@ import click
 
 from tokenprov import __version__
 from tokenprov.cli.commands import Commands
-from tokenprov.errors import StationError, TokenprovError
+from tokenprov.errors import InputError, StationError, TokenprovError
 
 INTERRUPTED = 130  # exit code: 128 and SIGINT, as a shell says it
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -105,7 +105,14 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
+        if isinstance(error.__cause__ or error.__context__, EOFError):
+            click.echo(
+                "Error: an answer is asked for, and standard input has ended\n"
+                "  Run it on a terminal, where a person can answer.",
+                err=True,
+            )
+            sys.exit(InputError.exit_code)
         click.echo("Interrupted. Run the same command again: it goes on where it was.", err=True)
         sys.exit(INTERRUPTED)
     except OSError as error:

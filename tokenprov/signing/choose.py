@@ -10,6 +10,7 @@ No PIN is taken from a command line.
 from __future__ import annotations
 
 import getpass
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,8 +27,10 @@ Ask = Callable[[str], Secret]  # the prompt -> what was typed, unseen
 
 
 def ask_unseen(prompt: str) -> Secret:
-    """What a person types without its being shown."""
-    return Secret(getpass.getpass(prompt))
+    """What a person types without its being shown; the next line where there is no terminal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", getpass.GetPassWarning)  # nobody types into a pipe
+        return Secret(getpass.getpass(prompt))
 
 
 def no_reader(serial: str) -> str:
