@@ -49,10 +49,11 @@ from tokenprov.record.commit import key_in_use
 from tokenprov.record.database import sqlite_url
 from tokenprov.record.entry import station_entry
 from tokenprov.record.escrow import CustodianKey, CustodianKeys, generate_custodian
-from tokenprov.record.files import StationLock, create_durable, destroy, make_folder, sync_each
+from tokenprov.record.files import create_durable, destroy, make_folder, sync_each
 from tokenprov.record.folder import ManifestFolder
 from tokenprov.record.history import is_behind
 from tokenprov.record.ledger import Ledger
+from tokenprov.record.lock import StationLock
 from tokenprov.record.manifest import Addition, Manifest
 from tokenprov.record.resume import ResumeKeys
 from tokenprov.record.verifier_key import VerifierKey

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from tokenprov.home import Home
 from tokenprov.policy import NOBODY, Act, Action, Agreement, Clearance, enforce
-from tokenprov.record.files import StationLock
 from tokenprov.record.key_change import CHANGES, lost_entry, rotated_entry
+from tokenprov.record.lock import StationLock
 from tokenprov.record.manifest import Addition
 from tokenprov.record.verifier_key import VerifierKey
 from tokenprov.signing import StationSigner

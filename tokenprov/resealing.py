@@ -26,7 +26,8 @@ from tokenprov.model import Purpose
 from tokenprov.policy import Act, Action, enforce
 from tokenprov.record.entry import Entry, Kind, entry_head
 from tokenprov.record.escrow import CustodianKey, open_envelope, read_context, seal
-from tokenprov.record.files import StationLock, write_durable
+from tokenprov.record.files import write_durable
+from tokenprov.record.lock import StationLock
 from tokenprov.record.manifest import Addition
 from tokenprov.record.rows import EnvelopeRecord, EnvelopeState
 from tokenprov.record.sealed import Move

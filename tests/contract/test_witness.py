@@ -17,7 +17,7 @@ from tests.peers.test_verifier_script import run_script
 from tests.record_samples import SIGNER, append, small_manifest
 from tests.stations import Said, Station, ended, tell
 from tokenprov.record.cosigned import add_cosignatures
-from tokenprov.record.files import StationLock, turn
+from tokenprov.record.lock import StationLock, turn
 from tokenprov.record.manifest import Manifest
 from tokenprov.record.signer import Cosigner, KeyInMemory, SigningKey
 from tokenprov.record.submission import Submission

@@ -20,7 +20,6 @@ from tokenprov.record import files
 from tokenprov.record.canonical import CanonicalError, canonical, parse_canonical, timestamp
 from tokenprov.record.files import (
     NewFile,
-    StationLock,
     create_durable,
     created_whole,
     destroy,
@@ -30,6 +29,7 @@ from tokenprov.record.files import (
     write_durable,
     write_together,
 )
+from tokenprov.record.lock import StationLock
 
 CALLS = ("open", "write", "fsync", "replace", "link", "unlink")
 
@@ -183,7 +183,7 @@ def test_station_lock_names_the_holder(tmp_path: Path) -> None:
     """A second process is told who holds the home; a killed one holds nothing."""
     script = (
         "import sys, pathlib, time\n"
-        "from tokenprov.record.files import StationLock\n"
+        "from tokenprov.record.lock import StationLock\n"
         "with StationLock(pathlib.Path(sys.argv[1])):\n"
         "    print('held', flush=True); time.sleep(60)\n"
     )

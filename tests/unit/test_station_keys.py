@@ -12,7 +12,7 @@ from tests.stations import tell
 from tests.unit.test_record_files import Cut, count_calls
 from tokenprov.errors import InputError, StationBusy
 from tokenprov.home import Home
-from tokenprov.record.files import StationLock
+from tokenprov.record.lock import StationLock
 from tokenprov.record.signer import KeyInMemory, SigningKey
 from tokenprov.record.verifier_key import VerifierKey
 from tokenprov.rekey import begin_epoch, rotate

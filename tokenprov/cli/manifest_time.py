@@ -15,8 +15,9 @@ from tokenprov.errors import InputError
 from tokenprov.home import Home
 from tokenprov.record.canonical import timestamp as timestamp_of
 from tokenprov.record.entry import Kind, entry_head
-from tokenprov.record.files import StationLock, discard, make_folder, write_durable
+from tokenprov.record.files import discard, make_folder, write_durable
 from tokenprov.record.folder import ManifestFolder, stamp_path
+from tokenprov.record.lock import StationLock
 from tokenprov.record.manifest import Manifest
 
 SECONDS = 30.0  # for the authority to answer

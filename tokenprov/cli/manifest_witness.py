@@ -12,9 +12,9 @@ from tokenprov.errors import InputError
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.commit import key_in_use
 from tokenprov.record.cosigned import add_cosignatures as add
-from tokenprov.record.files import turn
 from tokenprov.record.folder import ManifestFolder
 from tokenprov.record.key_change import era_of, eras
+from tokenprov.record.lock import turn
 from tokenprov.record.manifest import Manifest, lock_path
 from tokenprov.record.note import parse_note
 from tokenprov.record.submission import Submission

@@ -9,9 +9,9 @@ import click
 
 from tokenprov.cli.known_keys import verifier_key
 from tokenprov.cli.signing import find_reader, key_elsewhere
-from tokenprov.record.files import StationLock
 from tokenprov.record.key_list import KEY_LIST
 from tokenprov.record.key_root import KeyRoot
+from tokenprov.record.lock import StationLock
 from tokenprov.record.signer import Signer
 from tokenprov.signing.own import make_own, own_key, own_verifier
 

@@ -12,8 +12,8 @@ from tokenprov.cli.signing import find_reader, key_elsewhere
 from tokenprov.home import now
 from tokenprov.record.cosigned import add_cosignatures
 from tokenprov.record.entry import decode_entry
-from tokenprov.record.files import turn
 from tokenprov.record.key_change import changes_in
+from tokenprov.record.lock import turn
 from tokenprov.record.manifest import lock_path
 from tokenprov.record.signer import Cosigner
 from tokenprov.record.submission import Submission

@@ -5,7 +5,8 @@ Rules:
   Whatever instant the power fails, the old content or the new is there, never a mixture.
 - What was left by a cut-off write has a name that the next write of the same file reuses, and that
   goes where it is asked for or found to be made (`refuse_there`): it may be a secret.
-- One writer per path at a time: the station's lock sees to processes, the callers to threads.
+- One writer per path at a time: the station's lock (`lock`) sees to processes, the callers to
+  threads.
 - Full, read-only and failing disks become `DurabilityError`, which says what to do.
 
 The crash tests cut in at `os.open`, `os.write`, `os.fsync`, `os.link`, `os.replace`, `os.unlink`.
@@ -16,15 +17,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
-from tokenprov.errors import DurabilityError, InputError, StationBusy
+from tokenprov.errors import DurabilityError, InputError
 
 _REMEDIES = {
     errno.ENOSPC: "Free some space on this disk and run the same command again.",
@@ -53,7 +52,7 @@ def write_durable(path: Path, data: bytes, mode: int = 0o644) -> None:
 
     Raises DurabilityError; the old content is then still there.
     """
-    with _explained(path):
+    with explained(path):
         temporary = temporary_of(path)
         _write(temporary, data, mode, sync=True)
         os.replace(temporary, path)
@@ -65,7 +64,7 @@ def create_durable(path: Path, data: bytes, mode: int = 0o644) -> None:
 
     Raises FileExistsError (nothing is changed) and DurabilityError.
     """
-    with _explained(path):
+    with explained(path):
         _refuse_there(path)
         temporary = temporary_of(path)
         _write(temporary, data, mode, sync=True)
@@ -80,7 +79,7 @@ def created_whole(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
 
     Where the block raises there is none. Raises FileExistsError and DurabilityError.
     """
-    with _explained(path):
+    with explained(path):
         _refuse_there(path)
         temporary = temporary_of(path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -128,18 +127,18 @@ def write_together(files: Sequence[NewFile], *, sync: Sync = sync_at_once) -> No
         return
     folders: dict[Path, None] = {}
     for file in files:
-        with _explained(file.path):
+        with explained(file.path):
             for made in _make_folders(file.path.parent):
                 folders[made.parent] = None
             _write(file.path, file.data, file.mode, sync=False)
             folders[file.path.parent] = None
-    with _explained(files[0].path):
+    with explained(files[0].path):
         sync([file.path for file in files], list(folders))
 
 
 def make_folder(path: Path, mode: int = 0o755) -> None:
     """Make a folder and those above it, durably; one that is there stays as it is."""
-    with _explained(path):
+    with explained(path):
         for made in _make_folders(path, mode):
             _sync_path(made.parent)
 
@@ -150,7 +149,7 @@ def destroy(path: Path) -> None:
     On flash the old blocks may outlive this: what must be unreadable is also encrypted. What a
     cut-off write of the same file left is destroyed with it.
     """
-    with _explained(path):
+    with explained(path):
         removed = False
         for victim in (path, temporary_of(path)):
             try:
@@ -170,7 +169,7 @@ def destroy(path: Path) -> None:
 
 def discard(path: Path) -> bool:
     """Remove a file without waiting for the disk, True if it was there; a cut may bring it back."""
-    with _explained(path):
+    with explained(path):
         try:
             os.unlink(path)
         except FileNotFoundError:
@@ -181,7 +180,7 @@ def discard(path: Path) -> bool:
 def clear_left(path: Path) -> None:
     """Remove what a making of that file left beside it when it was cut off."""
     if discard(temporary_of(path)):
-        with _explained(path):
+        with explained(path):
             _sync_path(path.parent)
 
 
@@ -197,60 +196,6 @@ def temporary_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.new")
 
 
-class StationLock:
-    """Holds a station home for one process; the system lets go when the process ends, however."""
-
-    def __init__(self, home: Path, name: str = "lock") -> None:
-        self._path = home / name
-        self._descriptor = -1
-
-    def __enter__(self) -> StationLock:
-        """Take the lock. Raises StationBusy with the pid of the holder, or DurabilityError."""
-        with _explained(self._path):
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as exc:
-                written = os.pread(descriptor, 32, 0).strip()
-                os.close(descriptor)
-                pid = int(written) if written.isdigit() else None
-                raise StationBusy(
-                    f"the station home {self._path.parent} is in use by process {pid or 'unknown'}",
-                    remedy="Wait until that command ends, or end it; then run this one again.",
-                    pid=pid,
-                ) from exc
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-            self._descriptor = descriptor
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        os.ftruncate(self._descriptor, 0)
-        os.close(self._descriptor)
-        self._descriptor = -1
-
-
-@contextlib.contextmanager
-def turn(path: Path) -> Iterator[None]:
-    """Wait for other processes to be done with what a lock file stands for; then it is ours.
-
-    For moments: who waits is not told by whom. The system lets go when the process ends, however.
-    Raises DurabilityError.
-    """
-    with _explained(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _refuse_there(path: Path) -> None:
     if path.exists():
         clear_left(path)
@@ -258,7 +203,8 @@ def _refuse_there(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """What the disk refuses is a DurabilityError, which says what to do."""
     try:
         yield
     except FileExistsError:

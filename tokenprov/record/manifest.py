@@ -29,14 +29,7 @@ from tokenprov.record.entry import (
     encode_entry,
     validate_entry,
 )
-from tokenprov.record.files import (
-    NewFile,
-    create_durable,
-    destroy,
-    make_folder,
-    turn,
-    write_durable,
-)
+from tokenprov.record.files import NewFile, create_durable, destroy, make_folder, write_durable
 from tokenprov.record.folder import (
     CHECKPOINT,
     PENDING,
@@ -50,6 +43,7 @@ from tokenprov.record.growth import Addition, evidence_of, grown
 from tokenprov.record.history import LATEST, Life, token_name
 from tokenprov.record.index import Index, index_path, names_in
 from tokenprov.record.key_change import CHANGES
+from tokenprov.record.lock import turn
 from tokenprov.record.note import open_note, parse_note, sign_note
 from tokenprov.record.opening import Opening, commit_holder
 from tokenprov.record.people import Person, people_in

@@ -21,9 +21,10 @@ from pathlib import Path
 from tokenprov.errors import InputError, ManifestError
 from tokenprov.record.checkpoint import Checkpoint
 from tokenprov.record.entry import Entry, decode_entry
-from tokenprov.record.files import make_folder, turn, write_durable
+from tokenprov.record.files import make_folder, write_durable
 from tokenprov.record.folder import CHECKPOINT, ManifestFolder
 from tokenprov.record.key_change import changes_in, follow
+from tokenprov.record.lock import turn
 from tokenprov.record.note import Note, open_note, parse_note, sign_note
 from tokenprov.record.pin import ProofFrom, check_pin, proofs_in
 from tokenprov.record.signer import Cosigner
