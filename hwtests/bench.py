@@ -67,14 +67,10 @@ class Bench:
         self.station, self.folder = Station(home=home), home.parent
         if not (home / "station.toml").exists():
             home.parent.mkdir(parents=True, exist_ok=True)
-            roots = [f"--trust={path}" for path in trust]
-            well(tell("init", home, "--name", "bench", *roots))
+            well(tell("init", home, "--name", "bench", *(f"--trust={path}" for path in trust)))
+        self._stuck: BenchError | None = None  # what its order, not finished since, failed of first
         if subject.serial is not None:
             self.stock(subject.serial)
-
-    def elsewhere(self, name: str) -> Bench:
-        """The token at another station, which is new."""
-        return self.beside(f"{name}-{token_hex(4)}", self.subject)
 
     def beside(self, name: str, subject: Subject | None) -> Bench:
         """A token at another station, in a folder beside this one's."""
@@ -143,8 +139,7 @@ class Bench:
             self.place.abandon(
                 f"{self.place.token} was not touched, asked twice to {ears.asked[-1]}"
             )
-        in_a_reader = self.subject.module is None
-        if code not in (None, said.code) and in_a_reader and not self.place.is_there():
+        if code not in (None, said.code) and not self.subject.module and not self.place.is_there():
             self.place.abandon(f"{self.place.token} is gone{self.place.instead()}")
         return well(said, code)
 
@@ -211,7 +206,11 @@ class Bench:
         self.clear()
         if self.subject.is_card and self.last_kind() == "issued":
             return None
-        return self.tell(*self.batch(name, profile), *self.leave)
+        try:
+            return self.tell(*self.batch(name, profile), *self.leave)
+        except BenchError as error:
+            self._stuck = error
+            raise
 
     def make_nobodys(self) -> None:
         """Empty it as it left the factory; what is on it is wiped, whoever's it is."""
@@ -249,10 +248,12 @@ class Bench:
         """End its order; a batch of which nothing is begun, and nothing can be, is closed."""
         said = self.tell("batch", "run", batch, *self.leave, "--json", code=None)
         if begun or said.code not in (ORDERS_LEFT, CLOSED):
+            if said.code and self._stuck:
+                raise self._stuck  # the same again
             well(said)
+        self._stuck = None
         if said.code == ORDERS_LEFT:
-            why = ("--reason", REASON, "--operator", WHO)
-            self.tell("batch", "close", batch, *why, "--json")
+            self.tell("batch", "close", batch, "--reason", REASON, "--operator", WHO, "--json")
 
     def used(self) -> list[str]:
         """What somebody put on it, in words."""
@@ -273,8 +274,7 @@ class Bench:
 
     def give_back(self) -> None:
         """Empty it with what escrow has."""
-        key = self.key("token-administration")
-        why = ("--key", key, "--reason", REASON, "--operator", WHO)
+        why = ("--key", self.key("token-administration"), "--reason", REASON, "--operator", WHO)
         self.tell("return", self.serial, *why, "--json")
 
     def _reset(self) -> None:

@@ -111,14 +111,14 @@ class Run:
         if item.nodeid in self._items:
             before = self._outcomes.get(item.nodeid)
             seconds = made.duration + (before.seconds if before else 0)
-            if call.excinfo is not None and call.excinfo.value in self._first:
+            if call.excinfo is not None and call.when == "teardown" and self._was_said(item, call):
+                made.outcome, made.longrepr = "passed", None  # left to the next run
+            elif call.excinfo is not None and call.excinfo.value in self._first:
                 reason = f"what it needs failed in {self._first[call.excinfo.value]}"
                 self._note(item, Result.NOT_RUN, seconds, reason)
                 made.outcome = "skipped"
                 made.longrepr = (str(item.path), item.location[1] or 0, reason)
                 setattr(made, NOT_RUN, True)
-            elif call.excinfo is not None and call.when == "teardown" and item.session.shouldfail:
-                made.outcome, made.longrepr = "passed", None  # left to the next run: it was said
             elif call.excinfo is not None:
                 reason = _kind(call.excinfo)
                 if not self.config.getoption("report_serial"):
@@ -130,6 +130,13 @@ class Run:
             elif before is None or before.result is Result.PASSED:
                 self._note(item, Result.PASSED, seconds)
         return made
+
+    def _was_said(self, item: pytest.Item, call: pytest.CallInfo[None]) -> bool:
+        """Whether what is in the way of emptying the token is a finding already."""
+        first = self._first.get(call.excinfo.value) if call.excinfo else None
+        if first:
+            self._told.append(f"The token is not empty: what is in the way failed in {first}.")
+        return bool(first or item.session.shouldfail)
 
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport

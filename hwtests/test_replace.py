@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from secrets import token_hex
 
 import pytest
 
@@ -25,7 +26,7 @@ usages = ["client-auth"]
 def anew(nobodys: Bench, spare: Bench) -> Iterator[Bench]:
     """The token at a station that is new and has no other in stock; nobody has it in the end."""
     spare.make_nobodys()
-    yield nobodys.elsewhere("replaced")
+    yield nobodys.beside(f"replaced-{token_hex(4)}", nobodys.subject)
     nobodys.make_nobodys()
     spare.make_nobodys()
 

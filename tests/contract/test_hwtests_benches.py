@@ -154,18 +154,21 @@ def test_who_touches_when_asked_again_goes_on(bench: VirtualBench, tmp_path: Pat
 def test_what_a_token_does_not_take_is_one_finding(bench: VirtualBench, tmp_path: Path) -> None:
     """Where the token cannot be issued, its first test fails; those after it are not run, and why.
 
-    The last one is told that the token is not empty, as no root of it is trusted.
+    Nor can its order be finished, as no root of it is trusted: the end of the run says that it is
+    not empty, and that is no finding of its own.
     """
     serial = str(bench.serials[0])
-    command = ("hwtests/test_piv.py", "-k", "attested or costs", "--wipe", serial)
+    files = ("hwtests/test_piv.py", "hwtests/test_policies.py")
+    command = (*files, "-k", "test_its_key_is_attested or costs or touched", "--wipe", serial)
     done = hwtests(bench, tmp_path, *command, trust=False)
     assert done.returncode == FAILED, done.stdout + done.stderr
-    assert "2 not run" in done.stdout
+    assert "1 error, 3 not run" in done.stdout
+    assert "The token is not empty" in done.stdout
     ended = {one["test"]: one for one in report(tmp_path)["tests"]}
     first = ended.pop("hwtests/test_piv.py::test_its_key_is_attested")
     assert first["result"] == Result.FAILED
     not_run = [one["reason"] for one in ended.values() if one["result"] == Result.NOT_RUN]
-    assert not_run == [f"what it needs failed in {first['test']}"]
+    assert not_run == [f"what it needs failed in {first['test']}"] * 3
 
 
 def test_a_robot_that_is_gone_ends_the_run(bench: VirtualBench, tmp_path: Path) -> None:

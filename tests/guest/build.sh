@@ -84,6 +84,15 @@ find "$layer$stdlib" "$layer$PWD/.venv" -name '*.so*' -type f -print0 | xargs -0
 tar -C / -c -h --hard-dereference -T "$out/libraries" | unpack --skip-old-files
 .venv/bin/python -m compileall -q -j 2 "$layer$stdlib" -s "$layer" &>/dev/null || true  # templates are no Python
 
+# The certificates of a smart card that QEMU has (tests/guest/tests/test_strangers.py)
+card=$out/card
+rm -rf -- "$card"
+mkdir "$card"
+certutil -N -d "sql:$card" --empty-password
+for name in id sign encrypt; do
+    certutil -S -d "sql:$card" -s "CN=$name" -n "$name" -x -t ,, -z "$out/files" >/dev/null 2>&1
+done
+
 kernel=$(basename "$layer"/boot/vmlinuz-*)
 version=${kernel#vmlinuz-}
 mv "$layer/boot/$kernel" "$out/vmlinuz"

@@ -4,8 +4,8 @@ Its processor is emulated in software, so that it runs in a container. It starts
 (build.sh) to where its only service, worker.py, waits for the checkout, and with that to where it
 waits for a command; there it is kept, and starts from that moment the next time (`snapshot`). Then
 what belongs to this run is plugged in: the tokens of a bench, whose control socket is a port of the
-machine, so that tests in there move them about; a folder that the machine writes to; and ports for
-the command, what it says, and its exit code.
+machine, so that tests in there move them about; a monitor, by which they plug in devices of QEMU's
+own; a folder that the machine writes to; ports for the command, what it says, and its exit code.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ BUILD = ROOT / "build/guest"
 MEMORY = "1024M"
 ROOTS = "roots"  # in the folder that the machine writes to: what the virtual tokens attest under
 PORTS = "/dev/virtio-ports/tokenprov"  # the names of the machine's ports begin with it
+WITHIN = "plug"  # the port by which what runs in the machine reaches a monitor of it
 CONNECT_SECONDS = 60.0
 START_SECONDS = 300.0  # on a machine that does much else besides
 WAITS, READY = "guest: waits for a checkout", "guest: ready"  # what worker.py says on the console
@@ -82,7 +83,9 @@ class Machine:
     def __init__(self, hardware: list[str], out: Path, *more: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tpguest-"))
         self.console, self._out = out / "console.log", out
-        command = [*hardware, "-qmp", f"unix:{self.folder / 'monitor'},server=on,wait=off"]
+        command = [*hardware]
+        for name in ("monitor", WITHIN):
+            command += ["-qmp", f"unix:{self.folder / name},server=on,wait=off"]
         command += ["-serial", f"file:{self.console}", "-fsdev"]
         command += [f"local,id=out,path={out},security_model=none,multidevs=remap", *more]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
@@ -112,9 +115,10 @@ class Machine:
             where = {"chardev": f"usb{number}", "bus": "usb.0", "port": str(number + 1)}
             add("device_add", driver="usb-redir", **where)
         self._chardev("control", Path(environment[CONTROL_VARIABLE]), server=False)
+        self._chardev(WITHIN, self.folder / WITHIN, server=False)
         for name in ("output", "exit", "command"):
             self._chardev(name, self.folder / name, server=True)
-        for name in ("control", "output", "exit", "command"):
+        for name in ("control", WITHIN, "output", "exit", "command"):
             what = {"chardev": name, "name": f"tokenprov.{name}", "bus": "ports.0"}
             add("device_add", driver="virtserialport", **what)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,20 @@ SECONDS = 60.0  # that it may take for an answer
 
 class MachineError(Exception):
     """The machine did not do what it was asked for, and why."""
+
+
+def ask(
+    lines: Iterable[str], send: Callable[[bytes], object], command: str, **arguments: Any
+) -> Any:
+    """The answer to a command. Raises `MachineError` where it is refused, or none comes."""
+    send(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+    for line in lines:  # events come between
+        answer = json.loads(line)
+        if "error" in answer:
+            raise MachineError(f"{command}: {answer['error']['desc']}")
+        if "return" in answer:
+            return answer["return"]
+    raise MachineError(f"{command}: the machine has ended")
 
 
 class Monitor:
@@ -37,18 +52,10 @@ class Monitor:
 
     def ask(self, command: str, **arguments: Any) -> Any:
         """Its answer. Raises `MachineError` where it refuses, or is gone."""
-        said = {"execute": command, "arguments": arguments}
         try:
-            self._socket.sendall(json.dumps(said).encode() + b"\n")
-            for line in self._lines:  # events come between
-                answer = json.loads(line)
-                if "error" in answer:
-                    raise MachineError(f"{command}: {answer['error']['desc']}")
-                if "return" in answer:
-                    return answer["return"]
+            return ask(self._lines, self._socket.sendall, command, **arguments)
         except OSError as error:
             raise MachineError(f"{command}: {error}") from error
-        raise MachineError(f"{command}: the machine has ended")
 
     def close(self) -> None:
         """Leave it alone."""
