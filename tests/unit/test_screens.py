@@ -7,6 +7,7 @@ import io
 from rich.console import Console
 
 from tokenprov import events
+from tokenprov.station.board import Board
 from tokenprov.station.screens import table_screen
 
 _READER = "Yubico YubiKey OTP+FIDO+CCID {:02} 00"
@@ -58,3 +59,22 @@ def test_a_wide_terminal_has_a_bar() -> None:
     drawn = _drawn(160)
     assert "━" in drawn
     assert "12/13" not in drawn
+
+
+def test_the_seconds_left_for_a_reinsertion_are_counted_down() -> None:
+    """For the one reader whose token is awaited, whatever happens in the others."""
+    now = [100.0]
+    board = Board(clock=lambda: now[0])
+    wanted, other = _READER.format(0), _READER.format(1)
+    board(
+        events.ReinsertWanted(
+            reader=wanted, label="30000001", holder=_HOLDER, reason="reset FIDO2", seconds=60
+        )
+    )
+    for seconds, left in ((0.0, 60), (12.0, 48), (100.0, 0)):
+        now[0] = 100.0 + seconds
+        board(events.TokenSeen(reader=other, label="30000002", model="YubiKey", firmware="5.7.4"))
+        said = board.told(board.rows[wanted])
+        assert said == f"{left} s: take 30000001 out and put it in again: reset FIDO2"
+    board(events.ReinsertDone(reader=wanted))
+    assert " s: " not in board.told(board.rows[wanted])

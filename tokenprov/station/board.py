@@ -33,6 +33,7 @@ class Row:
     step: int = 0
     steps: int = 0
     text: str = ""
+    until: float = 0.0  # by the board's clock: when the token has to be back, with REINSERT
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,6 +88,7 @@ class Board:
                 row.light, row.text = Light.TOUCH, f"touch it now: {event.reason}"
             case events.ReinsertWanted():
                 row.light, row.label = Light.REINSERT, event.label
+                row.until = self.clock() + event.seconds
                 row.text = f"take {event.label} out and put it in again: {event.reason}"
             case events.TouchDone() | events.ReinsertDone():
                 row.light = Light.WORKING
@@ -113,6 +115,12 @@ class Board:
             case events.OrderFailed():
                 self.failed += 1
                 row.light, row.text = Light.STOPPED, event.reason
+
+    def told(self, row: Row) -> str:
+        """What is said of a reader now; while its token is awaited, with the seconds left for it."""
+        if row.light is Light.REINSERT:
+            return f"{max(0.0, row.until - self.clock()):.0f} s: {row.text}"
+        return row.text or str(row.light)
 
     @property
     def per_minute(self) -> float:

@@ -110,7 +110,7 @@ def _table(board: Board, width: int) -> Table:
             row.label,
             f"{row.holder} ({kit_name(row.position)})" if row.holder else "",
             bar if row.steps else "",
-            Text(row.text or str(row.light), style=_STYLES[row.light]),
+            Text(board.told(row), style=_STYLES[row.light]),
         )
     return table
 
