@@ -117,7 +117,7 @@ class Board:
                 row.light, row.text = Light.STOPPED, event.reason
 
     def told(self, row: Row) -> str:
-        """What is said of a reader now; while its token is awaited, with the seconds left for it."""
+        """What is said of a reader now; while its token is awaited, with the seconds left."""
         if row.light is Light.REINSERT:
             return f"{max(0.0, row.until - self.clock()):.0f} s: {row.text}"
         return row.text or str(row.light)
