@@ -131,7 +131,7 @@ class TokenKind(StrEnum):
     """What is in front of the station."""
 
     YUBIKEY = "yubikey"
-    SECURITY_KEY = "security-key"  # Yubico's with FIDO alone
+    SECURITY_KEY = "security-key"  # FIDO and no more, of any maker
     PIV_CARD = "piv-card"  # SP 800-73, of another maker
     PKCS11 = "pkcs11"  # whatever its maker's module makes of it
 

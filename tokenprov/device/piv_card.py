@@ -87,7 +87,7 @@ class PivCardApplet:
                 continue
             return
         raise NotSupported(
-            "this card is neither a YubiKey nor a PIV card",
+            "this card is neither a YubiKey nor a PIV card, nor has it FIDO2",
             remedy="If its maker gives a PKCS#11 module for it, use a profile with [pkcs11].",
         )
 

@@ -24,6 +24,7 @@ from tokenprov.device.card import PivCard
 from tokenprov.device.comeback import Link, moving
 from tokenprov.device.fido2 import Fido2, Surroundings
 from tokenprov.device.fido2_card import CardDevice
+from tokenprov.device.fido_card import FidoCard
 from tokenprov.device.hid import WatchedDevice, over_hid, plugged_in
 from tokenprov.device.hid_token import HidToken
 from tokenprov.device.hsmauth import HsmAuth
@@ -40,7 +41,7 @@ from tokenprov.device.secured import SecuredConnection
 from tokenprov.device.security_domain import SecurityDomain
 from tokenprov.device.translate import translated
 from tokenprov.device.watch import Watch
-from tokenprov.errors import NotSupported, WrongToken
+from tokenprov.errors import NotSupported, TokenRefused, WrongToken
 from tokenprov.model import TokenId, TokenKind
 from tokenprov.step import Operator
 from tokenprov.token import Keyring, Pkcs11Applet, SecureChannel
@@ -294,7 +295,7 @@ class YubiKey:
             )
 
 
-AnyToken = YubiKey | PivCard | Pkcs11Token | HidToken
+AnyToken = YubiKey | PivCard | FidoCard | Pkcs11Token | HidToken
 
 
 @contextmanager
@@ -326,11 +327,17 @@ def opened(
 
 def recognised(
     connection: PcscConnection, operator: Operator, link: Link | None = None
-) -> YubiKey | PivCard:
+) -> YubiKey | PivCard | FidoCard:
     """What is on a connection, by its answers. Raises `TokenError`."""
     try:
         return YubiKey(connection, operator, link)
     except NotAYubiKey:
         if YUBICO in maker_of(connection.atr).lower():
             raise  # one that is out of order is not to pass for a card
-        return PivCard(connection, operator)
+        try:
+            return PivCard(connection, operator)
+        except NotSupported as neither:
+            try:
+                return FidoCard(connection, operator)
+            except (NotSupported, TokenRefused):
+                raise neither from None
