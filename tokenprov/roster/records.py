@@ -128,4 +128,4 @@ def _cell(column: Column, member: Any, line: int, problems: Problems) -> str:
     else:
         remedy = "Write a string."
     problems.add(line, column.key, "the value is not a string", remedy)
-    return ""
+    return str(member) if isinstance(member, _Number) else ""
