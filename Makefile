@@ -20,7 +20,7 @@ help:
 	@echo 'make faults  batches that meet faults at random: SEED=… ROUNDS=…; the seed is printed'
 	@echo 'make usb-test  the tests that need a USB bus, in a virtual machine: keys, udev, doctor;'
 	@echo '            it fails after LIMIT=900 seconds'
-	@echo 'make usb-hwtests  the same for hwtests/, all of them on a virtual key'
+	@echo 'make usb-hwtests  the same for hwtests/, all of them on virtual keys'
 	@echo 'make lint   ruff and mypy alone'
 	@echo 'make setup  Debian packages, .venv and the project, where they are missing'
 	@echo 'make clean  remove build/'

@@ -5,21 +5,28 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from hwtests.report import FORMAT, Result
 from tests.hwtests_run import FAILED, ROOT, SECONDS, hwtests, report
+from tests.module_station import PUBLISHED
+from tests.softhsm import SOFTHSM, SoftHsm
 from tests.stations import Station
 from tokenprov.sim.bench import VirtualBench
 
 USAGE = 4  # pytest's exit code
+OTHERS = {
+    "--wipe-only-token": "security-key-5.7",
+    "token name": "piv-card-t0",
+}  # by a command's words
 A_REPORT = {
     "format": FORMAT,
     "token": {"model": "YubiKey 5 NFC", "firmware": "5.7.4", "virtual": True},
@@ -171,19 +178,31 @@ def commands_of_the_page() -> list[str]:
 def test_the_page_shows_what_works(two_keys: VirtualBench, tmp_path: Path, command: str) -> None:
     """Each command as it stands there; of tests, the way up to the first, as a person is wanted."""
     with contextlib.ExitStack() as benches:
-        bench = two_keys
-        if "--wipe-only-token" in command:
-            bench = benches.enter_context(VirtualBench(model="security-key-5.7", touch="never"))
-        done = given(command, bench, tmp_path)
+        serials, environment = [*map(str, two_keys.serials)], two_keys.environment
+        wanted = serials[0]
+        for words, model in OTHERS.items():
+            if words in command:
+                bench = benches.enter_context(VirtualBench(model=model, touch="never"))
+                serials, environment = [], bench.environment
+                wanted = "Virtual Smart Card Reader 00 00  "  # and the name that it was given
+        if "--module" in command:
+            hsm = SoftHsm.create(tmp_path / "hsm")
+            hsm.deliver("delivered", PUBLISHED)
+            environment = hsm.environment
+            listed = hsm.run("pkcs11-tool", "--module", str(SOFTHSM), "--list-token-slots")
+            serials = [wanted] = re.findall(r"serial num +: (\w+)", listed)[:1]
+        done = given(command, serials, environment, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    wanted = "::test_" if command.startswith("pytest") else str(two_keys.serials[0])
+    wanted = "::test_" if command.startswith("pytest") else wanted
     assert wanted in done.stdout or "no difference" in done.stdout
 
 
-def given(command: str, bench: VirtualBench, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Give it on a bench, with the serials of that and reports in the folder."""
-    for shown, serial in zip(("12345678", "12345679"), bench.serials, strict=False):
-        command = command.replace(shown, str(serial))
+def given(
+    command: str, serials: Sequence[str], environment: Mapping[str, str], folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """Give it before tokens with these serials, with reports in the folder."""
+    for shown, serial in zip(("12345678", "12345679"), serials, strict=False):
+        command = command.replace(shown, serial)
     if command.startswith("pytest"):
         command += " -p no:cacheprovider --collect-only -q"
     else:
@@ -195,7 +214,7 @@ def given(command: str, bench: VirtualBench, folder: Path) -> subprocess.Complet
         cwd=ROOT if command.startswith("pytest") else folder,
         env={
             **os.environ,
-            **bench.environment,
+            **environment,
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         },
         capture_output=True,
