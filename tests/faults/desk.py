@@ -22,6 +22,7 @@ from tests.faults.power import CUT_OFF, Log, contents
 from tests.issued import openssl
 from tests.people import added, approved
 from tests.stations import Station as Told
+from tests.time_authority import Authority
 from tests.token_under_test import Ins
 from tokenprov import home
 from tokenprov.attestation.anchors import certificates_in, fingerprint
@@ -85,19 +86,21 @@ class Deed:
 class Desk:
     """The station, with its home as it was before each command."""
 
-    def __init__(self, made: Station, log: Log) -> None:
+    def __init__(self, made: Station, log: Log, time: Authority) -> None:
         self.made, self.home, self.folder = made, made.home, made.folder
         self._desk = Told(home=made.home)
         made.fresh()
         issued = made.issue()
         assert issued.status == 0, issued.said
         self._words = {"home": str(log.there / "station"), "folder": str(self.folder)}
+        self._words |= {"tsa": time.url, "tsa_root": str(time.root)}
         self._words["issued"] = self._batch()
         self._wait()
         self._fail()
         self._trust()
         self._people()
         (self.home / "out").mkdir()
+        self._words["size"] = str(verify_manifest(self.home / "manifest").size)
         self.keep()
 
     def run(self, command: Sequence[str]) -> Run:

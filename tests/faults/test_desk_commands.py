@@ -13,6 +13,7 @@ import pytest
 from tests.crash.station import station
 from tests.faults.desk import WAITING, WHY, Deed, Desk, Trial
 from tests.faults.power import CHANGES, CUT_OFF, SYNCS, WAYS, Everything, Log, moments
+from tests.time_authority import time_authority
 
 JUDGED = 5  # moments of each command, at the most, in all ways; and twice as many kills
 GONE_ON = 3  # of these, from which the command is run again
@@ -104,6 +105,11 @@ DEEDS: Mapping[str, Deed] = {
         again=(THERE,),
         twice=True,
     ),
+    "manifest timestamp": Deed(
+        command=("manifest", "timestamp", "--tsa", "{tsa}", "--tsa-root", "{tsa_root}"),
+        makes=("manifest/timestamps/{size}-1.tsr",),
+        cut_off=frozenset({*CUT_OFF, "stray"}),
+    ),
     "manifest clock": Deed(
         command=("manifest", "clock", *WHY),
         kind="clock-corrected",
@@ -194,10 +200,13 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Log:
 
 
 @pytest.fixture(scope="module")
-def desk(log: Log) -> Iterator[Desk]:
+def desk(log: Log, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """Made once."""
-    with station(log.there, within=log.within) as made:
-        yield Desk(made, log)
+    with (
+        time_authority(tmp_path_factory.mktemp("tsa")) as time,
+        station(log.there, within=log.within) as made,
+    ):
+        yield Desk(made, log, time)
 
 
 @pytest.mark.parametrize("name", DEEDS)
