@@ -19,7 +19,7 @@ _SIGNS = {State.GOOD: "=", State.DOUBTFUL: "?", State.BAD: "!"}
 @as_json
 @click.pass_obj
 def doctor(home_path: Path, install_udev: bool, as_json: bool) -> None:
-    """Look at pcscd, nodes, clock and disk; say what mends what is wrong.
+    """Look at pcscd, nodes, clock, disk and signing keys; say what mends what is wrong.
 
     Exit code 3: something must be mended before tokens can be programmed.
     """

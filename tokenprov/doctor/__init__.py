@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tokenprov.doctor import clock, disk, nodes, polkit, service
+from tokenprov.doctor import clock, disk, keys, nodes, polkit, service
 from tokenprov.doctor.finding import Finding, State
 from tokenprov.doctor.rules import install
 
@@ -22,3 +22,4 @@ def examine(home: Path) -> Iterator[Finding]:
     yield from nodes.look()
     yield from clock.look()
     yield from disk.look(home)
+    yield from keys.look(home)

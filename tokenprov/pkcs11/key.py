@@ -67,13 +67,7 @@ def module_key(uri: Pkcs11Uri, ask_pin: Callable[[], Secret]) -> Iterator[Module
 
     Raises `InputError` where the URI names no module, token or key, or more than one; `TokenError`.
     """
-    path = uri.module_path or Path(os.environ.get(MODULE, ""))
-    if not path.is_file():
-        raise InputError(
-            "the URI names no PKCS#11 module that is there",
-            remedy=f"Add ?module-path=/path/to/module.so to it, or set {MODULE}.",
-        )
-    with Module(path) as module:
+    with Module(_module_of(uri)) as module:
         token = _one([one for one in module.tokens() if _is_meant(one, uri)], "token")
         pin = ask_pin()
         found = module.objects(token, pin)
@@ -92,6 +86,22 @@ def module_key(uri: Pkcs11Uri, ask_pin: Callable[[], Secret]) -> Iterator[Module
             label=private.label,
             public=public.public,
         )
+
+
+def find_token(uri: Pkcs11Uri) -> TokenInfo:
+    """The one token that a URI names; no PIN is needed. Raises as `module_key` does."""
+    with Module(_module_of(uri)) as module:
+        return _one([one for one in module.tokens() if _is_meant(one, uri)], "token")
+
+
+def _module_of(uri: Pkcs11Uri) -> Path:
+    path = uri.module_path or Path(os.environ.get(MODULE, ""))
+    if not path.is_file():
+        raise InputError(
+            "the URI names no PKCS#11 module that is there",
+            remedy=f"Add ?module-path=/path/to/module.so to it, or set {MODULE}.",
+        )
+    return path
 
 
 def read_pin(uri: Pkcs11Uri, ask: Callable[[str], Secret]) -> Secret:
