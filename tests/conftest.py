@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tokenprov.sim.attestation import ROOTS_FOLDER
 from tokenprov.sim.bench import VirtualBench
 
@@ -99,14 +100,11 @@ def run(bench: VirtualBench) -> Run:
         *command: str, code: int | None = 0, input: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         path = os.pathsep.join([str(PROGRAMS), os.environ["PATH"]])
-        done = subprocess.run(
+        done = forked.run(
             command,
-            capture_output=True,
-            text=True,
             input=input,
             timeout=COMMAND_SECONDS,
             env={**os.environ, **bench.environment, "PATH": path},
-            check=False,
         )
         if code is not None and done.returncode != code:
             pytest.fail(f"{' '.join(command)} gave {done.returncode}\n{done.stdout}{done.stderr}")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests import forked
 from tests.conftest import PROGRAMS
 from tests.stations import STANDARD, Said, Station, make_station
 from tokenprov.sim.bench import VirtualBench
@@ -81,16 +82,13 @@ class Issued:
         """
         path = os.pathsep.join([str(PROGRAMS), os.environ["PATH"]])
         own = {**self.bench.environment, **(secrets or {}), "PATH": path, "COLUMNS": "200"}
-        done = subprocess.run(
+        done = forked.run(
             command,
-            capture_output=True,
-            text=True,
             errors="replace",
             input=input,
             timeout=SECONDS,
             env={**os.environ, **own},
             cwd=self.station.home.parent,
-            check=False,
         )
         as_expected = done.returncode != 0 if code is None else done.returncode == code
         assert as_expected, f"{command}:\n{done.stdout}{done.stderr}"

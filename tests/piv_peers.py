@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from yubikit.core import TRANSPORT
 from yubikit.core.smartcard import SmartCardConnection
 from yubikit.piv import PivSession
 
+from tests import forked
 from tokenprov.sim.assembly import make_token
 from tokenprov.sim.bench import VirtualBench
 from tokenprov.sim.token import VirtualToken
@@ -72,17 +72,14 @@ class Peers:
     def run(self, *command: str, code: int | None = 0, input: str | None = None) -> str:
         """Run a program; gives what it said on both channels. None: any exit code."""
         path = os.pathsep.join([str(PROGRAMS), os.environ["PATH"]])
-        done = subprocess.run(
+        done = forked.run(
             command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+            merged=True,
             errors="replace",
-            input=input or "",
+            input=input,
             timeout=COMMAND_SECONDS,
             env={**os.environ, **self.bench.environment, "PATH": path, "COLUMNS": "200"},
             cwd=self.folder,
-            check=False,
         )
         if code is not None:
             assert done.returncode == code, f"{command} gave {done.returncode}:\n{done.stdout}"

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tokenprov.sim.bench import VirtualBench
 
 MODEL = "yubikey-5.7.4-nfc"
 SERIAL = 30_000_001
 PIN = "a1b2c3d4"
-YKMAN = Path(sys.executable).with_name("ykman")
 
 Ykman = Callable[..., str]
 
@@ -36,20 +36,11 @@ def ykman(reader: VirtualBench, tmp_path: Path) -> Ykman:
     reader.control.replace(0, model=MODEL, serial=SERIAL)
 
     def run(*arguments: str, code: int = 0, answers: str = "") -> str:
-        done = subprocess.run(
-            [
-                Path(sys.executable).with_name("ykman"),
-                "--reader",
-                "Contactless",
-                "fido",
-                *arguments,
-            ],
-            capture_output=True,
-            text=True,
+        done = forked.run(
+            ["ykman", "--reader", "Contactless", "fido", *arguments],
             input=answers,
             env={**os.environ, **reader.environment, "XDG_DATA_HOME": str(tmp_path)},
             timeout=30,
-            check=False,
         )
         printed = done.stdout + done.stderr
         assert done.returncode == code, printed
