@@ -10,7 +10,10 @@ libraries put off to their first use is done then, and not in each child. A chil
 
 from __future__ import annotations
 
+import atexit
+import functools
 import gc
+import itertools
 import json
 import os
 import select
@@ -56,25 +59,21 @@ class Run:
 
 
 class Program:
-    """Client of the fork server; `environment` leads it to a bench.
+    """Client of a fork server; `environment` leads its runs to a bench.
 
-    `within` is a command that it is started by: one that ends in running what is appended to it.
+    `within` is a command that a server of its own is started by, which ends in running what is
+    appended to it. Without one, the server is that of all programs of this process.
     """
 
     def __init__(self, environment: Mapping[str, str], within: Sequence[str] = ()) -> None:
         self._environment = dict(environment)
         self._within = tuple(within)
         self._process: subprocess.Popen[str] | None = None
+        self._number = 0  # of the run that was begun last
 
     def __enter__(self) -> Program:
-        self._process = subprocess.Popen(
-            [*self._within, sys.executable, "-m", "tests.crash.program"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).resolve().parents[2],
-            env={**os.environ, **self._environment},
-        )
+        own = {**os.environ, **self._environment}
+        self._process = _started(self._within, own) if self._within else _shared()
         return self
 
     def __exit__(
@@ -84,7 +83,7 @@ class Program:
         trace: TracebackType | None,
     ) -> None:
         process, self._process = self._process, None
-        if process is not None:
+        if process is not None and self._within:
             process.communicate()  # its input ends, and so does it
 
     def seen(self, path: Path) -> Path:
@@ -122,6 +121,9 @@ class Program:
     def _tell(self, request: Mapping[str, object]) -> None:
         incoming = self._running().stdin
         assert incoming is not None
+        self._number = next(_numbers)
+        environment = None if self._within else {**os.environ, **self._environment}
+        request = {**request, "number": self._number, "environment": environment}
         incoming.write(json.dumps(request) + "\n")
         incoming.flush()
 
@@ -129,10 +131,12 @@ class Program:
         """Wait for the run that was begun."""
         outgoing = self._running().stdout
         assert outgoing is not None
-        line = outgoing.readline()
-        if not line:
-            raise RuntimeError("the program's server has ended; it said why above")
-        answer = json.loads(line)
+        answer = {"number": 0}
+        while answer.pop("number") != self._number:  # one that nobody waited for comes before it
+            line = outgoing.readline()
+            if not line:
+                raise RuntimeError("the program's server has ended; it said why above")
+            answer = json.loads(line)
         points = [json.loads(line) for line in answer.pop("points").splitlines()]
         return Run(
             points=tuple(
@@ -146,6 +150,28 @@ class Program:
         if self._process is None:
             raise RuntimeError("the program's server is not running")
         return self._process
+
+
+_numbers = itertools.count(1)
+
+
+def _started(within: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*within, sys.executable, "-m", "tests.crash.program"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).resolve().parents[2],
+        env=environment,
+    )
+
+
+@functools.cache
+def _shared() -> subprocess.Popen[str]:
+    """The server of this process, from its first use on."""
+    process = _started((), os.environ)
+    atexit.register(process.communicate)  # its input ends, and so does it
+    return process
 
 
 def serve() -> None:
@@ -175,11 +201,15 @@ def serve() -> None:
                 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
                 os.dup2(out.fileno(), 1)
                 os.dup2(err.fileno(), 2)
+                if request["environment"] is not None:
+                    os.environ.clear()
+                    os.environ.update(request["environment"])
                 stop = tuple(request["stop"]) if request["stop"] else None
                 points = Points(told.fileno(), stop, request["late"])
                 program = programs[request["program"]]
                 _be_program(program, request["arguments"], points, request["world"])
             answer = {
+                "number": request["number"],
                 "status": _wait(pid),
                 "stdout": _text(out),
                 "stderr": _text(err),
