@@ -20,7 +20,7 @@ from fido2.utils import sha256
 from fido2.webauthn import AttestationObject
 
 from tokenprov.device.fido2_pin import Permission, PinAccess
-from tokenprov.device.translate import translated, understood
+from tokenprov.device.translate import translated
 from tokenprov.errors import NotSupported, NotVerified
 
 Touch = Callable[[str], AbstractContextManager[None]]
@@ -200,7 +200,7 @@ class Fido2:
         reason: str,
     ) -> bytes:
         """Make a credential that is not discoverable on a token without a PIN, with a touch."""
-        with translated("marking the token"), self._touch(reason), understood():
+        with translated("marking the token"), self._touch(reason):
             made = self._access.ctap.make_credential(client_data_hash, rp, user, parameters)
         return bytes(AttestationObject.create(made.fmt, made.auth_data, made.att_stmt))
 
@@ -211,7 +211,7 @@ class Fido2:
         allowed: list[Mapping[str, Any]] = [
             {"type": "public-key", "id": one} for one in credential_ids
         ]
-        with translated("looking for a mark"), understood():
+        with translated("looking for a mark"):
             try:
                 return self._access.ctap.get_assertion(
                     rp_id, client_data_hash, allowed, options={"up": False}
@@ -242,8 +242,7 @@ class Fido2:
         with translated(f"asserting for {rp_id}"):
             try:
                 if pin is None:
-                    with understood():
-                        return ask()
+                    return ask()
                 return self._access.authorized(pin, Permission.GET_ASSERTION, rp_id, ask_with)
             except CtapError as error:
                 if error.code == CtapError.ERR.NO_CREDENTIALS:
@@ -276,7 +275,7 @@ class Fido2:
                 "the FIDO2 authenticator cannot list its credentials", remedy="Use another token."
             )
         fields = CredentialManagement.RESULT
-        with translated("listing FIDO2 credentials"), understood():
+        with translated("listing FIDO2 credentials"):
             listed = self._manage(pin, lambda m: m.enumerate_creds(sha256(rp_id.encode())))
             return tuple(
                 (found[fields.USER]["id"], found[fields.CREDENTIAL_ID]["id"]) for found in listed

@@ -23,7 +23,7 @@ from fido2.ctap2.config import Config
 from fido2.ctap2.pin import ClientPin, PinProtocol
 from fido2.hid import CAPABILITY
 
-from tokenprov.device.translate import refused, translated, understood
+from tokenprov.device.translate import refused, translated
 from tokenprov.errors import NotSupported
 
 T = TypeVar("T")
@@ -71,7 +71,7 @@ class PinAccess:
             raise NotSupported(
                 "this token has no FIDO2, only U2F", remedy="Use a token with FIDO2."
             )
-        with translated("reading the FIDO2 authenticator"), understood():
+        with translated("reading the FIDO2 authenticator"):
             self.ctap = _Authenticator(self._device, strict_cbor=False)
 
     @property
@@ -106,7 +106,7 @@ class PinAccess:
         """Tries left and whether the token must be re-inserted before the next."""
         if self._tries is not None:
             return self._tries
-        with translated("reading the FIDO2 PIN's tries"), understood():
+        with translated("reading the FIDO2 PIN's tries"):
             retries, power_cycle = self._client.get_pin_retries()
         if not power_cycle:  # what ends that state does not show here
             self._tries = retries, False
@@ -115,7 +115,7 @@ class PinAccess:
     def set(self, pin: str) -> None:
         """Set the first PIN."""
         self._granted = self._tries = None
-        with translated("setting the FIDO2 PIN"), understood():
+        with translated("setting the FIDO2 PIN"):
             self._client.set_pin(pin)
         self.refresh()
 
@@ -130,21 +130,21 @@ class PinAccess:
             with translated(doing):
                 raise CtapError(CtapError.ERR.PIN_AUTH_BLOCKED)
         self._granted = None
-        try:
-            if Config.is_supported(self.info):  # what the next steps need
-                self._token(pin, Permission.AUTHENTICATOR_CFG)
-            else:
-                self._token(pin, Permission.GET_ASSERTION, "tokenprov.invalid")
-        except CtapError as error:
-            after, _ = self.retries()
-            told_to_change = error.code == CtapError.ERR.PIN_POLICY_VIOLATION or (
-                error.code == CtapError.ERR.PIN_INVALID and self.info.force_pin_change
-            )
-            if told_to_change and after >= before:
-                return
-            if error.code == CtapError.ERR.PIN_INVALID or after < before:
-                raise refused(doing, after) from error
-            with translated(doing):
+        with translated(doing):
+            try:
+                if Config.is_supported(self.info):  # what the next steps need
+                    self._token(pin, Permission.AUTHENTICATOR_CFG)
+                else:
+                    self._token(pin, Permission.GET_ASSERTION, "tokenprov.invalid")
+            except CtapError as error:
+                after, _ = self.retries()
+                told_to_change = error.code == CtapError.ERR.PIN_POLICY_VIOLATION or (
+                    error.code == CtapError.ERR.PIN_INVALID and self.info.force_pin_change
+                )
+                if told_to_change and after >= before:
+                    return
+                if error.code == CtapError.ERR.PIN_INVALID or after < before:
+                    raise refused(doing, after) from error
                 raise
 
     def _token(self, pin: str, permissions: Permission, rp_id: str | None = None) -> bytes:
@@ -163,8 +163,7 @@ class PinAccess:
             if Config.is_supported(self.info):
                 permissions |= Permission.AUTHENTICATOR_CFG
         self._tries = None
-        with understood():
-            value = self._client.get_pin_token(pin, permissions, rp_id)
+        value = self._client.get_pin_token(pin, permissions, rp_id)
         self._granted = _Granted(permissions=permissions, rp_id=rp_id, value=value)
         return value
 
@@ -179,12 +178,9 @@ class PinAccess:
         held = self._granted
         token = self._token(pin, permissions, rp_id)
         try:
-            with understood():
-                return command(self._client.protocol, token)
+            return command(self._client.protocol, token)
         except CtapError as error:
             if error.code not in _EXPIRED or held is None or held.value != token:
                 raise
         self._granted = None
-        token = self._token(pin, permissions, rp_id)
-        with understood():
-            return command(self._client.protocol, token)
+        return command(self._client.protocol, self._token(pin, permissions, rp_id))

@@ -139,15 +139,13 @@ class Piv:
         """Mutual authentication with the management key."""
         if len(key) != self.management_key_type.key_len:
             raise _wrong_management_key()
-        try:
-            self._session.authenticate(key)
-        except (ApduError, BadResponseError) as error:
-            if isinstance(error, ApduError) and is_missing(error.sw):
-                raise NotSupported(
-                    "authenticating with the management key: this token cannot do it",
-                    remedy="Use another token.",
-                ) from error
-            raise _wrong_management_key() from error
+        with translated("authenticating with the management key"):
+            try:
+                self._session.authenticate(key)
+            except (ApduError, BadResponseError) as error:
+                if isinstance(error, ApduError) and is_missing(error.sw):
+                    raise
+                raise _wrong_management_key() from error
         self._authenticated = True
 
     def verify_pin(self, pin: str) -> None:

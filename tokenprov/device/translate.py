@@ -72,10 +72,25 @@ def tries_left(sw: int) -> int | None:
 
 
 @contextmanager
+def _understood() -> Iterator[None]:
+    """Around libraries that take an answer of the token apart without looking at it first.
+
+    What they trip over there is the token's. Raises `BadResponseError`.
+    """
+    try:
+        yield
+    except (InvalidPinError, NotSupportedError):  # the maker's, which are ValueErrors too
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise BadResponseError(f"an answer that makes no sense: {type(error).__name__}") from error
+
+
+@contextmanager
 def translated(doing: str) -> Iterator[None]:
     """Run library calls; raise ours instead of theirs. `doing` stands in the message."""
     try:
-        yield
+        with _understood():
+            yield
     except InvalidPinError as error:
         raise refused(doing, error.attempts_remaining) from error
     except ApduError as error:
@@ -102,20 +117,6 @@ def translated(doing: str) -> Iterator[None]:
             remedy="Insert the token again; if it stays so, set it aside.",
             code=0,
         ) from error
-
-
-@contextmanager
-def understood() -> Iterator[None]:
-    """Around a library that takes an answer of the token apart without looking at it first.
-
-    What it trips over there is no error of ours. Raises `BadResponseError`.
-    """
-    try:
-        yield
-    except (InvalidPinError, NotSupportedError):  # the maker's, which are ValueErrors too
-        raise
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        raise BadResponseError(f"an answer that makes no sense: {type(error).__name__}") from error
 
 
 def refused(doing: str, retries_left: int | None) -> AuthenticationFailed:
