@@ -53,7 +53,7 @@ from tokenprov.record.files import create_durable, destroy, make_folder, sync_ea
 from tokenprov.record.folder import ManifestFolder
 from tokenprov.record.history import is_behind
 from tokenprov.record.ledger import Ledger
-from tokenprov.record.lock import StationLock
+from tokenprov.record.lock import StationLock, held, is_held
 from tokenprov.record.manifest import Addition, Manifest
 from tokenprov.record.resume import ResumeKeys
 from tokenprov.record.verifier_key import VerifierKey
@@ -260,20 +260,30 @@ def making(path: Path) -> Iterator[Path]:
     made = path.with_name(f".{path.name}.{os.getpid()}.new")
     make_folder(made, 0o700)
     try:
-        yield made
-        if path.exists():
-            path.rmdir()
-        os.rename(made, path)
-        sync_each([], [path.parent])
+        with held(made):
+            yield made
+            if path.exists():
+                path.rmdir()
+            os.rename(made, path)
+            sync_each([], [path.parent])
     finally:
         shutil.rmtree(made, ignore_errors=True)
 
 
 def clear_cut_off(path: Path) -> None:
-    """Remove what makings that were cut off left beside `path`: private keys lie in it."""
+    """Remove what makings that were cut off left beside `path`: private keys lie in it.
+
+    Whether one still goes on, its lock says; its process id, which may be another's after a start,
+    only where there are no locks.
+    """
     for left in path.parent.glob(f".{path.name}.*.new"):
         maker = left.name.removesuffix(".new").rpartition(".")[2]
-        if maker.isdigit() and not Path(f"/proc/{maker}").exists():
+        if not maker.isdigit():
+            continue
+        going_on = is_held(left)
+        if going_on is None:
+            going_on = Path(f"/proc/{maker}").exists()
+        if not going_on:
             shutil.rmtree(left)
 
 

@@ -1,4 +1,4 @@
-"""Who may write: a station home held by one process, and turns for moments (flock(2)).
+"""Who may write: a home or a folder held by one process, and turns for moments (flock(2)).
 
 The system lets go when the process ends, however it ends.
 """
@@ -68,3 +68,31 @@ def turn(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder that is being made, so that nobody takes it for one that was cut off."""
+    with explained(folder):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # NFS locks no folders: it is told by `is_held`
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_held(folder: Path) -> bool | None:
+    """Whether a process holds that folder; None where the file system locks no folders."""
+    with explained(folder):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return False

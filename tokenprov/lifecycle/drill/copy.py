@@ -27,6 +27,7 @@ from tokenprov.record.escrow import (
     generate_custodian,
     private_from_pem,
 )
+from tokenprov.record.lock import held
 from tokenprov.record.verify import verify_manifest
 from tokenprov.token import Token
 
@@ -70,7 +71,8 @@ def _beside(home: Path) -> Iterator[Path]:
     folder = home.with_name(f".{home.name}.{os.getpid()}.new")
     folder.mkdir(0o700)
     try:
-        yield folder
+        with held(folder):
+            yield folder
     finally:
         shutil.rmtree(folder)
 

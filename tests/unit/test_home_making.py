@@ -1,0 +1,28 @@
+"""Folders that are made whole: what was cut off is told from a making that goes on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tokenprov.home import clear_cut_off, making
+from tokenprov.record.files import make_folder
+
+
+def test_what_was_cut_off_goes_whoever_has_its_number_now(tmp_path: Path) -> None:
+    """After a start of the machine a process id is another's: secrets would lie there for good."""
+    left = tmp_path / f".shares.{os.getppid()}.new"
+    make_folder(left)
+    (left / "share-1.txt").write_text("words")
+    clear_cut_off(tmp_path / "shares")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_goes_on_stays(tmp_path: Path) -> None:
+    """A folder that is held is somebody's; so are those of other names."""
+    other = tmp_path / ".other.1.new"
+    make_folder(other)
+    with making(tmp_path / "shares") as made:
+        clear_cut_off(tmp_path / "shares")
+        assert made.is_dir()
+    assert {path.name for path in tmp_path.iterdir()} == {"shares", other.name}
