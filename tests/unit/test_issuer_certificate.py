@@ -181,3 +181,18 @@ def test_an_attestation_without_serial_is_enough(ca: LocalCa) -> None:
     ca.issue(request_for(key, attestation=attested(key, serial=None)), NOW)
     other = p256()
     ca.issue(request_for(other, request_id="ab12cd34-0008/9a", token_serial=None), NOW)
+
+
+@pytest.mark.parametrize("minutes", [0, 90])
+def test_an_authority_backdates_as_its_settings_say(tmp_path: Path, minutes: int) -> None:
+    """Never to before its own certificate begins."""
+    LocalCa.create(tmp_path / "ca", "Example Test CA", NOW)
+    (tmp_path / "ca" / "ca.toml").write_text(f"backdate-minutes = {minutes}\n")
+    authority = LocalCa.open(tmp_path / "ca")
+    late = NOW + timedelta(days=1)
+    issued = x509.load_der_x509_certificate(authority.issue(request_for(p256()), late).der)
+    assert issued.not_valid_before_utc == late - timedelta(minutes=minutes)
+    early = x509.load_der_x509_certificate(authority.issue(request_for(p256()), NOW).der)
+    assert early.not_valid_before_utc == max(
+        NOW - timedelta(minutes=minutes), authority.certificate.not_valid_before_utc
+    )

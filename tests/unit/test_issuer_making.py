@@ -168,6 +168,7 @@ def test_a_chain_that_does_not_hold_together(root: Path, tmp_path: Path) -> None
         ("surprise = true", "surprise"),
         ('attestation = "perhaps"', "attestation"),
         ("whole-list-days = 0", "whole-list-days"),
+        ("backdate-minutes = -1", "backdate-minutes"),
         ("crl-url = ", "Invalid value"),
     ],
 )

@@ -41,7 +41,7 @@ from tokenprov.issuer.ca.names import alternative_names
 from tokenprov.issuer.protocol import CertificateRequest, Usage
 from tokenprov.secret import RandomBytes
 
-BACKDATED = timedelta(minutes=5)
+BACKDATED = timedelta(minutes=5)  # of what is not for holders
 SERIAL_LENGTH = 20  # bytes, RFC 5280, 4.1.2.2
 RESPONDER_VALIDITY = timedelta(days=90)
 _MAX_COMMON_NAME = 64  # characters, RFC 5280, A.1: ub-common-name
@@ -108,8 +108,8 @@ def build_certificate(
     if settings.policies:
         extensions.append((policies(settings.policies), False))
     extensions += [(extension, False) for extension in lookups(signer.settings)]
-    subject = common_name(settings.subject)
-    return signer.sign(subject, key, now - BACKDATED, end, extensions, random)
+    subject, start = common_name(settings.subject), now - signer.settings.backdated
+    return signer.sign(subject, key, start, end, extensions, random)
 
 
 def build_responder(

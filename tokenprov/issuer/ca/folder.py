@@ -61,7 +61,13 @@ class CaSettings(BaseModel):
     attestation: Demand = Demand.IF_PRESENT
     whole_list_days: Annotated[int, Field(strict=True, ge=1, le=365)] = 7
     delta_list_hours: Annotated[int, Field(strict=True, ge=1, le=24 * 365)] = 24
+    backdate_minutes: Annotated[int, Field(strict=True, ge=0, le=24 * 60)] = 5
     key: Annotated[str, Field(pattern=r"^pkcs11:")] | None = None
+
+    @property
+    def backdated(self) -> timedelta:
+        """How long before their making certificates begin: clocks elsewhere may be behind."""
+        return timedelta(minutes=self.backdate_minutes)
 
     @property
     def whole_list_validity(self) -> timedelta:
