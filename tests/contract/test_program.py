@@ -59,3 +59,11 @@ def test_a_question_that_nobody_can_answer_is_an_error_in_words(tmp_path: Path) 
     assert "an answer is asked for, and standard input has ended" in called.stderr
     assert "GetPassWarning" not in called.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_day_in_another_order_is_told_the_one_that_is_taken() -> None:
+    """31.12. and 12/31 can be misread; a day that is none is refused, too."""
+    for wrong in ("31.12.2031", "12/31/2031", "2031-02-30"):
+        called = _called("waiver", "grant", "pin", "--until", wrong, "--reason", "x")
+        assert called.returncode == 2
+        assert f"{wrong!r} is no day: write it as year-month-day, 2031-12-31" in called.stderr

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key, load_ssh_public_key
 
 from tokenprov.cli.ca_authority import authority, opened
+from tokenprov.cli.day import DAY
 from tokenprov.cli.output import as_json, print_json, print_table
 from tokenprov.errors import InputError
 from tokenprov.home import Home, now
@@ -45,7 +46,7 @@ def public(home_path: Path, name: str) -> None:
 @click.option("--token", "serial", help="In place of KEY: the token with this serial, issued here.")
 @click.option("--slot", default="9a", show_default=True, help="With --token: which of its keys.")
 @click.option("--id", "holder_id", help="With KEY: the holder, as on a roster.")
-@click.option("--last-day", type=click.DateTime(["%Y-%m-%d"]), help="With KEY: the holder's.")
+@click.option("--last-day", type=DAY, help="With KEY: the holder's.")
 @click.option("--principal", multiple=True, required=True, help="An account to log in to.")
 @click.option("--days", type=int, default=1, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="As id_x-cert.pub; else stdout.")

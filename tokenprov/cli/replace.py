@@ -11,6 +11,7 @@ import click
 from tokenprov.batch import BatchWork
 from tokenprov.cli.batch import ORDERS_LEFT, screen
 from tokenprov.cli.custodians import custodian_key
+from tokenprov.cli.day import DAY
 from tokenprov.cli.lifecycle import cause_options, print_parts, reason_with
 from tokenprov.cli.output import print_json
 from tokenprov.errors import EscrowError, InputError
@@ -34,7 +35,7 @@ from tokenprov.steps.piv.history import RetiredKey
 @click.option("--profile", "profile_name", help="Today's profile.  [default: the old token's]")
 @click.option(
     "--until",
-    type=click.DateTime(["%Y-%m-%d"]),
+    type=DAY,
     help="The last day of a token that stands in for one that was forgotten.",
 )
 @click.option(

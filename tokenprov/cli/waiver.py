@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tokenprov.cli.custodians import recorded
+from tokenprov.cli.day import DAY
 from tokenprov.cli.output import as_json, print_json, print_table
 from tokenprov.cli.signing import agreed
 from tokenprov.errors import InputError
@@ -26,7 +27,7 @@ def waiver() -> None:
 
 @waiver.command()
 @click.argument("rule")
-@click.option("--until", required=True, type=click.DateTime(["%Y-%m-%d"]), help="Its last day.")
+@click.option("--until", required=True, type=DAY, help="Its last day.")
 @click.option("--token", "serial", help="For this token alone.")
 @click.option("--holder", "holder_id", help="For this holder alone (the id of the roster).")
 @click.option("--batch", "batch_id", help="For this batch alone.")
