@@ -88,3 +88,28 @@ def test_a_card_that_answers_to_the_makers_name_is_no_yubikey(answer: str) -> No
     line = Senseless(MANAGEMENT, SELECT, answer)
     with pytest.raises(NotSupported, match="is not a YubiKey"):  # by its ATR it is one
         recognised(cast(PcscConnection, line), cast(Any, Finger()))
+
+
+@pytest.mark.parametrize("sw", ["6985", "6a80", "6d00"])
+def test_a_serial_that_piv_keeps_to_itself(sw: str) -> None:
+    """It is told by the management application alone, and PIV works all the same."""
+    token = yubikey(Senseless(PIV, 0xF8, sw))
+    assert (token.piv().serial(), token.id.serial) == (None, str(SERIAL))
+
+
+def test_an_algorithm_that_a_token_lacks_is_told_as_that() -> None:
+    """The one parameter of GENERATE is refused (SP 800-73-4 part 2, 3.3.2)."""
+    token = yubikey(Senseless(PIV, 0x47, "6a80"))
+    with pytest.raises(NotSupported, match="makes no key of eccp256") as raised:
+        _generate(token)
+    assert "another algorithm" in str(raised.value)
+
+
+@pytest.mark.parametrize("sw", ["6a88", "6a82", "6a83"])
+def test_metadata_of_the_management_key_that_is_not_found(sw: str) -> None:
+    """Its algorithm is found by asking, and the PIN's tries by an empty VERIFY."""
+    piv = yubikey(Senseless(PIV, 0xF7, sw)).piv()
+    assert piv.management_key_is_default() is None
+    assert piv.pin_tries().remaining == 3
+    piv.authenticate(FACTORY_MANAGEMENT_KEY)
+    assert piv.key(SLOT.AUTHENTICATION) is None

@@ -25,8 +25,15 @@ from yubikit.piv import (
 
 from tokenprov.device.piv_certificate import certificate_in
 from tokenprov.device.piv_memory import RememberingSession
-from tokenprov.device.translate import counts_tries, is_absent, is_missing, translated, tries_left
-from tokenprov.errors import AuthenticationFailed, NotSupported
+from tokenprov.device.translate import (
+    counts_tries,
+    generating,
+    is_absent,
+    is_missing,
+    translated,
+    tries_left,
+)
+from tokenprov.errors import AuthenticationFailed, NotSupported, TokenRefused
 from tokenprov.token import KeyState, Tries
 from tokenprov.token.piv import PrivateKey
 
@@ -75,11 +82,11 @@ class Piv:
         return self._pin_verified
 
     def serial(self) -> str | None:
-        """The serial, decimal; None where the applet gives none."""
+        """The serial, decimal; None where the applet gives none, or keeps it to itself."""
         try:
             with translated("reading the serial"):
                 return str(self._session.get_serial() or "") or None
-        except NotSupported:
+        except (NotSupported, TokenRefused):
             return None
 
     # Reference data
@@ -222,7 +229,7 @@ class Piv:
         self, slot: SLOT, algorithm: KEY_TYPE, pin: PIN_POLICY, touch: TOUCH_POLICY
     ) -> bytes:
         """Generate, overwriting; the caller has looked."""
-        with translated(f"generating a key in {slot:02x}"):
+        with generating(slot, algorithm):
             return _spki(self._session.generate_key(slot, algorithm, pin, touch))
 
     def import_key(self, slot: SLOT, key: PrivateKey, pin: PIN_POLICY, touch: TOUCH_POLICY) -> None:

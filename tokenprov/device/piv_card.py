@@ -33,6 +33,7 @@ from tokenprov.device.piv_certificate import certificate_in, certificate_object,
 from tokenprov.device.translate import (
     KEY_IS_THERE,
     counts_tries,
+    generating,
     is_absent,
     is_accident,
     is_missing,
@@ -222,7 +223,7 @@ class PivCardApplet:
         if pin is not PIN_POLICY.DEFAULT or touch is not TOUCH_POLICY.DEFAULT:
             raise _beyond(f"a policy for the key in {slot:02x}")
         self._empty.discard(slot)
-        with translated(f"generating a key in {slot:02x}"):
+        with generating(slot, algorithm):
             template = Tlv(TAG_TEMPLATE, Tlv(TAG_ALGORITHM, bytes([algorithm])))
             answer = self._exchange.send(INS_GENERATE, 0, slot, template, answers=True)
             return public_key(algorithm, answer)

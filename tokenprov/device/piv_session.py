@@ -17,7 +17,7 @@ from yubikit.piv import (
     SlotMetadata,
 )
 
-from tokenprov.device.translate import KEY_IS_THERE, is_missing
+from tokenprov.device.translate import KEY_IS_THERE, is_absent, is_missing
 
 INS_GENERAL_AUTHENTICATE = 0x87  # SP 800-73-4 part 2, 3.2.4
 REF_MANAGEMENT = 0x9B  # part 1, table 4b
@@ -42,14 +42,16 @@ class Session(PivSession):
 
     has_metadata = True
 
-    def _metadata(self, read: Callable[[], _T]) -> _T:
+    def _metadata(self, read: Callable[[], _T], *, always_there: bool = True) -> _T:
+        """`always_there`: what it is of; that it is not found says then that metadata is not."""
         try:
             return read()
         except NotSupportedError:
             self.has_metadata = False
             raise
         except ApduError as error:
-            if not is_missing(error.sw) and error.sw != SW.DATA_INVALID:  # what one token answers
+            without = is_missing(error.sw) or always_there and is_absent(error.sw)
+            if not without and error.sw != SW.DATA_INVALID:  # what one token answers
                 raise
             self.has_metadata = False
             raise NotSupportedError("no metadata") from error
@@ -65,7 +67,7 @@ class Session(PivSession):
 
     def get_slot_metadata(self, slot: SLOT) -> SlotMetadata:
         read = super().get_slot_metadata
-        return self._metadata(lambda: read(slot))
+        return self._metadata(lambda: read(slot), always_there=False)
 
     def find_management_key_type(self) -> None:
         """Take the first algorithm for which the token gives a witness."""

@@ -19,6 +19,7 @@ from yubikit.core import (
 from yubikit.core import TimeoutError as YubikitTimeout
 from yubikit.core.otp import CommandRejectedError
 from yubikit.core.smartcard import SW, ApduError
+from yubikit.piv import KEY_TYPE
 
 from tokenprov.errors import (
     AuthenticationBlocked,
@@ -117,6 +118,22 @@ def translated(doing: str) -> Iterator[None]:
             remedy="Insert the token again; if it stays so, set it aside.",
             code=0,
         ) from error
+
+
+@contextmanager
+def generating(slot: int, algorithm: KEY_TYPE) -> Iterator[None]:
+    """As `translated`, around GENERATE (SP 800-73-4 part 2, 3.3.2), whose one parameter is that."""
+    doing = f"generating a key in {slot:02x}"
+    with translated(doing):
+        try:
+            yield
+        except ApduError as error:
+            if error.sw != SW.INCORRECT_PARAMETERS:
+                raise
+            raise NotSupported(
+                f"{doing}: this token makes no key of {algorithm.name.lower()} (SW {error.sw:04X})",
+                remedy="Write another algorithm in the profile, or use another token.",
+            ) from error
 
 
 def refused(doing: str, retries_left: int | None) -> AuthenticationFailed:
