@@ -13,9 +13,12 @@ from fido2.ctap2.base import Ctap2
 from tests.ceremonies import NOW, ORDER
 from tests.fido2_applet import World
 from tests.fido2_device import Differing, Held, Notes, party
+from tokenprov.attestation import Anchors
+from tokenprov.directory.marks import Marks
 from tokenprov.errors import (
     AttestationError,
     AuthenticationBlocked,
+    NotSupported,
     NotVerified,
     TokenConflict,
     TokenError,
@@ -226,6 +229,18 @@ def test_an_answer_without_sense_is_told_as_one(tmp_path: Path, command: int, an
 
     with pytest.raises(TokenRefused, match="answer makes no sense"):
         looked_at_and_made()
+
+
+@pytest.mark.parametrize("status", [0x35, 0x36])
+def test_a_token_that_takes_no_mark_without_a_pin(tmp_path: Path, status: int) -> None:
+    """AlwaysUv is on and no PIN set: it cannot be told from another one, and that is said."""
+    device = Senseless(World())
+    device.command, device.answer = 1, bytes([status])
+    held, marking = Held(device), Marks(tmp_path, anchors=Anchors.load(None)).begin("0" * 32)
+    with pytest.raises(NotSupported, match=r"no credential without a PIN.*alwaysUv"):
+        held.fido2().make_mark(
+            marking.client_data.hash, marking.rp, marking.user, marking.parameters, "know it again"
+        )
 
 
 def test_a_second_run_writes_nothing(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ Touch = Callable[[str], AbstractContextManager[None]]
 T = TypeVar("T")
 
 U2F = "U2F_V2"  # in getInfo's versions (CTAP 2.1, 6.4)
+_WANTS_PIN = (CtapError.ERR.PUAT_REQUIRED, CtapError.ERR.PIN_NOT_SET)
 PLATFORM_MANAGED = 2  # enterprise attestation that this platform vouches for (CTAP 2.1, 7.1.3)
 
 
@@ -201,7 +202,16 @@ class Fido2:
     ) -> bytes:
         """Make a credential that is not discoverable on a token without a PIN, with a touch."""
         with translated("marking the token"), self._touch(reason):
-            made = self._access.ctap.make_credential(client_data_hash, rp, user, parameters)
+            try:
+                made = self._access.ctap.make_credential(client_data_hash, rp, user, parameters)
+            except CtapError as error:
+                if error.code not in _WANTS_PIN:
+                    raise
+                raise NotSupported(
+                    "marking the token: it makes no credential without a PIN, and has none"
+                    " (alwaysUv is on?)",
+                    remedy="Switch alwaysUv off, or use a token whose serial can be read.",
+                ) from error
         return bytes(AttestationObject.create(made.fmt, made.auth_data, made.att_stmt))
 
     def proof_of_mark(
