@@ -1,10 +1,10 @@
 """Programs beside the product, run as `subprocess.run` does, without starting Python for each.
 
-    python -m tests.forked FOLDER       listens at FOLDER/line until its standard input ends
+    python -m tests.forked NAME FOLDER      listens at FOLDER/line until its standard input ends
 
-The server has imported the libraries of the stock ykman and does nothing else: each of its children
-is that program, imported anew, with arguments, environment, folder and channels of its own. Every
-other program is started.
+The server has imported the libraries of a program and does nothing else: each of its children is
+that program, imported anew, with arguments, environment, folder and channels of its own. Programs
+that are not in `KNOWN` are started.
 """
 
 from __future__ import annotations
@@ -23,12 +23,32 @@ import tempfile
 import traceback
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
-YKMAN = "ykman"
-PROGRAM = "ykman._cli.__main__"  # what the command of that name calls `main` of
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A program in Python: its function, modules that are imported before, and packages anew."""
+
+    module: str
+    function: str
+    before: tuple[str, ...] = ()
+    anew: tuple[str, ...]
+
+
+KNOWN = {
+    # it looks at its environment while it is imported
+    "ykman": Known(module="ykman._cli.__main__", function="main", anew=("ykman",)),
+    "pytest": Known(
+        module="pytest",
+        function="main",
+        before=("hwtests.bench",),
+        anew=("hwtests", "tests"),  # which it imports in its own way
+    ),
+}
 CHANNELS = ("stdin", "stdout", "stderr")
 MESSAGE = 1 << 17  # bytes, at most
 
@@ -49,8 +69,8 @@ def run(
         given.write((input or "").encode())
         given.seek(0)
         channels = (given, out, out if merged else err)
-        if command[0] == YKMAN:
-            code = _server().run(command, env, cwd or Path.cwd(), channels, timeout)
+        if command[0] in KNOWN:
+            code = _server(command[0]).run(command, env, cwd or Path.cwd(), channels, timeout)
         else:
             files = dict(zip(CHANNELS, channels, strict=True))
             code = subprocess.run(
@@ -63,11 +83,11 @@ def run(
 class Server:
     """Client of the server, which ends with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         folder = tempfile.TemporaryDirectory(prefix="fork-")
         self._line = f"{folder.name}/line"
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.forked", folder.name],
+            [sys.executable, "-m", "tests.forked", name, folder.name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=Path(__file__).resolve().parents[1],
@@ -100,9 +120,9 @@ class Server:
 
 
 @functools.cache
-def _server() -> Server:
-    """One for a process, from its first use on."""
-    return Server()
+def _server(name: str) -> Server:
+    """One for a process and a program, from its first use on."""
+    return Server(name)
 
 
 def _ended(process: subprocess.Popen[bytes], folder: tempfile.TemporaryDirectory[str]) -> None:
@@ -116,11 +136,12 @@ def _text(file: IO[bytes], errors: str) -> str:
         return text.read()
 
 
-def serve(folder: Path) -> None:
+def serve(known: Known, folder: Path) -> None:
     """Answer requests until the input ends; then end the programs that still run."""
-    import_module(PROGRAM)
-    for name in [one for one in sys.modules if one.partition(".")[0] == YKMAN]:
-        del sys.modules[name]  # it looks at its environment while it is imported
+    for module in (known.module, *known.before):
+        import_module(module)
+    for name in [one for one in sys.modules if one.partition(".")[0] in known.anew]:
+        del sys.modules[name]
     gc.collect()
     gc.freeze()
     running: set[int] = set()
@@ -133,7 +154,7 @@ def serve(folder: Path) -> None:
             message, channels, _, _ = socket.recv_fds(line, MESSAGE, len(CHANNELS))
             pid = os.fork()
             if pid == 0:
-                _be_program(json.loads(message), channels, line)
+                _be_program(known, json.loads(message), channels, line)
             line.close()
             for one in channels:
                 os.close(one)
@@ -143,7 +164,9 @@ def serve(folder: Path) -> None:
         os.kill(one, signal.SIGKILL)
 
 
-def _be_program(request: Mapping[str, Any], channels: Sequence[int], line: socket.socket) -> None:
+def _be_program(
+    known: Known, request: Mapping[str, Any], channels: Sequence[int], line: socket.socket
+) -> None:
     """The child: run, say how it ended, and leave without what the server would do at its end."""
     code: object = 1
     for number, channel in enumerate(channels):
@@ -154,8 +177,7 @@ def _be_program(request: Mapping[str, Any], channels: Sequence[int], line: socke
     sys.argv = request["command"]
     sys.modules["__main__"].__package__ = None  # click names a program by it
     try:
-        import_module(PROGRAM).main()
-        code = 0
+        sys.exit(getattr(import_module(known.module), known.function)())
     except SystemExit as end:
         code = end.code or 0
         if not isinstance(code, int):  # words, as Python prints them
@@ -171,4 +193,4 @@ def _be_program(request: Mapping[str, Any], channels: Sequence[int], line: socke
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]))
+    serve(KNOWN[sys.argv[1]], Path(sys.argv[2]))

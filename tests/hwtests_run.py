@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests import forked
 from tokenprov.sim.bench import VirtualBench
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,17 +50,13 @@ def started(
     environment: Mapping[str, str], folder: Path, *arguments: str, robot: str
 ) -> subprocess.CompletedProcess[str]:
     """Start them before the tokens that the environment leads to."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    command = ["pytest", "-p", "no:cacheprovider", *arguments]
     where = ["--bench-home", str(folder / "station"), "--report", str(folder / "report.json")]
-    return subprocess.run(
+    return forked.run(
         [*command, "--operator-command", robot, *where],
         cwd=ROOT,
         env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
         timeout=SECONDS,
-        check=False,
     )
 
 

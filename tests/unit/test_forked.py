@@ -1,4 +1,4 @@
-"""What runs the stock ykman without starting it each time, against starting it."""
+"""What runs the stock ykman without starting it each time, beside starting it."""
 
 from __future__ import annotations
 
