@@ -43,8 +43,7 @@ def meant(port: int) -> Sequence[str]:
     serial = bench.renew(port)
     control.set_touch(serial, "never")
     if port == SECURITY_KEY:
-        for other in (KEY, OLDER_KEY):
-            bench.pull(other)
+        bench.pull(KEY, OLDER_KEY)
     control.close()  # the machine's port has room for one: the robot takes it
     return ("--wipe-only-token",) if port == SECURITY_KEY else ("--wipe", str(serial))
 

@@ -47,20 +47,24 @@ class Bench:
         wait_for(there)
         return found[0]
 
-    def pull(self, port: int) -> None:
-        """Pull it, and wait until the kernel knows."""
-        self.control.remove(self.serial(port))
-        wait_for(lambda: not any(one.port.endswith(f"-{port + 1}") for one in usb_tokens()))
+    def pull(self, *ports: int) -> None:
+        """Pull what is there, and wait until the kernel knows."""
+        for port in ports:
+            self.control.remove(self.serial(port))
+        ends = tuple(f"-{port + 1}" for port in ports)
+        wait_for(lambda: not any(one.port.endswith(ends) for one in usb_tokens()))
 
-    def insert(self, port: int) -> UsbToken:
-        """Put it back."""
-        self.control.insert(self.serial(port))
-        return self._settled(port)
+    def insert(self, *ports: int) -> UsbToken:
+        """Put them back; gives the first one."""
+        for port in ports:
+            self.control.insert(self.serial(port))
+        return self._settled(*ports)
 
-    def _settled(self, port: int) -> UsbToken:
-        self.usb(port)
+    def _settled(self, *ports: int) -> UsbToken:
+        for port in ports:
+            self.usb(port)
         subprocess.run(["udevadm", "settle"], check=True)
-        return self.usb(port)
+        return self.usb(ports[0])
 
     def renew(self, port: int = KEY) -> int:
         """Put a factory-fresh token of the same model in its place; gives its serial."""
@@ -110,7 +114,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.2)
+        time.sleep(0.1)
 
 
 def started(function: Callable[[], object], streams: Sequence[int] = ()) -> int:

@@ -72,11 +72,9 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Station:
 def only(bench: Bench, request: pytest.FixtureRequest) -> Iterator[int]:
     """The port of one token with none beside it."""
     others = {KEY, SECURITY_KEY, OLDER_KEY} - {request.param}
-    for port in others:
-        bench.pull(port)
+    bench.pull(*others)
     yield request.param
-    for port in others:
-        bench.insert(port)
+    bench.insert(*others)
 
 
 @pytest.fixture(autouse=True)

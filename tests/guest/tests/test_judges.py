@@ -54,11 +54,9 @@ def serial(bench: Bench) -> int:
 @pytest.fixture(scope="module")
 def alone(bench: Bench, serial: int) -> Iterator[int]:
     """The same with nothing beside it."""
-    for port in (SECURITY_KEY, OLDER_KEY):
-        bench.pull(port)
+    bench.pull(SECURITY_KEY, OLDER_KEY)
     yield serial
-    for port in (SECURITY_KEY, OLDER_KEY):
-        bench.insert(port)
+    bench.insert(SECURITY_KEY, OLDER_KEY)
 
 
 @pytest.fixture(scope="module")

@@ -64,10 +64,10 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Station:
 
 def test_they_are_named_or_left_alone(strangers: Bench, station: Station) -> None:
     """The card is said to be none that is known; the rest is not spoken of; doctor is content."""
-    listed = station.run("token", "list", "--json").document
+    listed = station.tell("token", "list", "--json").document
     (card,) = [one for one in listed if one["trouble"]]
     assert "Gemplus" in card["reader"]
-    assert card["trouble"] == NO_TOKEN
+    assert card["trouble"].startswith(NO_TOKEN)
     assert sorted(one["serial"] for one in listed if one["serial"]) == sorted(
         str(strangers.serial(port)) for port in (KEY, OLDER_KEY)
     )
@@ -80,15 +80,14 @@ def test_they_are_named_or_left_alone(strangers: Bench, station: Station) -> Non
 
 def test_a_batch_takes_none_of_them(strangers: Bench, station: Station) -> None:
     """Alone on the bus they are passed over, with the reason; nothing is begun or recorded."""
-    for port in (KEY, SECURITY_KEY, OLDER_KEY):
-        strangers.pull(port)
+    strangers.pull(KEY, SECURITY_KEY, OLDER_KEY)
     assert usb_tokens() == ()
     said = station.tell(*station.batch(), "--without-serial", "1", "--wait", "2")
-    for port in (KEY, SECURITY_KEY, OLDER_KEY):
-        strangers.insert(port)
+    strangers.insert(KEY, SECURITY_KEY, OLDER_KEY)
     assert said.code == ORDERS_LEFT, said.err
     passed_over = said.only("TokenPassedOver")
-    assert (passed_over["reason"], "Gemplus" in passed_over["label"]) == (NO_TOKEN, True)
+    assert passed_over["reason"].startswith(NO_TOKEN)
+    assert "Gemplus" in passed_over["label"]
     assert not {"TokenReady", "OrderStarted"} & {one["event"] for one in said.events}
     assert said.document["counts"] == {"open": 1, "working": 0, "issued": 0, "failed": 0}
     assert station.entries() == []

@@ -56,9 +56,8 @@ def before(bench: Bench, users: dict[str, int]) -> None:
     """No rules of ours."""
     UDEV_RULES.unlink(missing_ok=True)
     shell("udevadm control --reload && udevadm settle")
-    for port in (KEY, SECURITY_KEY):  # a node keeps the rights that it was given before
-        bench.pull(port)
-        bench.insert(port)
+    bench.pull(KEY, SECURITY_KEY)  # a node keeps the rights that it was given before
+    bench.insert(KEY, SECURITY_KEY)
 
 
 def test_without_the_rules_the_seat_has_fido_alone(

@@ -118,12 +118,15 @@ class Keyboard:
         self.pending = Asked(request=request, data=payload[:length])
 
     def answer(self, data: bytes | None) -> None:
-        """The token answered what was pending; None where it refused, or wrote."""
-        self.pending = None
+        """The token answered what was pending; None where it refused, or wrote.
+
+        Another thread may read meanwhile: it finds the request pending until the answer is there.
+        """
         if data is not None:
             checked = len(data) > 2 and crc16(data) == CRC_RESIDUE
             self._answer = data if checked else with_crc(data)
             self._at = 0
+        self.pending = None
 
     def read(self, status: bytes, waits: int | None) -> bytes:
         """Give a feature report. `status` is the applet's, `waits` the seconds for a touch."""
