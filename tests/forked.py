@@ -1,10 +1,10 @@
-"""Programs beside the product, run as `subprocess.run` does, without starting Python for each.
+"""Programs in Python, run as `subprocess.run` does, without starting Python for each.
 
     python -m tests.forked NAME FOLDER      listens at FOLDER/line until its standard input ends
 
 The server has imported the libraries of a program and does nothing else: each of its children is
-that program, imported anew, with arguments, environment, folder and channels of its own. Programs
-that are not in `KNOWN` are started.
+that program, imported anew, with arguments, environment, folder and channels of its own. Other
+programs are started.
 """
 
 from __future__ import annotations
@@ -36,12 +36,17 @@ class Known:
     module: str
     function: str
     before: tuple[str, ...] = ()
-    anew: tuple[str, ...]
+    anew: tuple[str, ...] = ()
 
 
 KNOWN = {
     # it looks at its environment while it is imported
     "ykman": Known(module="ykman._cli.__main__", function="main", anew=("ykman",)),
+    "tokenprov": Known(
+        module="tokenprov.cli",
+        function="main",
+        before=tuple(f"tokenprov.cli.{name}" for name in ("batch", "token", "escrow", "manifest")),
+    ),
     "pytest": Known(
         module="pytest",
         function="main",

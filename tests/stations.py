@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import forked
 from tokenprov.cli import main
 
 SECONDS = 60.0
@@ -90,7 +91,12 @@ class Station:
 
     def run(self, *arguments: str | Path) -> Said:
         """Run a command as a program of its own."""
-        return ended(self.start(*arguments))
+        done = forked.run(
+            ["tokenprov", "--home", str(self.home), *map(str, arguments)],
+            env={**os.environ, **self.environment},
+            timeout=SECONDS,
+        )
+        return Said(code=done.returncode, out=done.stdout, err=done.stderr)
 
     def roster(self, holders: int = 1, name: str = "roster") -> Path:
         """A roster of so many holders, beside the home."""
