@@ -93,6 +93,41 @@ def test_create_durable_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lim
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("limit", range(6))
+def test_a_second_name_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    """What a making left between its link and its unlink is the file: it is not written into."""
+    path = tmp_path / "a"
+    create_durable(path, b"old content")
+    os.link(path, files.temporary_of(path))
+    with monkeypatch.context() as patch:
+        count_calls(patch, limit)
+        with pytest.raises(Cut):
+            write_durable(path, b"new")
+    assert path.read_bytes() in (b"old content", b"new")
+    write_durable(path, b"newer")
+    assert path.read_bytes() == b"newer"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_disk_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is made on FAT, too, and is exclusive there."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))  # as link(2) says
+
+    monkeypatch.setattr(os, "link", refuse)
+    create_durable(tmp_path / "a", b"first")
+    with created_whole(tmp_path / "b") as file:
+        file.write(b"first")
+    for name in "ab":
+        with pytest.raises(FileExistsError):
+            create_durable(tmp_path / name, b"second")
+        assert (tmp_path / name).read_bytes() == b"first"
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
 def test_create_durable_is_exclusive(tmp_path: Path) -> None:
     """What is there is not replaced."""
     create_durable(tmp_path / "key", b"first")

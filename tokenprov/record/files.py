@@ -3,8 +3,9 @@
 Rules:
 - A file is replaced whole: written beside its place, synced, renamed over it, the folder synced.
   Whatever instant the power fails, the old content or the new is there, never a mixture.
-- What was left by a cut-off write has a name that the next write of the same file reuses, and that
-  goes where it is asked for or found to be made (`refuse_there`): it may be a secret.
+- What was left by a cut-off write has a name that the next write of the same file reuses, never
+  its content, and that goes where it is asked for or found to be made (`refuse_there`): it may be a
+  secret.
 - One writer per path at a time: the station's lock (`lock`) sees to processes, the callers to
   threads.
 - Full, read-only and failing disks become `DurabilityError`, which says what to do.
@@ -34,6 +35,9 @@ _REMEDIES = {
     errno.EPERM: "Give the user who runs tokenprov the right to write there.",
 }
 
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP)  # of a file system without, as FAT is (link(2))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewFile:
@@ -53,9 +57,8 @@ def write_durable(path: Path, data: bytes, mode: int = 0o644) -> None:
     Raises DurabilityError; the old content is then still there.
     """
     with explained(path):
-        temporary = temporary_of(path)
-        _write(temporary, data, mode, sync=True)
-        os.replace(temporary, path)
+        _write_beside(path, data, mode)
+        os.replace(temporary_of(path), path)
         _sync_path(path.parent)
 
 
@@ -66,10 +69,9 @@ def create_durable(path: Path, data: bytes, mode: int = 0o644) -> None:
     """
     with explained(path):
         _refuse_there(path)
-        temporary = temporary_of(path)
-        _write(temporary, data, mode, sync=True)
-        os.link(temporary, path)  # fails where the name is taken, which replace does not
-        discard(temporary)
+        _write_beside(path, data, mode)
+        _name(path)
+        discard(temporary_of(path))
         _sync_path(path.parent)
 
 
@@ -81,16 +83,14 @@ def created_whole(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """
     with explained(path):
         _refuse_there(path)
-        temporary = temporary_of(path)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            with open(os.open(temporary, flags, mode), "wb") as file:
+            with open(_open_beside(path, mode), "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.link(temporary, path)
+            _name(path)
         finally:
-            discard(temporary)
+            discard(temporary_of(path))
         _sync_path(path.parent)
 
 
@@ -130,7 +130,7 @@ def write_together(files: Sequence[NewFile], *, sync: Sync = sync_at_once) -> No
         with explained(file.path):
             for made in _make_folders(file.path.parent):
                 folders[made.parent] = None
-            _write(file.path, file.data, file.mode, sync=False)
+            _write(os.open(file.path, _FLAGS | os.O_TRUNC, file.mode), file.data, sync=False)
             folders[file.path.parent] = None
     with explained(files[0].path):
         sync([file.path for file in files], list(folders))
@@ -217,9 +217,35 @@ def explained(path: Path) -> Iterator[None]:
         ) from exc
 
 
-def _write(path: Path, data: bytes, mode: int, *, sync: bool) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(path, flags, mode)
+def _open_beside(path: Path, mode: int) -> int:
+    """A new file beside `path`: one that is left goes, as it may be another name of `path` itself.
+
+    Where a making was cut off between its link and its unlink, truncating the one empties both.
+    """
+    temporary = temporary_of(path)
+    try:
+        return os.open(temporary, _FLAGS | os.O_EXCL, mode)
+    except FileExistsError:
+        os.unlink(temporary)
+        return os.open(temporary, _FLAGS | os.O_EXCL, mode)
+
+
+def _write_beside(path: Path, data: bytes, mode: int) -> None:
+    _write(_open_beside(path, mode), data, sync=True)
+
+
+def _name(path: Path) -> None:
+    """Give what was written beside `path` that name. Raises FileExistsError where it is taken."""
+    try:
+        os.link(temporary_of(path), path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _refuse_there(path)
+        os.replace(temporary_of(path), path)
+
+
+def _write(descriptor: int, data: bytes, *, sync: bool) -> None:
     try:
         _write_all(descriptor, data)
         if sync:
