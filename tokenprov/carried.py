@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
 
 from tokenprov.errors import InputError, IssuerError
-from tokenprov.home import Home, clear_cut_off, making
+from tokenprov.home import Home
 from tokenprov.issuer.answers import certificates_in_file, is_authority, spki
 from tokenprov.issuer.offline import Offline, Waiting, offline_authorities
 from tokenprov.model import Json, OrderState
-from tokenprov.record.files import create_durable
+from tokenprov.record.file_set import create_files
+from tokenprov.record.files import temporary_of
 
 LIST = "requests.csv"
 _COLUMNS = ("file", "request", "authority", "token", "holder", "name", "subject", "days", "usages")
@@ -55,32 +56,38 @@ class Carried:
 
 
 def export_requests(home: Home, folder: Path, batch: str = "") -> list[Carried]:
-    """Write the requests that wait (of a batch) into `folder`, with a list of them: all or none.
+    """Write the requests that wait (of a batch) into `folder`, and a list of them when all are.
 
-    Raises `InputError` where the folder holds something, `DurabilityError`.
+    The same again goes on where it was cut off. Raises `InputError` where the folder holds a list
+    or something else, `DurabilityError`.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(
-            f"{folder} is there and not empty", remedy="Name a folder that is not there yet."
-        )
     found = [
         one
         for _, one in _open(home)
         if not one.is_answered and (not batch or one.request_id.startswith(f"{batch}-"))
     ]
-    clear_cut_off(folder)
-    lines: list[tuple[str, ...]] = [_COLUMNS]
-    written = []
-    with making(folder) as made:
-        for one in found:
-            carried = _carried(one, file=f"{one.request_id.replace('/', '-')}.csr")
-            create_durable(made / carried.file, one.document["csr"].encode())
-            lines.append(_row(one, carried))
-            written.append(carried)
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(lines)
-        create_durable(made / LIST, text.getvalue().encode())
+    written = [_carried(one, file=f"{one.request_id.replace('/', '-')}.csr") for one in found]
+    files = {
+        carried.file: one.document["csr"].encode()
+        for one, carried in zip(found, written, strict=True)
+    }
+    _refuse_other(folder, files)
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(_COLUMNS)
+    lines.writerows(_row(one, carried) for one, carried in zip(found, written, strict=True))
+    create_files(folder, {**files, LIST: text.getvalue().encode()})
     return written
+
+
+def _refuse_other(folder: Path, names: Collection[str]) -> None:
+    """Raises `InputError` for what is no export of these that was cut off before its list."""
+    made = [folder / name for name in names]
+    cut_off = {*made, *map(temporary_of, (*made, folder / LIST))}
+    if folder.exists() and not (folder.is_dir() and cut_off.issuperset(folder.iterdir())):
+        raise InputError(
+            f"{folder} is there and not empty", remedy="Name a folder that is not there yet."
+        )
 
 
 def import_certificates(

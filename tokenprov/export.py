@@ -21,7 +21,8 @@ from tokenprov.errors import EscrowError, InputError
 from tokenprov.home import Home
 from tokenprov.model import OrderState, Purpose, SecretKind
 from tokenprov.papers import Kit, Packed, labels, letters
-from tokenprov.record.files import clear_left, create_durable, make_folder, refuse_there
+from tokenprov.record.file_set import ANOTHER, create_files
+from tokenprov.record.files import create_durable, make_folder, refuse_there
 from tokenprov.record.rows import Batch, EnvelopeState, OrderRecord
 from tokenprov.secret import Secret
 
@@ -29,7 +30,6 @@ COLUMNS = (
     *("holder_id", "name", "email", "place", "kit", "serial", "model", "firmware"),
     *("profile", "issued", "batch", "order", "entry"),
 )
-_ANOTHER = "Name another folder; nothing is written over."
 PINS = {
     SecretKind.PIV_PIN: "PIN (smart card)",
     SecretKind.FIDO_PIN: "PIN (FIDO2)",
@@ -41,20 +41,11 @@ PINS = {
 def export(home: Home, batch: Batch, folder: Path) -> tuple[Path, ...]:
     """Write `tokens.csv` and `labels.pdf`; gives their paths. Raises `InputError`."""
     issued = _issued(home, batch)
-    made = {
-        folder / "tokens.csv": _table(home, issued).encode(),
-        folder / "labels.pdf": labels(list(_kits(issued, {}))),
+    files = {
+        "tokens.csv": _table(home, issued).encode(),
+        "labels.pdf": labels(list(_kits(issued, {}))),
     }
-    there = [path for path in made if path.exists()]
-    for path in there:
-        if len(there) == len(made) or path.read_bytes() != made[path]:
-            refuse_there(path, _ANOTHER)
-    make_folder(folder)
-    for path, data in made.items():
-        clear_left(path)
-        if path not in there:
-            create_durable(path, data)
-    return tuple(made)
+    return create_files(folder, files)
 
 
 def export_letters(
@@ -66,7 +57,7 @@ def export_letters(
     """
     issued = _issued(home, batch)
     path = folder / "pin-letters.pdf"
-    refuse_there(path, _ANOTHER)
+    refuse_there(path, ANOTHER)
     orders = {record.id for record in issued}
     envelopes = [
         envelope

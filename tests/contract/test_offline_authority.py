@@ -50,8 +50,11 @@ class Site:
     def export(self, name: str = "out") -> list[Path]:
         """The files of the requests that wait, as they were exported."""
         out = self.vault.with_name(name)
+        out.mkdir()  # as a stick that is mounted is there, and empty
+        mounted = out.stat().st_ino
         said = self.station.tell("issuer", "export-requests", out, "--json")
         assert said.code == 0, said.err
+        assert out.stat().st_ino == mounted
         assert faults(said.document, DOCUMENTED) == []
         listed = [one["file"] for one in said.document]
         with (out / "requests.csv").open(newline="") as file:
