@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     have the same authorities, which take more time to make than the rest of a bench.
     """
     if "TMPDIR" not in os.environ and MEMORY.is_dir():
+        _clear_killed(MEMORY)
         found = os.statvfs(MEMORY)
         programs_run = not found.f_flag & os.ST_NOEXEC  # tests build some
         if programs_run and found.f_bavail * found.f_frsize >= ROOM:
@@ -46,6 +48,14 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.TemporaryDirectory(prefix="roots-")
         os.environ[ROOTS_FOLDER] = f"{folder.name}/roots"
         config.add_cleanup(folder.cleanup)
+
+
+def _clear_killed(memory: Path) -> None:
+    """Remove what runs left there that were killed; pytest itself would keep it for three days."""
+    for lock in memory.glob("pytest-of-*/pytest-[0-9]*/.lock"):
+        with contextlib.suppress(OSError, ValueError):  # another run clears, too
+            if not Path("/proc", str(int(lock.read_text()))).exists():
+                shutil.rmtree(lock.parent)
 
 
 def pytest_collection_finish() -> None:

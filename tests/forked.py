@@ -68,7 +68,10 @@ def run(
     merged: bool = False,
     errors: str = "strict",
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end; `merged`: what it says on both channels is its standard output."""
+    """Run a program to its end; `merged`: what it says on both channels is its standard output.
+
+    Raises `subprocess.TimeoutExpired`; the program is ended then.
+    """
     with contextlib.ExitStack() as stack:
         given, out, err = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(3))
         given.write((input or "").encode())
@@ -116,10 +119,14 @@ class Server:
             line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE)
             line.connect(self._line)
             socket.send_fds(line, [request.encode()], [one.fileno() for one in channels])
+            pid = int(line.recv(MESSAGE))
             line.settimeout(timeout)
             try:
                 answer = line.recv(MESSAGE)
             except TimeoutError:
+                with contextlib.suppress(ProcessLookupError, TimeoutError):
+                    os.kill(pid, signal.SIGKILL)
+                    line.recv(MESSAGE)  # which ends as it does
                 raise subprocess.TimeoutExpired(command, timeout) from None
         return int(answer) if answer else -signal.SIGKILL
 
@@ -172,7 +179,8 @@ def serve(known: Known, folder: Path) -> None:
 def _be_program(
     known: Known, request: Mapping[str, Any], channels: Sequence[int], line: socket.socket
 ) -> None:
-    """The child: run, say how it ended, and leave without what the server would do at its end."""
+    """The child: say which it is, run, say how it ended; no end as the server would have it."""
+    line.send(str(os.getpid()).encode())
     code: object = 1
     for number, channel in enumerate(channels):
         os.dup2(channel, number)

@@ -43,9 +43,16 @@ def test_it_is_as_if_it_was_started(tmp_path: Path, arguments: tuple[str, ...], 
     assert started.returncode == code
 
 
-def test_who_takes_too_long_is_given_up(tmp_path: Path) -> None:
-    """As `subprocess.run` does it."""
-    (tmp_path / "waits.py").write_text("import time\ntime.sleep(60)\n")
+def test_who_takes_too_long_is_ended(tmp_path: Path) -> None:
+    """As `subprocess.run` does it: nothing of it goes on beside the next test."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    (tmp_path / "waits.py").write_text(
+        "import os, time\nos.open('pipe', os.O_WRONLY)\ntime.sleep(3600)\n"
+    )
     command = ["ykman", "script", "-f", "waits.py"]
     with pytest.raises(subprocess.TimeoutExpired):
         forked.run(command, env=os.environ, cwd=tmp_path, timeout=2.0)
+    assert os.read(end, 1) == b""  # an error, as long as it holds the other end
+    os.close(end)

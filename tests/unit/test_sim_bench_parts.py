@@ -131,18 +131,21 @@ def test_a_finger_comes_when_the_policy_says() -> None:
 
 def test_a_pull_is_felt_however_short_it_is() -> None:
     """Whoever waits for a touch, or computes, stops when pulled, also where it is back by then."""
-    finger = Finger(TouchPolicy.parse("never", patience=60))
+    finger, felt = Finger(TouchPolicy.parse("never", patience=60)), threading.Event()
 
     def pulled_and_back() -> None:
-        with finger._wake:  # so that both have happened when the waiting thread looks
-            finger.pulled()
-            finger.plugged()
+        while not felt.wait(0.05):  # before and while somebody waits
+            with finger._wake:  # so that both have happened when the waiting thread looks
+                finger.pulled()
+                finger.plugged()
 
-    threading.Timer(0.05, pulled_and_back).start()
-    assert not finger.wait()
+    pulling = threading.Thread(target=pulled_and_back)
+    pulling.start()
     began = time.monotonic()
-    threading.Timer(0.05, pulled_and_back).start()
+    assert not finger.wait()
     finger.sleep(60)
+    felt.set()
+    pulling.join()
     assert time.monotonic() - began < 60
 
 
