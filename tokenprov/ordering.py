@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Iterator
 
 from tokenprov.errors import ProfileError
 from tokenprov.home import Home
@@ -70,13 +71,19 @@ def open_elsewhere(home: Home, made: Batch) -> list[str]:
     mine = {one.order.holder.id for one in home.ledger.orders(made.id)}
     return [
         other.id
-        for other in home.ledger.batches()
+        for other in unclosed(home)
         if other.id != made.id
-        and home.ledger.closed_by(other.id) is None
         and any(
             one.order.holder.id in mine for one in home.ledger.orders(other.id, OrderState.OPEN)
         )
     ]
+
+
+def unclosed(home: Home) -> Iterator[Batch]:
+    """The batches of rosters that go on; the one order of a replacement is that of its command."""
+    for batch in home.ledger.batches():
+        if home.ledger.closed_by(batch.id) is None and home.ledger.works.find(batch.id) is None:
+            yield batch
 
 
 def clear_batch(

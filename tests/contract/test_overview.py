@@ -51,7 +51,7 @@ def test_what_needs_somebody_soon(station: Station, token: TokenUnderTest) -> No
 
     assert station.tell("stock", "never", "999", "--reason", "the director's own").code == 0
     more = station.roster(2, "more")
-    assert station.tell("batch", "new", more, "--profile", STANDARD, "--json").code == 0
+    begun_later = station.tell("batch", "new", more, "--profile", STANDARD, "--json")
     lost = ("replace", token.serial, "--reason", "lost", "--later")
     assert station.tell(*lost).code == 8
     told = seen(station)
@@ -63,6 +63,9 @@ def test_what_needs_somebody_soon(station: Station, token: TokenUnderTest) -> No
     shown = station.tell("overview").out
     for text in ("Begun and not finished", "Batches that are not done", token.serial):
         assert text in shown
+    another = station.tell("batch", "new", more, "--profile", STANDARD, "--kit", "2").err
+    assert another.count("has open orders") == 1, another  # a replacement is not one to close
+    assert f"batch close {begun_later.document['batch']} " in another
 
 
 def test_a_suspended_token_is_nobodys_spare(station: Station, token: TokenUnderTest) -> None:

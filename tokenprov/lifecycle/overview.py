@@ -19,6 +19,7 @@ from tokenprov.home import Home
 from tokenprov.lifecycle import renewal
 from tokenprov.lifecycle.renewal import Expiring
 from tokenprov.model import Holder, OrderState
+from tokenprov.ordering import unclosed
 from tokenprov.policy.survey import Survey, survey
 from tokenprov.record.history import State
 from tokenprov.record.rows import Batch
@@ -106,11 +107,8 @@ def _stock(home: Home, seen: Survey) -> int:
 
 
 def _unfinished_batches(home: Home) -> Iterator[Left]:
-    """Those of rosters: the one order of a replacement is that of its command."""
-    for batch in home.ledger.batches():
-        if home.ledger.works.find(batch.id) is not None:
-            continue
+    for batch in unclosed(home):
         counts = home.ledger.count_orders(batch.id)
         left = sum(counts.values()) - counts[OrderState.ISSUED]
-        if left and home.ledger.closed_by(batch.id) is None:
+        if left:
             yield Left(batch=batch, left=left, failed=counts[OrderState.FAILED])
