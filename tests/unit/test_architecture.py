@@ -8,6 +8,7 @@ words of the field, and that the virtual tokens share no code with what programs
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -143,3 +144,13 @@ def test_only_cli_catches_everything(path: Path) -> None:
         if isinstance(node, ast.ExceptHandler) and part_of(path) != "cli":
             caught = ast.unparse(node.type) if node.type else "everything"
             assert caught not in {"everything", "Exception", "BaseException"}, node.lineno
+
+
+def test_the_design_names_each_part() -> None:
+    """Whoever looks for a file finds it in the layout, and nothing there is gone."""
+    design = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    tree = design.split("\n    tokenprov/\n")[1].split("\n    profiles/")[0]
+    named = re.findall(r"^      (\w+(?:\.py|/)) ", tree, re.MULTILINE)
+    parts = [path.relative_to(PACKAGE).parts for path in SOURCES]
+    there = {f"{top}/" if below else top for top, *below in parts if not top.startswith("__")}
+    assert sorted(named) == sorted(there)
