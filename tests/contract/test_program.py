@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,16 @@ def test_output_that_has_no_room_is_an_error_in_words(arguments: tuple[str, ...]
     assert called.returncode == 3
     assert called.stderr.startswith("Error: what is shown cannot be written: No space left")
     assert "Traceback" not in called.stderr
+
+
+@pytest.mark.parametrize("arguments", [("profile", "list"), ("profile", "list", "--json")])
+def test_a_reader_that_has_enough_ends_it_without_a_word(arguments: tuple[str, ...]) -> None:
+    """As with `| head -1`: neither a trace nor a success."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    called = _called(*arguments, out=writing)
+    os.close(writing)
+    assert (called.returncode, called.stderr) == (1, "")
 
 
 def test_a_question_that_nobody_can_answer_is_an_error_in_words(tmp_path: Path) -> None:

@@ -26,7 +26,15 @@ case "$(pwd -P)/" in
     ;;
 esac
 
-fingerprint() { { pwd -P; cat -- "${inputs[@]}"; } | sha256sum | cut -d' ' -f1; }
+# Of Python and of the packages that are taken from here, too, which may be others since
+fingerprint() {
+    {
+        pwd -P
+        cat -- "${inputs[@]}"
+        .venv/bin/python -VV
+        if [[ -f $out/packages ]]; then xargs dpkg-query -W <"$out/packages"; fi
+    } | sha256sum | cut -d' ' -f1
+}
 if [[ -f $stamp && $(<"$stamp") == "$(fingerprint)" ]]; then exit 0; fi
 
 say "built from the packages of tests/guest/packages.txt and .venv"
@@ -60,6 +68,7 @@ installed() {
 closed=(--installed --recurse --no-{recommends,suggests,conflicts,breaks,replaces,enhances})
 mapfile -t names < <(wanted | installed)
 mapfile -t names < <(apt-cache depends "${closed[@]}" "${names[@]}" | grep '^[a-z]' | installed)
+printf '%s\n' "${names[@]}" >"$out/packages"
 dpkg-query -L "${names[@]}" | sed -n 's|^/\(.\)|\1|p' | grep -Ev '^usr/share/(doc|man|locale|info)/' |
     sort -u >"$out/files"
 tar -C / -c --no-recursion --ignore-failed-read -T "$out/files" 2>"$out/tar.log" | unpack

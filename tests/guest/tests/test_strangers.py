@@ -82,7 +82,7 @@ def test_a_batch_takes_none_of_them(strangers: Bench, station: Station) -> None:
     """Alone on the bus they are passed over, with the reason; nothing is begun or recorded."""
     strangers.pull(KEY, SECURITY_KEY, OLDER_KEY)
     assert usb_tokens() == ()
-    said = station.tell(*station.batch(), "--without-serial", "1", "--wait", "2")
+    said = station.tell(*station.batch(), "--without-serial", "1", "--wait", "5")
     strangers.insert(KEY, SECURITY_KEY, OLDER_KEY)
     assert said.code == ORDERS_LEFT, said.err
     passed_over = said.only("TokenPassedOver")
