@@ -115,10 +115,13 @@ def main() -> None:
             sys.exit(InputError.exit_code)
         click.echo("Interrupted. Run the same command again: it goes on where it was.", err=True)
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # who reads it has enough, as `head` has; click says it so, too
+        _drop_output()
+        sys.exit(1)
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno not in _NO_ROOM or error.filename is not None:  # of a file that was named
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of it
+        _drop_output()
         click.echo(
             f"Error: what is shown cannot be written: {error.strerror}\n"
             "  Free space there, and look again: tokenprov manifest show, tokenprov batch status.",
@@ -134,6 +137,11 @@ def _run() -> None:
     finally:
         if sys.stdout is not None:  # it is where the caller closed it
             sys.stdout.flush()
+
+
+def _drop_output() -> None:
+    """What is left of it goes nowhere when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage(error: click.NoSuchOption) -> click.UsageError:
