@@ -12,7 +12,15 @@ from tokenprov.errors import InputError
 from tokenprov.record.file_set import create_files
 
 FILES = {"a.csr": b"one", "list.csv": b"of one"}
-CALLS = 17  # of the operating system, for both in a new folder
+CALLS = 18  # of the operating system, for both in a new folder
+
+
+def test_so_many_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cut before each of them is tried below."""
+    with monkeypatch.context() as patch:
+        seen = count_calls(patch, 99)
+        create_files(tmp_path / "out", FILES)
+    assert len(seen) == CALLS
 
 
 @pytest.mark.parametrize("limit", range(CALLS))

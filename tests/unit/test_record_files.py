@@ -93,7 +93,7 @@ def test_create_durable_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lim
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("limit", range(6))
+@pytest.mark.parametrize("limit", range(8))  # as what is there is opened and unlinked first
 def test_a_second_name_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
