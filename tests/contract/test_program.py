@@ -13,8 +13,14 @@ _PROGRAM = Path(sys.executable).parent / "tokenprov"
 
 
 def _called(*arguments: str, out: int | None = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    held_back = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(
-        [_PROGRAM, *arguments], stdout=out, stderr=subprocess.PIPE, text=True, check=False
+        [_PROGRAM, *arguments],
+        stdout=out,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=held_back,  # what is shown, until the end, as it is for people
     )
 
 
