@@ -53,9 +53,10 @@ def serial(bench: Bench) -> int:
 
 @pytest.fixture(scope="module")
 def alone(bench: Bench, serial: int) -> Iterator[int]:
-    """The same with nothing beside it."""
+    """The same with nothing beside it; what was switched off on it is on again afterwards."""
     bench.pull(SECURITY_KEY, OLDER_KEY)
     yield serial
+    bench.renew(KEY)
     bench.insert(SECURITY_KEY, OLDER_KEY)
 
 
