@@ -32,7 +32,7 @@ import re
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -284,7 +284,8 @@ def clear_cut_off(path: Path) -> None:
         if going_on is None:
             going_on = Path(f"/proc/{maker}").exists()
         if not going_on:
-            shutil.rmtree(left)
+            with suppress(FileNotFoundError):  # another command cleared it away, or it was done
+                shutil.rmtree(left)
 
 
 def _draw_custodian(home: Path, purpose: Purpose, passphrase: Secret | None) -> CustodianKey:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from tokenprov.home import clear_cut_off, making
 from tokenprov.record.files import make_folder
 
@@ -26,3 +28,21 @@ def test_what_goes_on_stays(tmp_path: Path) -> None:
         clear_cut_off(tmp_path / "shares")
         assert made.is_dir()
     assert {path.name for path in tmp_path.iterdir()} == {"shares", other.name}
+
+
+def test_what_is_done_while_it_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A making that ends, or a folder that another command clears away, stops nobody."""
+    left = tmp_path / ".shares.1.new"
+    make_folder(left)
+    opened = os.open
+
+    def gone_first(path: Path, flags: int, mode: int = 0o777) -> int:
+        left.rmdir()
+        return opened(path, flags, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", gone_first)
+        clear_cut_off(tmp_path / "shares")
+    assert list(tmp_path.iterdir()) == []

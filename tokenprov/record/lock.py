@@ -86,7 +86,10 @@ def held(folder: Path) -> Iterator[None]:
 def is_held(folder: Path) -> bool | None:
     """Whether a process holds that folder; None where the file system locks no folders."""
     with explained(folder):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:  # it was done meanwhile, or cleared away
+            return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
