@@ -49,7 +49,7 @@ from tokenprov.record.commit import key_in_use
 from tokenprov.record.database import sqlite_url
 from tokenprov.record.entry import station_entry
 from tokenprov.record.escrow import CustodianKey, CustodianKeys, generate_custodian
-from tokenprov.record.files import create_durable, destroy, make_folder, sync_each
+from tokenprov.record.files import create_durable, destroy, explained, make_folder, sync_each
 from tokenprov.record.folder import ManifestFolder
 from tokenprov.record.history import is_behind
 from tokenprov.record.ledger import Ledger
@@ -256,16 +256,17 @@ def _unusable(settings: Path, why: str) -> StationError:
 
 @contextmanager
 def making(path: Path) -> Iterator[Path]:
-    """A folder beside `path` that becomes it at the end, or is removed."""
+    """A folder beside `path` that becomes it at the end, or is removed. Raises DurabilityError."""
     made = path.with_name(f".{path.name}.{os.getpid()}.new")
     make_folder(made, 0o700)
     try:
         with held(made):
             yield made
-            if path.exists():
-                path.rmdir()
-            os.rename(made, path)
-            sync_each([], [path.parent])
+            with explained(path):
+                if path.exists():
+                    path.rmdir()
+                os.rename(made, path)
+                sync_each([], [path.parent])
     finally:
         shutil.rmtree(made, ignore_errors=True)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
+from tokenprov.errors import DurabilityError
 from tokenprov.home import clear_cut_off, making
 from tokenprov.record.files import make_folder
 
@@ -46,3 +48,20 @@ def test_what_is_done_while_it_is_looked_at(
         patch.setattr(os, "open", gone_first)
         clear_cut_off(tmp_path / "shares")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_a_disk_is_mounted_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that cannot be replaced: in words, and nothing stays beside it."""
+    where = tmp_path / "stick"
+    make_folder(where)
+
+    def busy(*_: object) -> None:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))  # as rmdir(2) says
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rmdir", busy)
+        with pytest.raises(DurabilityError, match="A disk is mounted there"), making(where):
+            pass
+    assert list(tmp_path.iterdir()) == [where]

@@ -30,6 +30,7 @@ _REMEDIES = {
     errno.ENOSPC: "Free some space on this disk and run the same command again.",
     errno.EDQUOT: "Raise the quota or free some space, and run the same command again.",
     errno.EROFS: "The file system is read-only: remount it for writing, and run it again.",
+    errno.EBUSY: "A disk is mounted there: name a folder on it that is not there yet.",
     errno.EIO: "The disk reports errors: look at dmesg, and move the station home to another disk.",
     errno.EACCES: "Give the user who runs tokenprov the right to write there.",
     errno.EPERM: "Give the user who runs tokenprov the right to write there.",
