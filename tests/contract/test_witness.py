@@ -258,6 +258,8 @@ def test_a_key_that_changed_is_followed_elsewhere(tmp_path: Path) -> None:
     assert (refused.code, refused.out) == (6, ""), refused
     assert "manifest keys --changes" in refused.err
     assert tell(*cosign, "--key", key()).code == 2
+    beside = tell("witness", "cosign", tmp_path / "w", home / "manifest", "--changes", changes)
+    assert (beside.code, "--changes" in beside.err) == (2, True), beside.err
     whole = changes.read_text()
     assert len(whole.splitlines()) == 2
     changes.write_text(whole.splitlines(keepends=True)[1])  # not from the key that it knows

@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.test_device_usb import Sysfs
 from tokenprov.doctor import State, kept
+from tokenprov.errors import PcscUnavailable
 from tokenprov.sim.usb.descriptors import FIDO_REPORTS, KEYBOARD_REPORTS
 
 KEY = "Yubico YubiKey OTP+FIDO+CCID"
@@ -68,3 +69,16 @@ def test_a_second_look_decides(
     (found,) = kept.look([f"{KEY} 00 00"])
     assert found.state is state
     assert ("restart pcscd" in found.mend) is (state is State.BAD)
+
+
+def test_pcscd_that_ends_meanwhile_kept_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is said of its readers, and doctor goes on."""
+
+    def gone() -> list[str]:
+        raise PcscUnavailable("it has ended", remedy="Start it.")
+
+    monkeypatch.delenv("PCSCLITE_CSOCK_NAME", raising=False)
+    monkeypatch.setattr(kept, "SETTLED", 0.0)
+    monkeypatch.setattr(kept, "surplus", lambda names: 1)
+    monkeypatch.setattr(kept, "_names_now", gone)
+    assert list(kept.look([f"{KEY} 00 00"])) == []

@@ -9,6 +9,7 @@ import click
 
 from tokenprov.cli.known_keys import verifier_key
 from tokenprov.cli.signing import find_reader, key_elsewhere
+from tokenprov.errors import InputError
 from tokenprov.home import now
 from tokenprov.record.cosigned import add_cosignatures
 from tokenprov.record.entry import decode_entry
@@ -61,6 +62,12 @@ def cosign(state: Path, what: Path, key: str | None, changes: Path | None) -> No
     manifest submit): the checkpoint with the line is printed, for manifest add-cosignatures. Exit
     code 6: a rollback or a fork; nothing is signed.
     """
+    if changes is not None and what.is_dir():
+        raise InputError(
+            "goes beside a submission; a manifest's folder has them itself",
+            where="--changes",
+            remedy=f"Leave it out, as {what} is a folder.",
+        )
     log_key = verifier_key(key) if key else None
     lines = [] if changes is None else changes.read_bytes().splitlines()
     shown = list(changes_in(lines, decode_entry))

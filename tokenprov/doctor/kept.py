@@ -22,6 +22,7 @@ from tokenprov.device.hid import OTHER_SERVICE
 from tokenprov.device.pcsc import Context
 from tokenprov.device.usb import SMART_CARD, YUBICO
 from tokenprov.doctor.finding import Finding, as_root, bad, good
+from tokenprov.errors import TokenError
 
 ABOUT = "readers that are gone"
 CONFIGURATION = Path("/etc/reader.conf.d")
@@ -37,7 +38,10 @@ def look(names: Sequence[str]) -> Iterator[Finding]:
     too_many = surplus(names)
     if too_many:
         time.sleep(SETTLED)
-        too_many = surplus(_names_now())
+        try:
+            too_many = surplus(_names_now())
+        except TokenError:  # pcscd has ended meanwhile: with it what it kept
+            return
     if too_many:
         yield bad(
             ABOUT,
