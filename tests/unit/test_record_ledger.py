@@ -587,6 +587,7 @@ def test_standing(ledger: Ledger) -> None:
     mine, other = ledger.standing("10000001"), ledger.standing("10000002")
     assert dataclasses.asdict(mine) == nothing | {"order": True, "stock": True, "stocked": True}
     assert dataclasses.asdict(other) == nothing | {"never": True, "wipe": True, "stock": True}
+    assert ledger.all_aside() == set()
     ledger.set_aside(
         AsideRecord(
             label="10000001",
@@ -601,4 +602,5 @@ def test_standing(ledger: Ledger) -> None:
     ledger.wipes.finish("w1", 5)
     mine, other = ledger.standing("10000001"), ledger.standing("10000002")
     assert dataclasses.asdict(mine) == nothing | {"aside": True, "stock": True, "stocked": True}
+    assert ledger.all_aside() == {"10000001"}
     assert dataclasses.asdict(other) == nothing | {"never": True, "stock": True}

@@ -103,7 +103,7 @@ def _stock(home: Home, seen: Survey) -> int:
     back = {name[1] for name, state in seen.states.items() if state is State.STOCK}
     barred = {one.serial for one in ledger.stock.forbidden()}
     free = {one.serial for one in ledger.stock.received() if one.serial not in begun}
-    return sum(ledger.aside(serial) is None for serial in (free | back) - barred)
+    return len((free | back) - barred - ledger.all_aside())
 
 
 def _unfinished_batches(home: Home) -> Iterator[Left]:

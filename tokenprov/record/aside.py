@@ -74,6 +74,9 @@ def settle(connection: Connection, record: AsideRecord, station: str) -> None:
     )
 
 
+ALL = select(t.aside.c.token_label)
+
+
 def aside(label: str) -> Select[Any]:
     """The record of one token."""
     return select(t.aside).where(t.aside.c.token_label == label)

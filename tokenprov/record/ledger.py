@@ -319,6 +319,10 @@ class Ledger:
         """Since when and why a token is not taken again."""
         return next(map(aside.from_row, self._rows(aside.aside(label))), None)
 
+    def all_aside(self) -> set[str]:
+        """Every token that is not taken again."""
+        return {row["token_label"] for row in self._rows(aside.ALL)}
+
     def aside_of(self, batch: str) -> list[AsideRecord]:
         """The tokens that were set aside from a batch's orders."""
         return list(map(aside.from_row, self._rows(aside.aside_of(batch))))
