@@ -8,6 +8,9 @@ from typing import Any
 from tests.contract.test_commands import faults
 from tests.stations import HEADER, STANDARD, Station
 from tests.token_under_test import TokenUnderTest
+from tokenprov.home import Home
+from tokenprov.model import TokenId
+from tokenprov.record.aside import AsideRecord
 
 
 def seen(station: Station, *options: str) -> Any:
@@ -66,6 +69,31 @@ def test_what_needs_somebody_soon(station: Station, token: TokenUnderTest) -> No
     another = station.tell("batch", "new", more, "--profile", STANDARD, "--kit", "2").err
     assert another.count("has open orders") == 1, another  # a replacement is not one to close
     assert f"batch close {begun_later.document['batch']} " in another
+
+
+def test_a_token_that_was_set_aside_is_no_stock(station: Station) -> None:
+    """It came with a list and has no order any more, and is not taken again."""
+    packing = station.home.with_name("packing")
+    packing.write_text("998\n999\n")
+    assert station.tell("stock", "import", packing).code == 0
+    made = station.tell("batch", "new", station.roster(), "--profile", STANDARD, "--json")
+    ledger, batch = Home.open(station.home).ledger, made.document["batch"]
+    (order,) = ledger.orders(batch)
+    spoiled = TokenId(maker="yubico", model="YubiKey 5 NFC", firmware="5.7.4", serial="998")
+    now = datetime.now(UTC)
+    ledger.claim(order.order.id, spoiled, None, now)
+    ledger.set_aside(
+        AsideRecord(
+            label="998",
+            order=order.order.id,
+            batch=batch,
+            reason="bad",
+            operator="ada",
+            at=now,
+            entry_index=1,
+        )
+    )
+    assert seen(station)["stock"] == 1
 
 
 def test_a_suspended_token_is_nobodys_spare(station: Station, token: TokenUnderTest) -> None:
